@@ -1,0 +1,164 @@
+//! `App`: everything joined; started in order, stopped in order. Here alone the rooms meet.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use actix::{Actor as _, Addr};
+use anyhow::Context as _;
+use futures_util::future::LocalBoxFuture;
+
+use crate::domain::Position;
+use crate::live::registry::ListConnections;
+use crate::live::{self, DrainReport, Hubs, LiveServer, Registry, SubscriptionHandler};
+use crate::metrics::Metrics;
+use crate::ops::{self, ConnectionView, Connections, Ingest, OpsServer, Refused};
+use crate::phase::{Phase, PhaseOwner, PhaseWatch, phase};
+use crate::positions::{Consumer, Publish, Stop, Store, Submit};
+use crate::settings::Settings;
+
+/// A server that runs.
+pub struct App {
+    settings: Settings,
+    phase: PhaseOwner,
+    watch: PhaseWatch,
+    metrics: Metrics,
+    live: live::Running,
+    ops: ops::Running,
+    consumer: Addr<Consumer>,
+}
+
+impl App {
+    /// Starts store, live server, consumer and ops server, in this order. Must be called in an actix system.
+    ///
+    /// # Errors
+    /// What failed first; each message names the setting, its value and the reason. What was started before it
+    /// ends with the process.
+    pub async fn start(settings: Settings) -> anyhow::Result<Self> {
+        let (phase, watch) = phase();
+        let metrics = Metrics::new(&settings.instance_id).context("metrics")?;
+        let file = &settings.positions.database;
+        let unusable = || format!("setting DATABASE_URL: \"sqlite://{}\" cannot be used", file.display());
+        let mut store = Store::open(file).await.with_context(unusable)?;
+        let latest = store.latest().await.with_context(unusable)?;
+        log::info!("store ready with {} devices in {}", latest.len(), file.display());
+
+        let (host, port) = (settings.live.host, settings.live.port);
+        log::info!("live server starting on :{port}");
+        let live = LiveServer::new(settings.live.clone(), SubscriptionHandler::new, metrics.live.clone())
+            .with_latest(latest.clone())
+            .start()
+            .with_context(|| format!("setting LIVE_WS_HOST, LIVE_WS_PORT: cannot listen on {host}:{port}"))?;
+
+        let hubs = HubsOf(live.hubs());
+        let positions = settings.positions.clone();
+        let consumer = Consumer::new(store, &latest, positions, metrics.positions.clone(), hubs).start();
+
+        let (host, port) = (settings.ops.host, settings.ops.port);
+        let ingest = Arc::new(IngestTo { consumer: consumer.clone(), metrics: metrics.clone() });
+        let connections = Arc::new(ConnectionsOf(live.registry()));
+        let ops = OpsServer::new(settings.ops.clone(), metrics.clone(), watch.clone(), ingest, connections)
+            .start()
+            .with_context(|| format!("setting OPS_HOST, OPS_PORT: cannot listen on {host}:{port}"))?;
+        if settings.ops.ingest_token.is_none() && !host.is_loopback() {
+            log::warn!(
+                "OPS_HOST {host} is reachable from outside and OPS_INGEST_TOKEN is not set: posts get 403"
+            );
+        }
+        phase.advance(Phase::Ready);
+        log::info!("ops server ready on {}", ops.address());
+        log::info!("live server ready on {}", live.address());
+        Ok(Self { settings, phase, watch, metrics, live, ops, consumer })
+    }
+
+    /// Where WebSocket clients connect.
+    pub fn live_address(&self) -> SocketAddr {
+        self.live.address()
+    }
+
+    /// Where metrics, health and ingest are.
+    pub fn ops_address(&self) -> SocketAddr {
+        self.ops.address()
+    }
+
+    /// How far the server is.
+    pub fn phase(&self) -> PhaseWatch {
+        self.watch.clone()
+    }
+
+    /// What is measured.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// Stops in order: readiness, connections, positions, ops server. Returns how the drain went.
+    pub async fn stop(self) -> DrainReport {
+        log::info!("live server stopping");
+        self.phase.advance(Phase::Draining);
+        let report = self.live.stop(self.settings.live.drain_timeout).await;
+        let DrainReport { closed, terminated, took } = report;
+        log::info!(
+            "live server stopped: {closed} closed, {terminated} terminated, took {} ms",
+            took.as_millis()
+        );
+        if let Err(error) = self.consumer.send(Stop).await {
+            log::error!("store not closed properly: {error}");
+        }
+        self.ops.stop().await;
+        self.phase.advance(Phase::Stopped);
+        report
+    }
+}
+
+/// Positions go to the hubs.
+struct HubsOf(Hubs);
+
+impl Publish for HubsOf {
+    fn publish(&self, positions: Vec<(Position, Instant)>) {
+        self.0.publish(positions);
+    }
+}
+
+/// Posts go to the consumer.
+struct IngestTo {
+    consumer: Addr<Consumer>,
+    metrics: Metrics,
+}
+
+impl Ingest for IngestTo {
+    fn submit(&self, positions: Vec<Position>) -> LocalBoxFuture<'static, Result<(), Refused>> {
+        let answer = self.consumer.send(Submit(positions));
+        Box::pin(async {
+            match answer.await {
+                Ok(result) => result.map_err(|error| Refused(error.to_string())),
+                Err(_) => Err(Refused("the server is shutting down".into())),
+            }
+        })
+    }
+
+    fn is_up(&self) -> bool {
+        self.metrics.positions.store_up.get() == 1
+    }
+}
+
+/// The registry's connections are what `/connections` shows.
+struct ConnectionsOf(Addr<Registry>);
+
+impl Connections for ConnectionsOf {
+    fn list(&self) -> LocalBoxFuture<'static, Vec<ConnectionView>> {
+        let answer = self.0.send(ListConnections);
+        Box::pin(async {
+            let vitals = answer.await.unwrap_or_default();
+            let view = |vitals: &Arc<live::client::Vitals>| ConnectionView {
+                id: vitals.id.to_string(),
+                remote: vitals.remote.to_string(),
+                opened_at: vitals.opened_at,
+                last_seen_at: vitals.last_seen_at(),
+                topics: vitals.topics(),
+                waiting_bytes: vitals.waiting(),
+                conflated: vitals.conflated(),
+            };
+            vitals.iter().map(view).collect()
+        })
+    }
+}

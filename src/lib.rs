@@ -1,0 +1,27 @@
+//! `processor` tells browsers where things are, now: devices report positions, it stores each one durably and
+//! broadcasts it over WebSockets to everyone who subscribed to it.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`app`] | everything joined, started in order, stopped in order |
+//! | [`domain`] | positions and topics |
+//! | [`live`] | the WebSocket server, its connections, registry and hubs |
+//! | [`positions`] | source, consumer, store |
+//! | [`ops`] | metrics page, health, ingest |
+//! | [`health`] | asking a server whether it is alive |
+//! | [`simulate`] | devices that move, for trying it out |
+//! | [`settings`], [`metrics`], [`phase`], [`shutdown`] | what all of them use |
+//!
+//! `ARCHITECTURE.md` says who may import whom.
+
+pub mod app;
+pub mod domain;
+pub mod health;
+pub mod live;
+pub mod metrics;
+pub mod ops;
+pub mod phase;
+pub mod positions;
+pub mod settings;
+pub mod shutdown;
+pub mod simulate;

@@ -1,0 +1,20 @@
+//! The live server: WebSockets, who is connected, who gets what. Nothing here knows SQL or HTTP ingest.
+
+mod admission;
+pub mod client;
+pub mod close;
+mod connection;
+pub mod frame;
+pub mod handler;
+mod handshake;
+pub mod hub;
+mod outbox;
+pub mod protocol;
+pub mod registry;
+pub mod server;
+
+pub use client::Client;
+pub use handler::{Message, MessageHandler, ScaffoldHandler, SubscriptionHandler};
+pub use hub::{Hub, Hubs};
+pub use registry::{DrainReport, Registry};
+pub use server::{LiveServer, Running};

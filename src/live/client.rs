@@ -1,0 +1,192 @@
+//! `Client`: one connection as hub and handlers see it: who it is, and what can be sent to it.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+
+use uuid::Uuid;
+
+use super::close::CloseReason;
+use super::frame;
+use super::hub::Subscription;
+use super::outbox::{Depth, Outbox};
+use super::protocol::{Answer, ErrorCode};
+use crate::domain::{Timestamp, Topic};
+use crate::metrics::LiveMetrics;
+use crate::settings::LiveSettings;
+
+/// One connection. Lives on its worker's thread, shared there by `Rc`.
+pub struct Client {
+    pub(crate) vitals: Arc<Vitals>,
+    pub(crate) outbox: Rc<Outbox>,
+    pub(crate) settings: Rc<LiveSettings>,
+    pub(crate) metrics: Arc<LiveMetrics>,
+    /// Filled and emptied by the hub.
+    pub(crate) subscriptions: RefCell<HashMap<Topic, Rc<Subscription>>>,
+    stage: Cell<Stage>,
+    end: Cell<Option<End>>,
+}
+
+/// What is known of a connection from any thread.
+#[derive(Debug)]
+pub struct Vitals {
+    /// UUID v4.
+    pub id: Uuid,
+    /// The peer, or who it says it forwards for, if it is a trusted proxy (then with port 0).
+    pub remote: SocketAddr,
+    /// When the handshake was done.
+    pub opened_at: Timestamp,
+    /// When the last frame came, in milliseconds since the epoch.
+    last_seen_at: AtomicI64,
+    /// How many topics it is subscribed to.
+    pub(crate) topics: AtomicUsize,
+    /// What waits for it.
+    pub(crate) depth: Arc<Depth>,
+}
+
+impl Vitals {
+    /// When the last frame came from the client.
+    pub fn last_seen_at(&self) -> Timestamp {
+        Timestamp::from_millis(self.last_seen_at.load(Ordering::Relaxed)).unwrap_or(self.opened_at)
+    }
+
+    /// How many topics it is subscribed to.
+    pub fn topics(&self) -> usize {
+        self.topics.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that wait in its outbox.
+    pub fn waiting(&self) -> u64 {
+        self.depth.waiting.load(Ordering::Relaxed)
+    }
+
+    /// How many positions it did not get because newer ones replaced them.
+    pub fn conflated(&self) -> u64 {
+        self.depth.conflated.load(Ordering::Relaxed)
+    }
+}
+
+/// How far a connection is on its way to the end; it only ever moves forward.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Stage {
+    /// Messages go both ways.
+    Open,
+    /// Our close frame is out; the client's is awaited.
+    Closing,
+    /// Both close frames are there: what waits is still written, then the socket is closed.
+    Finishing,
+    /// The client broke the rules: what waits is written, what still comes is not read, then it is closed.
+    Failing,
+    /// The client is gone: the socket is closed.
+    Gone,
+    /// The socket is reset, so that nothing of it stays in the kernel.
+    Killed,
+}
+
+/// Why a connection ended, and the code that was sent or received.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct End {
+    pub(crate) reason: CloseReason,
+    pub(crate) code: u16,
+}
+
+impl Client {
+    pub(crate) fn new(
+        remote: SocketAddr,
+        outbox: Outbox,
+        settings: Rc<LiveSettings>,
+        metrics: Arc<LiveMetrics>,
+    ) -> Rc<Self> {
+        let opened_at = Timestamp::now();
+        let vitals = Vitals {
+            id: Uuid::new_v4(),
+            remote,
+            opened_at,
+            last_seen_at: AtomicI64::new(opened_at.as_millis()),
+            topics: AtomicUsize::new(0),
+            depth: outbox.depth(),
+        };
+        Rc::new(Self {
+            vitals: Arc::new(vitals),
+            outbox: Rc::new(outbox),
+            settings,
+            metrics,
+            subscriptions: RefCell::default(),
+            stage: Cell::new(Stage::Open),
+            end: Cell::new(None),
+        })
+    }
+
+    /// UUID v4 of the connection.
+    pub fn id(&self) -> Uuid {
+        self.vitals.id
+    }
+
+    /// Sends an answer, after what waits already.
+    pub fn answer(&self, answer: &Answer<'_>) {
+        self.metrics.outbound.with_label_values(&[answer.label()]).inc();
+        match serde_json::to_vec(answer) {
+            Ok(json) => self.outbox.answer(frame::text(&json)),
+            // Strings and finished JSON: there is nothing in an answer that serde could refuse.
+            Err(error) => log::error!("answer not encoded: {error}"),
+        }
+    }
+
+    /// Sends an error that is about no topic.
+    pub fn error(&self, code: ErrorCode, message: &str) {
+        self.answer(&Answer::Error { code, topic: None, id: None, message });
+    }
+
+    /// Sends a message of text as it is.
+    pub fn text(&self, text: &str) {
+        self.outbox.answer(frame::text(text.as_bytes()));
+    }
+
+    /// Sends a message of bytes as it is.
+    pub fn binary(&self, bytes: &[u8]) {
+        self.outbox.answer(frame::binary(bytes));
+    }
+
+    /// Begins the closing handshake; nothing is sent after it. Does nothing if it has begun already.
+    pub fn close(&self, reason: CloseReason) {
+        self.end_with(Stage::Closing, reason, reason.code);
+    }
+
+    pub(crate) fn end_with(&self, stage: Stage, reason: CloseReason, code: u16) {
+        if self.end.get().is_none() {
+            self.end.set(Some(End { reason, code }));
+        }
+        let was = self.stage.get();
+        if stage <= was {
+            return;
+        }
+        self.stage.set(stage);
+        if was == Stage::Open && stage < Stage::Gone {
+            // A client's own code is echoed without a reason; 1005 stands for a close frame without a code.
+            let (code, text) = match stage {
+                Stage::Finishing => ((code != super::close::NO_STATUS.code).then_some(code), ""),
+                _ => (Some(code), reason.text),
+            };
+            self.outbox.close(frame::close(code, text));
+        }
+        self.outbox.wake();
+    }
+
+    pub(crate) fn stage(&self) -> Stage {
+        self.stage.get()
+    }
+
+    /// How it ended; whoever asks before there is an end asks because the socket is gone.
+    pub(crate) fn end(&self) -> End {
+        let eof = super::close::EOF;
+        self.end.get().unwrap_or(End { reason: eof, code: eof.code })
+    }
+
+    /// Notes that a frame came just now.
+    pub(crate) fn seen(&self) {
+        self.vitals.last_seen_at.store(Timestamp::now().as_millis(), Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,464 @@
+//! `LiveConnection`: one client's actor, and the loop that drives it and its socket.
+//!
+//! The loop owns the socket, not an HTTP dispatcher. So the actor is polled whatever the socket does, heartbeats and
+//! closes work also while the client reads nothing, the hub can write to the socket itself, and a quiet
+//! connection holds no buffers.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::future::{Future, poll_fn};
+use std::io::{self, IoSlice};
+use std::net::{Shutdown, SocketAddr};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use actix::{Actor, ActorContext, Addr, AsyncContext, Handler, StreamHandler};
+use actix_web_actors::HttpContext;
+use bytes::Bytes;
+use futures_util::Stream;
+use socket2::SockRef;
+use tokio::io::{AsyncRead as _, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::time::{Sleep, sleep};
+
+use super::admission::Permit;
+use super::client::{Client, Stage};
+use super::close;
+use super::frame::{Decoder, Event};
+use super::handler::{Message, MessageHandler};
+use super::hub::Hub;
+use super::outbox::{Outbox, Wire};
+use super::protocol::ErrorCode;
+use super::registry::{Control, Deregister, Register, Registry};
+use crate::metrics::LiveMetrics;
+use crate::settings::LiveSettings;
+
+/// How long a client that broke the rules may take to see our close frame and go.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// A client may send this many seconds' worth of its message rate at once, as a page does that subscribes to all
+/// it shows when it opens.
+const BURST_SECONDS: u32 = 10;
+
+/// How many messages over the rate are answered `rate-limited` before the connection is closed.
+const RATE_WARNINGS: u32 = 20;
+
+/// Fragments cost a message's worth of work each; so many are taken for one.
+const FRAGMENTS_PER_MESSAGE: u32 = 32;
+
+/// What the connections of one worker share.
+pub(crate) struct Worker {
+    pub(crate) settings: Rc<LiveSettings>,
+    pub(crate) metrics: Arc<LiveMetrics>,
+    pub(crate) hub: Rc<Hub>,
+    pub(crate) handler: Rc<dyn MessageHandler>,
+    pub(crate) registry: Addr<Registry>,
+    /// Where every connection's bytes are read to; none keeps a buffer of its own.
+    pub(crate) scratch: RefCell<Box<[u8]>>,
+}
+
+/// A client whose handshake was accepted.
+pub(crate) struct Accepted {
+    pub(crate) stream: TcpStream,
+    pub(crate) remote: SocketAddr,
+    /// The head of the 101 response.
+    pub(crate) answer: Bytes,
+    /// What the client sent right behind its handshake.
+    pub(crate) read_ahead: Bytes,
+    pub(crate) permit: Permit,
+}
+
+struct Socket(Rc<OwnedWriteHalf>);
+
+impl Wire for Socket {
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.try_write(bytes)
+    }
+    fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.0.try_write_vectored(slices)
+    }
+}
+
+/// Counts a connection out, whatever ended it: it is dropped with the loop.
+struct Registration {
+    worker: Rc<Worker>,
+    client: Rc<Client>,
+    _permit: Permit,
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        let end = self.client.end();
+        let clean = self.client.stage() < Stage::Killed;
+        self.worker.hub.leave(&self.client);
+        let id = self.client.id();
+        self.worker.registry.do_send(Deregister { id, reason: end.reason, clean });
+        log::debug!("connection closed id={id} code={} reason={}", end.code, end.reason.text);
+    }
+}
+
+/// Runs a connection to its end.
+pub(crate) async fn run(accepted: Accepted, worker: Rc<Worker>) {
+    let Accepted { stream, remote, answer, read_ahead, permit } = accepted;
+    let (read, write) = stream.into_split();
+    let write = Rc::new(write);
+    let outbox = Outbox::new(Box::new(Socket(write.clone())), worker.settings.outbox_bytes);
+    outbox.answer(answer);
+    let client = Client::new(remote, outbox, worker.settings.clone(), worker.metrics.clone());
+    log::debug!("connection opened id={} remote={remote}", client.id());
+    let registration = Registration { worker: worker.clone(), client: client.clone(), _permit: permit };
+    let inbound = Inbound::new(read, &read_ahead, client.clone(), worker.clone());
+    let actor = LiveConnection::new(client.clone(), worker.clone(), inbound);
+    let mut life = Life { client, worker, write, timer: None };
+    life.serve(HttpContext::create(actor)).await;
+    life.end().await;
+    drop(registration);
+}
+
+/// Actor and socket of one connection, driven together.
+struct Life {
+    client: Rc<Client>,
+    worker: Rc<Worker>,
+    write: Rc<OwnedWriteHalf>,
+    /// Bounds how long a closing connection lasts.
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl Life {
+    /// Polls the actor and writes what waits, until the connection is at its end or no longer reads messages.
+    async fn serve(&mut self, actor: impl Stream) {
+        let mut actor = pin!(actor);
+        poll_fn(|cx| {
+            self.client.outbox.register(cx.waker());
+            // The actor sends through the outbox, so its stream yields nothing; it ends with the actor.
+            match catch_unwind(AssertUnwindSafe(|| actor.as_mut().poll_next(cx))) {
+                Ok(Poll::Pending) => {}
+                Ok(Poll::Ready(_)) => return Poll::Ready(()),
+                Err(_) => {
+                    self.worker.metrics.panics.inc();
+                    log::error!("connection panicked id={}", self.client.id());
+                    self.client.end_with(Stage::Failing, close::INTERNAL, close::INTERNAL.code);
+                    return Poll::Ready(());
+                }
+            }
+            self.poll_flush(cx);
+            match self.client.stage() {
+                Stage::Open => Poll::Pending,
+                Stage::Closing => self.poll_timer(cx, self.worker.settings.close_timeout),
+                _ => Poll::Ready(()),
+            }
+        })
+        .await;
+    }
+
+    /// Writes the last bytes and closes the socket in the way that fits.
+    async fn end(&mut self) {
+        if matches!(self.client.stage(), Stage::Finishing | Stage::Failing) {
+            self.timer = None;
+            poll_fn(|cx| {
+                self.client.outbox.register(cx.waker());
+                self.poll_flush(cx);
+                if self.client.outbox.is_empty() || self.client.stage() >= Stage::Gone {
+                    return Poll::Ready(());
+                }
+                self.poll_timer(cx, self.worker.settings.close_timeout)
+            })
+            .await;
+        }
+        if self.client.stage() == Stage::Failing {
+            // Closing a socket with bytes unread resets it, and the reset may overtake our close frame. So: no
+            // more from us, and what still comes is thrown away until the client is gone.
+            self.timer = None;
+            if SockRef::from(self.socket()).shutdown(Shutdown::Write).is_ok() {
+                poll_fn(|cx| match self.poll_discard(cx) {
+                    Poll::Ready(()) => Poll::Ready(()),
+                    Poll::Pending => self.poll_timer(cx, LINGER),
+                })
+                .await;
+            }
+        }
+        if self.client.stage() == Stage::Killed {
+            // What waits in the kernel for a peer that takes nothing must not stay there for minutes. An error
+            // says that the socket is gone already.
+            drop(SockRef::from(self.socket()).set_linger(Some(Duration::ZERO)));
+        }
+    }
+
+    fn socket(&self) -> &TcpStream {
+        (*self.write).as_ref()
+    }
+
+    fn poll_flush(&self, cx: &mut Context<'_>) {
+        let outbox = &self.client.outbox;
+        while !outbox.is_empty() && outbox.failed().is_none() {
+            match self.socket().poll_write_ready(cx) {
+                Poll::Ready(Ok(())) => outbox.flush(),
+                Poll::Ready(Err(_)) | Poll::Pending => break,
+            }
+        }
+        if outbox.failed().is_some() {
+            self.client.end_with(Stage::Gone, close::RESET, close::RESET.code);
+        }
+    }
+
+    /// When `limit` is over, the connection is reset.
+    fn poll_timer(&mut self, cx: &mut Context<'_>, limit: Duration) -> Poll<()> {
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(limit)));
+        ready!(timer.as_mut().poll(cx));
+        let end = self.client.end();
+        self.client.end_with(Stage::Killed, end.reason, end.code);
+        Poll::Ready(())
+    }
+
+    fn poll_discard(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let socket = self.socket();
+        loop {
+            if ready!(socket.poll_read_ready(cx)).is_err() {
+                return Poll::Ready(());
+            }
+            match socket.try_read(&mut self.worker.scratch.borrow_mut()) {
+                Ok(0) => return Poll::Ready(()),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => return Poll::Ready(()),
+            }
+        }
+    }
+}
+
+/// What comes from the socket.
+enum Inward {
+    Event(Event),
+    /// The peer will send no more.
+    Eof,
+    /// The socket failed.
+    Failed,
+}
+
+/// Reads and decodes what the client sends, as a stream for its actor.
+struct Inbound {
+    read: OwnedReadHalf,
+    decoder: Decoder,
+    events: VecDeque<Event>,
+    ended: bool,
+    client: Rc<Client>,
+    worker: Rc<Worker>,
+}
+
+impl Inbound {
+    fn new(read: OwnedReadHalf, read_ahead: &[u8], client: Rc<Client>, worker: Rc<Worker>) -> Self {
+        let mut decoder = Decoder::new(worker.settings.max_message_bytes);
+        let mut events = VecDeque::new();
+        decoder.feed(read_ahead, &mut events);
+        Self { read, decoder, events, ended: false, client, worker }
+    }
+}
+
+impl Stream for Inbound {
+    type Item = Inward;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Inward>> {
+        let this = self.get_mut();
+        loop {
+            // A client that does not read its answers is not asked for more questions. The loop polls again when
+            // something was written.
+            if this.client.outbox.is_jammed() {
+                return Poll::Pending;
+            }
+            if let Some(event) = this.events.pop_front() {
+                return Poll::Ready(Some(Inward::Event(event)));
+            }
+            if this.ended {
+                return Poll::Ready(None);
+            }
+            this.events = VecDeque::new();
+            let mut scratch = this.worker.scratch.borrow_mut();
+            let mut buffer = ReadBuf::new(&mut scratch);
+            match ready!(Pin::new(&mut this.read).poll_read(cx, &mut buffer)) {
+                Ok(()) if !buffer.filled().is_empty() => this.decoder.feed(buffer.filled(), &mut this.events),
+                Ok(()) => {
+                    this.ended = true;
+                    return Poll::Ready(Some(Inward::Eof));
+                }
+                Err(_) => {
+                    this.ended = true;
+                    return Poll::Ready(Some(Inward::Failed));
+                }
+            }
+        }
+    }
+}
+
+/// The actor of one connection: takes its messages and watches its pulse.
+pub(crate) struct LiveConnection {
+    client: Rc<Client>,
+    worker: Rc<Worker>,
+    /// Until the actor has started.
+    inbound: Option<Inbound>,
+    last_seen: Instant,
+    awaiting_pong: bool,
+    rate: Rate,
+}
+
+impl LiveConnection {
+    fn new(client: Rc<Client>, worker: Rc<Worker>, inbound: Inbound) -> Self {
+        let rate = Rate::new(worker.settings.max_messages_per_second);
+        Self { client, worker, inbound: Some(inbound), last_seen: Instant::now(), awaiting_pong: false, rate }
+    }
+
+    /// Ends a connection whose client is silent or takes nothing. True if it did.
+    fn check_pulse(&self) -> bool {
+        let timeout = self.worker.settings.pong_timeout;
+        let reason = if self.last_seen.elapsed() >= timeout {
+            close::PONG_TIMEOUT
+        } else if self.client.outbox.stalled_since().is_some_and(|since| since.elapsed() >= timeout) {
+            close::NOT_READING
+        } else {
+            return false;
+        };
+        self.client.end_with(Stage::Killed, reason, reason.code);
+        true
+    }
+
+    /// Sends the ping that is due. A deadline that falls before the next one is looked at when it comes.
+    fn beat(&mut self, ctx: &mut HttpContext<Self>) {
+        if self.check_pulse() {
+            return;
+        }
+        let metrics = &self.worker.metrics;
+        if self.awaiting_pong {
+            metrics.pings_missed.inc();
+        }
+        metrics.pings.inc();
+        self.awaiting_pong = true;
+        self.client.outbox.ping();
+        let settings = &self.worker.settings;
+        let left = settings.pong_timeout.saturating_sub(self.last_seen.elapsed());
+        if left < settings.ping_interval {
+            ctx.run_later(left, |actor, _| {
+                actor.check_pulse();
+            });
+        }
+    }
+
+    fn take(&mut self, event: Event) {
+        let client = &self.client;
+        // While our close frame is on its way the client's is awaited; its messages are too late (RFC 6455
+        // section 1.4), its pings still show that it lives.
+        let open = client.stage() == Stage::Open;
+        match event {
+            Event::Text(text) if open => self.message(Message::Text(text)),
+            Event::Binary(bytes) if open => self.message(Message::Binary(bytes)),
+            Event::Fragment if open => {
+                if !self.rate.allow(1.0 / f64::from(FRAGMENTS_PER_MESSAGE)) {
+                    client.end_with(Stage::Failing, close::RATE_LIMITED, close::RATE_LIMITED.code);
+                }
+            }
+            Event::Ping(payload) => client.outbox.pong(&payload),
+            Event::Close(code) => {
+                let reason = close::from_client(code);
+                client.end_with(Stage::Finishing, reason, code.unwrap_or(reason.code));
+            }
+            Event::Violation(reason) => client.end_with(Stage::Failing, reason, reason.code),
+            Event::Pong | Event::Text(_) | Event::Binary(_) | Event::Fragment => {}
+        }
+    }
+
+    fn message(&mut self, message: Message) {
+        if self.rate.allow(1.0) {
+            self.worker.handler.message(&self.client, message);
+        } else if self.rate.warn() {
+            self.client.error(ErrorCode::RateLimited, "too many messages; this one was not read, slow down");
+        } else {
+            let reason = close::RATE_LIMITED;
+            self.client.end_with(Stage::Failing, reason, reason.code);
+        }
+    }
+}
+
+impl Actor for LiveConnection {
+    type Context = HttpContext<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        let control = ctx.address().recipient();
+        self.worker.registry.do_send(Register { vitals: self.client.vitals.clone(), control });
+        if let Some(inbound) = self.inbound.take() {
+            ctx.add_stream(inbound);
+        }
+        ctx.run_interval(self.worker.settings.ping_interval, Self::beat);
+    }
+}
+
+impl StreamHandler<Inward> for LiveConnection {
+    fn handle(&mut self, inward: Inward, _: &mut Self::Context) {
+        match inward {
+            Inward::Event(event) => {
+                self.last_seen = Instant::now();
+                self.awaiting_pong = false;
+                self.client.seen();
+                self.take(event);
+            }
+            Inward::Eof => self.client.end_with(Stage::Gone, close::EOF, close::EOF.code),
+            Inward::Failed => self.client.end_with(Stage::Gone, close::RESET, close::RESET.code),
+        }
+    }
+
+    fn finished(&mut self, ctx: &mut Self::Context) {
+        ctx.terminate();
+    }
+}
+
+impl Handler<Control> for LiveConnection {
+    type Result = ();
+
+    fn handle(&mut self, control: Control, _: &mut Self::Context) {
+        match control {
+            Control::Close(reason) => self.client.close(reason),
+            Control::Terminate => {
+                let end = self.client.end();
+                self.client.end_with(Stage::Killed, end.reason, end.code);
+            }
+        }
+    }
+}
+
+/// A token bucket: how many messages a client may still send now.
+struct Rate {
+    per_second: f64,
+    tokens: f64,
+    at: Instant,
+    warnings: Cell<u32>,
+}
+
+impl Rate {
+    fn new(per_second: u32) -> Self {
+        let per_second = f64::from(per_second);
+        let tokens = per_second * f64::from(BURST_SECONDS);
+        Self { per_second, tokens, at: Instant::now(), warnings: Cell::new(0) }
+    }
+
+    fn allow(&mut self, cost: f64) -> bool {
+        if self.tokens < cost {
+            let now = Instant::now();
+            let earned = now.duration_since(self.at).as_secs_f64() * self.per_second;
+            self.tokens = (self.tokens + earned).min(self.per_second * f64::from(BURST_SECONDS));
+            self.at = now;
+        }
+        let allowed = self.tokens >= cost;
+        if allowed {
+            self.tokens -= cost;
+        }
+        allowed
+    }
+
+    /// True if the client may be told once more instead of being closed.
+    fn warn(&self) -> bool {
+        self.warnings.set(self.warnings.get() + 1);
+        self.warnings.get() <= RATE_WARNINGS
+    }
+}

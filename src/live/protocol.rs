@@ -1,0 +1,213 @@
+//! `Envelope` and `Answer`: the JSON that clients and server exchange. Pure types, no I/O.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+/// Longest `id` of an envelope, in bytes.
+pub const MAX_ID_BYTES: usize = 128;
+
+/// What a client asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Envelope {
+    /// What to do.
+    pub action: Action,
+    /// With which topic; not yet read as one.
+    pub topic: String,
+    /// Echoed in the answer.
+    pub id: Option<String>,
+}
+
+/// What an envelope can ask to do: its `type`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Send what is published to the topic from now on.
+    Subscribe,
+    /// No longer.
+    Unsubscribe,
+}
+
+impl Action {
+    /// The `type` it is written as.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Subscribe => "subscribe",
+            Self::Unsubscribe => "unsubscribe",
+        }
+    }
+}
+
+/// The message is not an envelope.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("Invalid message envelope")]
+pub struct InvalidEnvelope;
+
+#[derive(Deserialize)]
+struct Raw<'a> {
+    #[serde(rename = "type", borrow)]
+    kind: Cow<'a, str>,
+    #[serde(borrow)]
+    topic: Cow<'a, str>,
+    id: Option<String>,
+}
+
+impl Envelope {
+    /// Reads an envelope: a JSON object with `type`, `topic` and perhaps `id`; other fields are ignored.
+    ///
+    /// # Errors
+    /// [`InvalidEnvelope`] if it is anything else, or if `topic` has more than `max_topic_bytes` or `id` more
+    /// than [`MAX_ID_BYTES`].
+    pub fn parse(json: &[u8], max_topic_bytes: usize) -> Result<Self, InvalidEnvelope> {
+        // serde would read a struct from an array as well.
+        if json.trim_ascii_start().first() != Some(&b'{') {
+            return Err(InvalidEnvelope);
+        }
+        let raw: Raw<'_> = serde_json::from_slice(json).map_err(|_| InvalidEnvelope)?;
+        let action = match &*raw.kind {
+            "subscribe" => Action::Subscribe,
+            "unsubscribe" => Action::Unsubscribe,
+            _ => return Err(InvalidEnvelope),
+        };
+        if raw.topic.len() > max_topic_bytes || raw.id.as_ref().is_some_and(|id| id.len() > MAX_ID_BYTES) {
+            return Err(InvalidEnvelope);
+        }
+        Ok(Self { action, topic: raw.topic.into_owned(), id: raw.id })
+    }
+}
+
+/// What the server says that is not a position. Positions are written by the hub, once for all subscribers.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+pub enum Answer<'a> {
+    /// The topic's positions follow.
+    Subscribed {
+        /// The topic, as it was asked for.
+        topic: &'a str,
+        /// The envelope's.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<&'a str>,
+        /// The latest position of every device in the topic, each already JSON.
+        snapshot: Vec<&'a RawValue>,
+    },
+    /// No more of the topic follows.
+    Unsubscribed {
+        /// The topic, as it was asked for.
+        topic: &'a str,
+        /// The envelope's.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<&'a str>,
+    },
+    /// Something was not done.
+    Error {
+        /// What kind of fault it is.
+        code: ErrorCode,
+        /// The topic, as it was asked for.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        topic: Option<&'a str>,
+        /// The envelope's.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<&'a str>,
+        /// For the developer of the client: what is wrong and what is allowed.
+        message: &'a str,
+    },
+}
+
+/// The kinds of error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ErrorCode {
+    /// The message is not an envelope, or its topic has no proper name.
+    ProtocolViolation,
+    /// This server does not have what was asked for.
+    NotImplemented,
+    /// The client sends too many messages.
+    RateLimited,
+    /// The connection holds as many subscriptions as it may.
+    TooManySubscriptions,
+}
+
+impl Answer<'_> {
+    /// The value of the metric's label `type`.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Subscribed { .. } => "subscribed",
+            Self::Unsubscribed { .. } => "unsubscribed",
+            Self::Error { .. } => "error",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(json: &str) -> Result<Envelope, InvalidEnvelope> {
+        Envelope::parse(json.as_bytes(), 64)
+    }
+
+    #[test]
+    fn reads_an_envelope_and_ignores_what_it_does_not_know() {
+        let envelope =
+            parse(r#" {"type":"subscribe","topic":"device:\u0034\u0032","id":"a1","x":[{}]}"#).unwrap();
+        let expected =
+            Envelope { action: Action::Subscribe, topic: "device:42".into(), id: Some("a1".into()) };
+        assert_eq!(envelope, expected);
+        assert_eq!(parse(r#"{"type":"unsubscribe","topic":""}"#).unwrap().id, None);
+    }
+
+    #[test]
+    fn anything_else_is_a_violation() {
+        let deep = format!(r#"{{"type":"subscribe","topic":{}"#, "[".repeat(60_000));
+        let long_topic = format!(r#"{{"type":"subscribe","topic":"{}"}}"#, "x".repeat(65));
+        let long_id =
+            format!(r#"{{"type":"subscribe","topic":"x","id":"{}"}}"#, "x".repeat(MAX_ID_BYTES + 1));
+        for json in [
+            "",
+            "hello",
+            "42",
+            "null",
+            r#"["subscribe","device:42",null]"#,
+            r#"{"type":"subscribe"}"#,
+            r#"{"topic":"device:42"}"#,
+            r#"{"type":"subscribe","topic":42}"#,
+            r#"{"type":"subscribe","topic":"x","id":7}"#,
+            r#"{"type":"publish","topic":"device:42"}"#,
+            r#"{"type":"subscribe","type":"subscribe","topic":"device:42"}"#,
+            r#"{"type":"subscribe","topic":"device:42"} x"#,
+            &deep,
+            &long_topic,
+            &long_id,
+        ] {
+            assert_eq!(parse(json), Err(InvalidEnvelope), "{json:.80}");
+        }
+    }
+
+    #[test]
+    fn answers_are_written_as_the_contract_has_them() {
+        let place = RawValue::from_string(r#"{"device_id":"42"}"#.into()).unwrap();
+        let cases = [
+            (
+                Answer::Subscribed { topic: "device:42", id: Some("a1"), snapshot: vec![&place] },
+                r#"{"type":"subscribed","topic":"device:42","id":"a1","snapshot":[{"device_id":"42"}]}"#,
+            ),
+            (Answer::Unsubscribed { topic: "x", id: None }, r#"{"type":"unsubscribed","topic":"x"}"#),
+            (
+                Answer::Error { code: ErrorCode::ProtocolViolation, topic: None, id: None, message: "m" },
+                r#"{"type":"error","code":"protocol-violation","message":"m"}"#,
+            ),
+            (
+                Answer::Error {
+                    code: ErrorCode::NotImplemented,
+                    topic: Some("foo"),
+                    id: Some("a"),
+                    message: "m",
+                },
+                r#"{"type":"error","code":"not-implemented","topic":"foo","id":"a","message":"m"}"#,
+            ),
+        ];
+        for (answer, json) in cases {
+            assert_eq!(serde_json::to_string(&answer).unwrap(), json);
+        }
+    }
+}

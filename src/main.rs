@@ -1,0 +1,163 @@
+//! `processor`: arguments, logging and exit codes. Everything else is in the library.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
+use processor::app::App;
+use processor::domain::Timestamp;
+use processor::health;
+use processor::settings::Settings;
+use processor::shutdown::Shutdown;
+use processor::simulate::{self, Simulation};
+
+/// Stores positions durably and broadcasts them over WebSockets. Without a command, it serves.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve until SIGTERM or SIGINT (the default).
+    Serve,
+    /// Check the settings and print the effective ones.
+    Check,
+    /// Ask the server that runs with these settings whether it is alive; exit code 0 if so.
+    Health,
+    /// Move devices along plausible paths and post where they are.
+    Simulate(SimulateArguments),
+}
+
+#[derive(clap::Args)]
+struct SimulateArguments {
+    /// How many devices; their ids are 1 to this number.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    devices: u32,
+    /// Positions a second of each device, 0.001 to 1000.
+    #[arg(long, default_value_t = 1.0, value_parser = rate)]
+    rate: f64,
+    /// Where to post.
+    #[arg(long, default_value = "http://127.0.0.1:9090/positions")]
+    url: String,
+    /// The event they report to; its topic is event:<EVENT>.
+    #[arg(long)]
+    event: Option<String>,
+    /// Bearer token of the ingest.
+    #[arg(long)]
+    token: Option<String>,
+    /// Seconds to run; for ever if not given.
+    #[arg(long)]
+    seconds: Option<u64>,
+    /// Latitude of the middle, -80 to 80.
+    #[arg(long, default_value_t = 52.52, allow_negative_numbers = true)]
+    latitude: f64,
+    /// Longitude of the middle, -180 to 180.
+    #[arg(long, default_value_t = 13.405, allow_negative_numbers = true)]
+    longitude: f64,
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    let rate = text.parse().ok().filter(|rate| (0.001..=1000.0).contains(rate));
+    rate.ok_or_else(|| "a number from 0.001 to 1000".to_owned())
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    log_to_stderr();
+    let result = actix::System::new().block_on(async {
+        match arguments.command.unwrap_or(Command::Serve) {
+            Command::Serve => serve().await,
+            Command::Check => check(),
+            Command::Health => check_health().await,
+            Command::Simulate(arguments) => simulate(arguments).await,
+        }
+    });
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // One line for each fault, with all of its causes.
+            for line in format!("{error:#}").lines() {
+                log::error!("{line}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve() -> anyhow::Result<()> {
+    let settings = Settings::load()?;
+    let mut shutdown = Shutdown::listen().context("cannot listen for signals")?;
+    let app = App::start(settings).await?;
+    let cause = shutdown.signalled().await;
+    log::info!("{} received", cause.name());
+    tokio::select! {
+        _ = app.stop() => Ok(()),
+        again = shutdown.signalled() => {
+            log::warn!("{} received while stopping: ending at once", again.name());
+            std::process::exit(i32::from(again.exit_code()))
+        }
+    }
+}
+
+fn check() -> anyhow::Result<()> {
+    let mut page = Settings::load()?.lines().join("\n");
+    page.push('\n');
+    std::io::stdout().write_all(page.as_bytes()).context("cannot print")
+}
+
+async fn check_health() -> anyhow::Result<()> {
+    let settings = Settings::load()?;
+    let mut address = std::net::SocketAddr::new(settings.ops.host, settings.ops.port);
+    if address.ip().is_unspecified() {
+        address.set_ip(if address.is_ipv6() {
+            [0, 0, 0, 0, 0, 0, 0, 1].into()
+        } else {
+            [127, 0, 0, 1].into()
+        });
+    }
+    health::check(&format!("http://{address}/healthz")).await
+}
+
+async fn simulate(arguments: SimulateArguments) -> anyhow::Result<()> {
+    let simulation = Simulation {
+        devices: arguments.devices as usize,
+        rate: arguments.rate,
+        url: arguments.url,
+        event: arguments.event,
+        token: arguments.token,
+        duration: arguments.seconds.map(Duration::from_secs),
+        centre: (arguments.latitude.clamp(-80.0, 80.0), arguments.longitude.clamp(-180.0, 180.0)),
+    };
+    let mut shutdown = Shutdown::listen().context("cannot listen for signals")?;
+    tokio::select! {
+        result = simulate::run(&simulation) => result,
+        _ = shutdown.signalled() => Ok(()),
+    }
+}
+
+/// Logs to standard error, at `info` unless `RUST_LOG` says otherwise, one line for each record whatever it holds:
+/// a control character that came from outside must not forge a line or steer a terminal.
+fn log_to_stderr() {
+    let filter = env_logger::Env::default().default_filter_or("info");
+    env_logger::Builder::from_env(filter)
+        .format(|out, record| {
+            let mut message = String::new();
+            for character in record.args().to_string().chars() {
+                if character.is_control() {
+                    write!(message, "{}", character.escape_default()).map_err(std::io::Error::other)?;
+                } else {
+                    message.push(character);
+                }
+            }
+            let level = record.level();
+            let style = out.default_level_style(level);
+            writeln!(out, "{} {style}{level:5}{style:#} {} {message}", Timestamp::now(), record.target())
+        })
+        .init();
+}

@@ -1,0 +1,9 @@
+//! The ops server: metrics, health and ingest over HTTP. Nothing here knows WebSockets or SQL.
+
+mod connections;
+pub mod ingest;
+mod server;
+
+pub use connections::{ConnectionView, Connections};
+pub use ingest::{Ingest, Refused};
+pub use server::{OpsServer, Running};
