@@ -144,7 +144,8 @@ async fn simulate(arguments: SimulateArguments) -> anyhow::Result<()> {
 /// Logs to standard error, at `info` unless `RUST_LOG` says otherwise, one line for each record whatever it holds:
 /// a control character that came from outside must not forge a line or steer a terminal.
 fn log_to_stderr() {
-    let filter = env_logger::Env::default().default_filter_or("info");
+    // actix-server tells of its threads at `info`; an operator has no use for that.
+    let filter = env_logger::Env::default().default_filter_or("info,actix_server=warn");
     env_logger::Builder::from_env(filter)
         .format(|out, record| {
             let mut message = String::new();

@@ -315,6 +315,7 @@ impl LiveConnection {
     fn check_pulse(&self) -> bool {
         let timeout = self.worker.settings.pong_timeout;
         let reason = if self.last_seen.elapsed() >= timeout {
+            self.worker.metrics.pings_missed.inc_by(u64::from(self.awaiting_pong));
             close::PONG_TIMEOUT
         } else if self.client.outbox.stalled_since().is_some_and(|since| since.elapsed() >= timeout) {
             close::NOT_READING

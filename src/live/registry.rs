@@ -144,8 +144,8 @@ impl Handler<Deregister> for Registry {
         if self.connections.remove(&gone.id).is_none() {
             return; // it ended before it could register
         }
-        self.metrics.connections.dec();
         self.metrics.closes.with_label_values(&[gone.reason.code_label().as_str(), gone.reason.label]).inc();
+        self.metrics.connections.dec();
         if let Some(drain) = &mut self.drain {
             if gone.clean {
                 drain.report.closed += 1;

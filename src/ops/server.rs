@@ -68,11 +68,14 @@ impl OpsServer {
                 .app_data(phase.clone())
                 .app_data(ingest.clone())
                 .app_data(connections.clone())
-                .route("/metrics", web::get().to(page))
-                .route("/healthz", web::get().to(healthz))
-                .route("/readyz", web::get().to(readyz))
-                .route("/connections", web::get().to(connections::list))
-                .route("/positions", web::post().to(ingest::post))
+                // A resource answers 405 to other methods; HEAD is what some probes send.
+                .service(web::resource("/metrics").route(web::get().to(page)))
+                .service(
+                    web::resource("/healthz").route(web::get().to(healthz)).route(web::head().to(healthz)),
+                )
+                .service(web::resource("/readyz").route(web::get().to(readyz)).route(web::head().to(readyz)))
+                .service(web::resource("/connections").route(web::get().to(connections::list)))
+                .service(web::resource("/positions").route(web::post().to(ingest::post)))
                 .default_service(web::to(not_found))
         })
         // The app stops it, last, when the drain has been watched to its end.

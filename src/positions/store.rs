@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::value::RawValue;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteRow, SqliteSynchronous};
-use sqlx::{Connection as _, QueryBuilder, Row as _, Sqlite, SqliteConnection};
+use sqlx::{ConnectOptions as _, Connection as _, QueryBuilder, Row as _, Sqlite, SqliteConnection};
 
 use crate::domain::{Position, Timestamp, Topic};
 
@@ -94,7 +94,8 @@ impl Store {
             // FULL: a commit is on the disk, not only in the system's cache, before it is acknowledged.
             .synchronous(SqliteSynchronous::Full)
             .statement_cache_capacity(ROWS_PER_INSERT + 8)
-            .busy_timeout(BUSY_TIMEOUT);
+            .busy_timeout(BUSY_TIMEOUT)
+            .disable_statement_logging();
         let mut connection = SqliteConnection::connect_with(&options).await?;
         let version: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut connection).await?;
         if version > VERSION {

@@ -1,0 +1,125 @@
+//! Stopping: everyone is told, those who do not answer are terminated in time.
+
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use nix::sys::signal::Signal;
+use processor::live::ScaffoldHandler;
+use serde_json::json;
+
+use crate::harness::{Client, HANDSHAKE, Live, PATIENCE, Raw, Server, eventually, folder, narrow, position};
+
+#[actix::test]
+async fn stop_closes_1001_and_does_not_wait_for_those_who_do_not_answer() {
+    let live = Live::start(&[], |_| ScaffoldHandler);
+    let mut polite = Client::connect(live.address()).await;
+    let mut rude = Raw::connect(live.address()).await;
+    let deaf = Raw::connect(live.address()).await;
+    live.gauge_is(3).await;
+    let began = Instant::now();
+    let timeout = Duration::from_millis(700);
+    let (report, close) = tokio::join!(live.running.stop(timeout), polite.closed());
+    let took = began.elapsed();
+    assert_eq!(close, (1001, "server shutting down".into()));
+    assert_eq!(rude.close_code().await, 1001);
+    assert_eq!(rude.read().await, None);
+    assert_eq!((report.closed, report.terminated), (1, 2));
+    assert!(took >= timeout && took < timeout + Duration::from_secs(1), "{took:?}");
+    assert_eq!(live.metrics.live.connections.get(), 0);
+    drop(deaf);
+}
+
+#[actix::test]
+async fn stop_without_connections_returns_at_once() {
+    let live = Live::start(&[], |_| ScaffoldHandler);
+    let began = Instant::now();
+    let report = live.running.stop(Duration::from_secs(30)).await;
+    assert_eq!((report.closed, report.terminated), (0, 0));
+    assert!(began.elapsed() < Duration::from_secs(5));
+}
+
+#[actix::test]
+async fn sigterm_with_500_clients_of_which_50_never_answer() {
+    let folder = folder();
+    let mut server = Server::start(folder.path(), &[("LIVE_WS_DRAIN_TIMEOUT_MS", "2000")]);
+    let mut polite = join_all((0..450).map(|_| server.client())).await;
+    let rude = join_all((0..50).map(|_| Raw::connect(server.live))).await;
+    eventually("500 connections", async || server.connections().await == 500.0).await;
+    server.signal(Signal::SIGTERM);
+    let began = Instant::now();
+    let closes = join_all(polite.iter_mut().map(Client::closed)).await;
+    assert!(closes.iter().all(|close| *close == (1001, "server shutting down".into())));
+    assert_eq!(server.ended(Duration::from_secs(3) + PATIENCE).code(), Some(0));
+    let took = began.elapsed();
+    assert!(took <= Duration::from_secs(3), "{took:?}");
+    let stopped = server.logged("live server stopped");
+    assert!(stopped.contains("450 closed, 50 terminated"), "{stopped}");
+    drop(rude);
+}
+
+#[actix::test]
+async fn sigint_stops_it_too_and_a_second_signal_at_once() {
+    let folder = folder();
+    let mut server = Server::start(folder.path(), &[("LIVE_WS_DRAIN_TIMEOUT_MS", "60000")]);
+    let rude = Raw::connect(server.live).await;
+    eventually("the connection", async || server.connections().await == 1.0).await;
+    server.signal(Signal::SIGINT);
+    server.logged("live server stopping");
+    server.signal(Signal::SIGINT);
+    assert_eq!(server.ended(PATIENCE).code(), Some(130));
+    drop(rude);
+    Server::start(folder.path(), &[]).stop();
+}
+
+#[actix::test]
+async fn while_it_drains_it_is_not_ready_and_an_upgrade_gets_503() {
+    let folder = folder();
+    let mut server = Server::start(folder.path(), &[("LIVE_WS_DRAIN_TIMEOUT_MS", "1500")]);
+    // Connected before, but with its handshake still to come.
+    let mut late = Raw(narrow(server.live, 65536).await);
+    let (half, rest) = HANDSHAKE.split_at(40);
+    late.write(half.as_bytes()).await;
+    let rude = Raw::connect(server.live).await;
+    eventually("the connection", async || server.connections().await == 1.0).await;
+    assert_eq!(server.get("/readyz").await.0, 200);
+    server.signal(Signal::SIGTERM);
+    server.logged("live server stopping");
+    assert_eq!(server.get("/readyz").await, (503, r#"{"status":"draining"}"#.into()));
+    assert_eq!(server.get("/healthz").await.0, 200);
+    assert_eq!(server.connections().await, 1.0);
+    late.write(rest.as_bytes()).await;
+    let head = late.head().await;
+    assert!(head.starts_with("HTTP/1.1 503 ") && head.contains("Retry-After: "), "{head}");
+    // Positions are still taken and stored until the consumer stops.
+    server.accept(&json!([position("1", 0, 1.0)])).await;
+    assert_eq!(server.ended(PATIENCE).code(), Some(0));
+    drop(rude);
+    let server = Server::start(folder.path(), &[]);
+    let snapshot = server.client().await.subscribe("device:1").await;
+    assert_eq!(snapshot["snapshot"].as_array().unwrap().len(), 1);
+}
+
+#[actix::test]
+async fn it_ends_in_time_also_with_clients_that_never_read() {
+    let folder = folder();
+    let settings = [("LIVE_WS_DRAIN_TIMEOUT_MS", "500"), ("LIVE_WS_OUTBOX_BYTES", "8192")];
+    let mut server = Server::start(folder.path(), &settings);
+    let mut deaf = Vec::new();
+    for _ in 0..20 {
+        let mut client = Raw::over(narrow(server.live, 4096).await).await;
+        client.frame(0x81, br#"{"type":"subscribe","topic":"device:1"}"#).await;
+        deaf.push(client);
+    }
+    eventually("subscriptions", async || server.metric("processor_live_subscriptions", "").await == 20.0)
+        .await;
+    let mut millis = 0;
+    while server.metric("processor_live_conflated_total", "").await == 0.0 {
+        let steps: Vec<_> = (0..200).map(|step| position("1", millis + step, 1.0)).collect();
+        server.accept(&steps.into()).await;
+        millis += 200;
+    }
+    let began = Instant::now();
+    server.signal(Signal::SIGTERM);
+    assert_eq!(server.ended(PATIENCE).code(), Some(0));
+    assert!(began.elapsed() < Duration::from_millis(1500), "{:?}", began.elapsed());
+}

@@ -1,0 +1,134 @@
+//! Every way a connection can end is counted out exactly once.
+
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use processor::live::protocol::Envelope;
+use processor::live::{Client as LiveClient, MessageHandler, ScaffoldHandler};
+
+use crate::harness::{Client, Live, Raw, eventually};
+
+/// Panics at the topic `panic`.
+struct Panicky;
+
+impl MessageHandler for Panicky {
+    fn envelope(&self, client: &Rc<LiveClient>, envelope: Envelope) {
+        assert_ne!(envelope.topic, "panic", "asked to");
+        ScaffoldHandler.envelope(client, envelope);
+    }
+}
+
+fn closes(live: &Live) -> f64 {
+    live.metric("processor_live_closes_total", "")
+}
+
+#[actix::test]
+async fn the_gauge_follows_each_kind_of_end() {
+    let live = Live::start(&[("LIVE_WS_PING_INTERVAL_MS", "200")], |_| Panicky);
+    let mut ends = 0.0;
+
+    let client = Client::connect(live.address()).await;
+    live.gauge_is(1).await;
+    client.close().await;
+    live.gauge_is(0).await;
+    ends += 1.0;
+    assert_eq!((live.metric("processor_live_closes_total", "\"normal\""), closes(&live)), (1.0, ends));
+
+    let client = Raw::connect(live.address()).await;
+    live.gauge_is(1).await;
+    drop(client);
+    live.gauge_is(0).await;
+    ends += 1.0;
+    assert_eq!((live.metric("processor_live_closes_total", "\"eof\""), closes(&live)), (1.0, ends));
+
+    let client = Raw::connect(live.address()).await;
+    live.gauge_is(1).await;
+    client.reset();
+    live.gauge_is(0).await;
+    ends += 1.0;
+    assert_eq!((live.metric("processor_live_closes_total", "\"reset\""), closes(&live)), (1.0, ends));
+
+    let mut client = Raw::connect(live.address()).await;
+    live.gauge_is(1).await;
+    client.ended().await;
+    live.gauge_is(0).await;
+    ends += 1.0;
+    assert_eq!((live.metric("processor_live_closes_total", "\"pong_timeout\""), closes(&live)), (1.0, ends));
+
+    live.running.stop(Duration::ZERO).await;
+}
+
+#[actix::test]
+async fn a_panic_ends_its_connection_and_no_other() {
+    let live = Live::start(&[], |_| Panicky);
+    let mut bystander = Client::connect(live.address()).await;
+    let mut client = Client::connect(live.address()).await;
+    live.gauge_is(2).await;
+    client.text(r#"{"type":"subscribe","topic":"panic"}"#).await;
+    assert_eq!(client.closed().await, (1011, "internal error".into()));
+    eventually("its end", async || closes(&live) == 1.0).await;
+    assert_eq!(live.metrics.live.connections.get(), 1);
+    assert_eq!(live.metric("processor_live_closes_total", "\"internal\""), 1.0);
+    assert_eq!(live.metric("processor_live_panics_total", ""), 1.0);
+    bystander.text(r#"{"type":"subscribe","topic":"x"}"#).await;
+    assert_eq!(bystander.json().await["code"], "not-implemented");
+
+    let report = live.running.stop(Duration::from_secs(2));
+    let (report, close) = tokio::join!(report, bystander.closed());
+    assert_eq!((report.closed, report.terminated, close.0), (1, 0, 1001));
+    assert_eq!(live.metrics.live.connections.get(), 0);
+}
+
+#[actix::test]
+async fn a_client_s_close_is_answered_with_its_code() {
+    let live = Live::start(&[], |_| ScaffoldHandler);
+    for (payload, answer) in [
+        (&b"\x03\xE8"[..], &b"\x03\xE8"[..]),
+        (b"\x0F\xA1bye", b"\x0F\xA1"),
+        (b"\x03\xE9", b"\x03\xE9"),
+        (b"", b""),
+    ] {
+        let mut client = Raw::connect(live.address()).await;
+        client.frame(0x88, payload).await;
+        assert_eq!(client.read().await.unwrap(), (0x88, answer.to_vec()));
+        assert_eq!(client.read().await, None);
+    }
+    eventually("four ends", async || closes(&live) == 4.0).await;
+    assert_eq!(live.metrics.live.connections.get(), 0);
+    for label in ["normal", "client_other", "client_going_away", "no_status"] {
+        assert_eq!(live.metric("processor_live_closes_total", &format!("\"{label}\"")), 1.0, "{label}");
+    }
+}
+
+#[actix::test]
+async fn a_stopped_process_is_gone_after_the_pong_timeout() {
+    let live = Live::start(&[("LIVE_WS_PING_INTERVAL_MS", "300")], |_| ScaffoldHandler);
+    // A real client in a process of its own that the system can freeze: it shakes hands and echoes pongs.
+    let script = r#"
+import socket,sys
+s=socket.create_connection(("127.0.0.1",int(sys.argv[1])))
+s.sendall(sys.argv[2].encode().decode("unicode_escape").encode())
+while True:
+    data=s.recv(4096)
+    if not data: break
+    if b"\x89\x00" in data: s.sendall(b"\x8a\x80\0\0\0\0")
+"#;
+    let handshake = crate::harness::HANDSHAKE.replace("\r\n", "\\r\\n");
+    let mut child = std::process::Command::new("python3")
+        .args(["-c", script, &live.address().port().to_string(), &handshake])
+        .spawn()
+        .unwrap();
+    live.gauge_is(1).await;
+    let pings = &live.metrics.live.pings;
+    eventually("answered pings", async || pings.get() >= 3).await;
+    assert_eq!(live.metrics.live.connections.get(), 1);
+    let frozen = Instant::now();
+    kill(Pid::from_raw(child.id() as i32), Signal::SIGSTOP).unwrap();
+    live.gauge_is(0).await;
+    let took = frozen.elapsed();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(took < Duration::from_millis(600 + 500), "{took:?}");
+}

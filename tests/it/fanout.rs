@@ -1,0 +1,204 @@
+//! Order and fullness of what subscribers get: under load, and for those who are slow.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+use tokio::io::AsyncReadExt as _;
+
+use crate::harness::{Client, Raw, Server, eventually, folder, narrow, position};
+
+/// Milliseconds since the start of the day of `harness::time`.
+fn millis(position: &Value) -> u64 {
+    let text = position["timestamp"].as_str().unwrap();
+    let part = |range: std::ops::Range<usize>| text[range].parse::<u64>().unwrap();
+    ((part(11..13) * 60 + part(14..16)) * 60 + part(17..19)) * 1000 + part(20..23)
+}
+
+#[actix::test]
+async fn after_the_snapshot_nothing_is_missed_and_nothing_is_old() {
+    const DEVICES: u64 = 5;
+    const STEPS: u64 = 400;
+    let folder = folder();
+    let server = Server::start(folder.path(), &[("LIVE_WS_WORKERS", "2")]);
+    let load = async {
+        for step in 1..=STEPS {
+            let batch: Vec<_> = (0..DEVICES)
+                .map(|device| {
+                    let mut position = position(&device.to_string(), step, 1.0);
+                    position["topics"] = json!(["event:e"]);
+                    position
+                })
+                .collect();
+            server.accept(&batch.into()).await;
+        }
+    };
+    // Clients come all the time while positions flow; one of them subscribes again and again.
+    let watchers = join_all((0..40).map(|number| {
+        let server = &server;
+        async move {
+            tokio::time::sleep(Duration::from_millis(number * 10)).await;
+            let mut client = server.client().await;
+            let mut last = HashMap::new();
+            client.text(r#"{"type":"subscribe","topic":"event:e"}"#).await;
+            let mut again = if number == 0 { 20 } else { 0 };
+            while last.len() < DEVICES as usize || last.values().any(|last| *last < STEPS) {
+                let message = client.json().await;
+                if message["type"] == "subscribed" {
+                    for position in message["snapshot"].as_array().unwrap() {
+                        let (device, now) = (position["device_id"].to_string(), millis(position));
+                        let before = last.insert(device, now).unwrap_or(0);
+                        assert!(now >= before, "the snapshot went back from {before} to {now}");
+                    }
+                } else {
+                    let (device, now) = (message["device_id"].to_string(), millis(&message));
+                    let before = last.insert(device, now).unwrap_or(0);
+                    assert_eq!(now, before + 1, "after {before} came {now}");
+                    if again > 0 && now % 10 == 0 {
+                        again -= 1;
+                        client.text(r#"{"type":"subscribe","topic":"event:e"}"#).await;
+                    }
+                }
+            }
+        }
+    }));
+    tokio::join!(load, watchers);
+    assert_eq!(server.metric("processor_live_conflated_total", "").await, 0.0);
+    assert_eq!(server.metric("processor_live_shed_total", "").await, 0.0);
+}
+
+#[actix::test]
+async fn a_late_position_is_stored_but_not_sent() {
+    let folder = folder();
+    let server = Server::start(folder.path(), &[]);
+    let mut client = server.client().await;
+    client.subscribe("device:1").await;
+    server.accept(&position("1", 5, 1.0)).await;
+    server.accept(&json!([position("1", 3, 1.0), position("1", 5, 9.0), position("1", 4, 1.0)])).await;
+    // In one post the order does not matter.
+    server.accept(&json!([position("1", 7, 1.0), position("1", 6, 1.0)])).await;
+    let mut seen = Vec::new();
+    for _ in 0..3 {
+        seen.push(millis(&client.json().await));
+    }
+    assert_eq!(seen, [5, 6, 7]);
+    assert_eq!(server.metric("processor_positions_late_total", "").await, 3.0);
+    assert_eq!(server.metric("processor_positions_accepted_total", "").await, 6.0);
+}
+
+/// Posts positions of devices `1` to `devices`, each newer than the last, until `done`. Returns the last time.
+async fn flood(server: &Server, devices: u64, mut done: impl AsyncFnMut() -> bool) -> u64 {
+    let mut step = 0;
+    while !done().await {
+        step += 1;
+        let batch: Vec<_> =
+            (1..=devices).map(|device| with_ballast(position(&device.to_string(), step, 1.0))).collect();
+        server.accept(&batch.into()).await;
+        assert!(step < 20_000, "it takes all");
+    }
+    step
+}
+
+/// Makes a position large, so that buffers fill soon.
+fn with_ballast(mut position: Value) -> Value {
+    position["topics"] = json!(["event:e"]);
+    position["attributes"] = json!({ "ballast": "x".repeat(3000) });
+    position
+}
+
+#[actix::test]
+async fn a_slow_client_sees_fewer_steps_but_the_newest_and_no_old_ones() {
+    let folder = folder();
+    let server = Server::start(folder.path(), &[("LIVE_WS_OUTBOX_BYTES", "65536")]);
+    let mut quick = server.client().await;
+    quick.subscribe("event:e").await;
+    let mut slow = Client::narrow(server.live, 8192).await;
+    slow.subscribe("event:e").await;
+    let conflated = async || server.metric("processor_live_conflated_total", "").await;
+    let last = std::cell::Cell::new(None);
+    let reader = async {
+        // The quick one gets every step, up to the last.
+        let mut seen = 0;
+        while last.get().is_none_or(|last| seen < last) {
+            let now = millis(&quick.json().await);
+            assert!(now == seen || now == seen + 1, "the quick one went from {seen} to {now}");
+            seen = now;
+        }
+    };
+    let load = async {
+        last.set(Some(flood(&server, 8, async || conflated().await > 1000.0).await));
+        // So that the reader is not left waiting, if it had the last step before it knew.
+        server.accept(&with_ballast(position("1", last.get().unwrap() + 1, 1.0))).await;
+    };
+    tokio::join!(reader, load);
+    let last = last.get().unwrap();
+    let connections: Value =
+        serde_json::from_str(&server.get("/connections?sort=slowest&limit=1").await.1).unwrap();
+    let worst = &connections["connections"][0];
+    assert!(worst["waiting_bytes"].as_u64().unwrap() <= 65536 + 4096, "{worst}");
+    assert!(worst["conflated"].as_u64().unwrap() >= 1000, "{worst}");
+    // Now it reads: each device's steps rise, some are missing, and the last is there.
+    let mut newest = HashMap::new();
+    let mut steps = 0;
+    while newest.len() < 8 || newest.values().any(|now| *now < last) {
+        let message = slow.json().await;
+        let (device, now) = (message["device_id"].to_string(), millis(&message));
+        let before = newest.insert(device, now).unwrap_or(0);
+        assert!(now > before, "after {before} came {now}");
+        steps += 1;
+    }
+    assert!(steps < last * 8, "nothing was conflated for it");
+    assert_eq!(server.connections().await, 2.0);
+}
+
+#[actix::test]
+async fn a_client_whose_devices_do_not_fit_is_closed_1008() {
+    let folder = folder();
+    let server = Server::start(folder.path(), &[("LIVE_WS_OUTBOX_BYTES", "8192")]);
+    let mut slow = Raw::over(narrow(server.live, 4096).await).await;
+    slow.frame(0x81, br#"{"type":"subscribe","topic":"event:e"}"#).await;
+    eventually("the subscription", async || server.metric("processor_live_subscriptions", "").await == 1.0)
+        .await;
+    flood(&server, 8, async || {
+        server.metric("processor_live_closes_total", "too_slow").await > 0.0
+            || server.metric("processor_live_subscriptions", "").await == 0.0
+            || server.log().iter().any(|line| line.contains("code=1008"))
+            || closing(&server).await
+    })
+    .await;
+    assert_eq!(slow.close_code().await, 1008);
+    drop(slow);
+    eventually("its end", async || server.connections().await == 0.0).await;
+    assert_eq!(server.metric("processor_live_closes_total", "too_slow").await, 1.0);
+}
+
+/// True once what waits for the one connection is only its close frame.
+async fn closing(server: &Server) -> bool {
+    let connections: Value = serde_json::from_str(&server.get("/connections").await.1).unwrap();
+    let waiting = connections["connections"][0]["waiting_bytes"].as_u64();
+    let conflated = server.metric("processor_live_outbox_bytes_count", "").await;
+    waiting == Some(0) && conflated > 0.0
+}
+
+#[actix::test]
+async fn slow_clients_cost_the_others_nothing() {
+    let folder = folder();
+    let server = Server::start(folder.path(), &[("LIVE_WS_OUTBOX_BYTES", "16384"), ("LIVE_WS_WORKERS", "1")]);
+    let mut stalled = Vec::new();
+    for _ in 0..20 {
+        let mut client = Raw::over(narrow(server.live, 4096).await).await;
+        client.frame(0x81, br#"{"type":"subscribe","topic":"device:1"}"#).await;
+        stalled.push(client);
+    }
+    let mut quick = server.client().await;
+    quick.subscribe("device:1").await;
+    for step in 1..=300 {
+        server.accept(&with_ballast(position("1", step, 1.0))).await;
+        assert_eq!(millis(&quick.json().await), step);
+    }
+    assert!(server.metric("processor_live_conflated_total", "").await > 0.0);
+    let mut first = stalled.remove(0);
+    let mut bytes = vec![0; 1000];
+    first.0.read_exact(&mut bytes).await.unwrap();
+}

@@ -1,0 +1,134 @@
+//! Faults of the server's own parts: the store, the descriptors.
+
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use serde_json::json;
+
+use crate::harness::{PATIENCE, Raw, Server, command, eventually, folder, position};
+
+#[actix::test]
+async fn a_locked_store_refuses_posts_keeps_clients_and_recovers_by_itself() {
+    let folder = folder();
+    let server = Server::start(folder.path(), &[]);
+    let mut client = server.client().await;
+    client.subscribe("device:1").await;
+    server.accept(&position("1", 1, 1.0)).await;
+    client.json().await;
+    // Another process takes the database's lock and keeps it.
+    let script = "import sqlite3,sys\ndb=sqlite3.connect(sys.argv[1],isolation_level=None)\n\
+        db.execute('begin immediate')\nprint('locked',flush=True)\nsys.stdin.read()";
+    let mut locker = std::process::Command::new("python3")
+        .args(["-c", script])
+        .arg(folder.path().join("data/positions.db"))
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(locker.stdout.take().unwrap()), &mut line)
+        .unwrap();
+    assert_eq!(line, "locked\n");
+    let (status, answer) = server.post(position("1", 2, 1.0).to_string()).await;
+    assert_eq!((status, &answer["error"]), (503, &json!("not-stored")));
+    assert!(answer["message"].as_str().unwrap().contains("locked"), "{answer}");
+    assert_eq!(server.get("/readyz").await, (503, r#"{"status":"store failed"}"#.into()));
+    assert_eq!(server.get("/healthz").await.0, 200);
+    server.logged("the store failed");
+    assert_eq!(server.connections().await, 1.0);
+    drop(locker.stdin.take());
+    locker.wait().unwrap();
+    eventually("readiness", async || server.get("/readyz").await.0 == 200).await;
+    server.logged("store works again");
+    server.accept(&position("1", 3, 1.0)).await;
+    // What was not acknowledged was not sent either.
+    assert_eq!(client.json().await["timestamp"], crate::harness::time(3));
+    assert_eq!(server.metric("processor_store_errors_total", "").await, 1.0);
+}
+
+#[actix::test]
+async fn a_full_disk_refuses_posts_and_recovers_by_itself() {
+    let folder = folder();
+    // A limit on the size of files is to the store what a full disk is: a write fails.
+    let binary = env!("CARGO_BIN_EXE_processor");
+    let mut limited = command(folder.path(), &[]);
+    let inherited: Vec<_> = limited.get_envs().map(|(k, v)| (k.to_owned(), v.unwrap().to_owned())).collect();
+    limited = std::process::Command::new("python3");
+    let script = "import os,resource,signal,sys\nsignal.signal(signal.SIGXFSZ,signal.SIG_IGN)\n\
+        resource.setrlimit(resource.RLIMIT_FSIZE,(200000,resource.RLIM_INFINITY))\nos.execv(sys.argv[1],sys.argv[1:])";
+    limited.args(["-c", script, binary]).current_dir(folder.path()).env_clear().envs(inherited);
+    let server = Server::spawn(limited);
+    let mut client = server.client().await;
+    client.subscribe("device:1").await;
+    let mut stored = 0;
+    let refused = loop {
+        let mut large = position("1", stored + 1, 1.0);
+        large["attributes"] = json!({ "ballast": "x".repeat(3000) });
+        let (status, answer) = server.post(large.to_string()).await;
+        if status != 200 {
+            break (status, answer);
+        }
+        stored += 1;
+        assert!(stored < 1000, "the limit does not bite");
+        client.json().await;
+    };
+    assert_eq!((refused.0, &refused.1["error"]), (503, &json!("not-stored")), "{}", refused.1);
+    assert_eq!(server.get("/readyz").await.0, 503);
+    assert_eq!(server.connections().await, 1.0);
+    // There is room again.
+    let unlimit = format!("--pid={}", server.pid());
+    let status =
+        std::process::Command::new("prlimit").args([&unlimit, "--fsize=unlimited"]).status().unwrap();
+    assert!(status.success());
+    eventually("readiness", async || server.get("/readyz").await.0 == 200).await;
+    server.accept(&position("1", stored + 10, 1.0)).await;
+    assert_eq!(client.json().await["timestamp"], crate::harness::time(stored + 10));
+    server.stop();
+    let server = Server::start(folder.path(), &[]);
+    let snapshot = server.client().await.subscribe("device:1").await;
+    assert_eq!(snapshot["snapshot"][0]["timestamp"], crate::harness::time(stored + 10));
+}
+
+#[actix::test]
+async fn without_descriptors_it_serves_those_it_has_says_so_once_and_accepts_again() {
+    let folder = folder();
+    let script = "import os,resource,sys\nresource.setrlimit(resource.RLIMIT_NOFILE,(256,256))\nos.execv(sys.argv[1],sys.argv[1:])";
+    let settings = command(folder.path(), &[("LIVE_WS_HANDSHAKE_TIMEOUT_MS", "60000")]);
+    let inherited: Vec<_> = settings.get_envs().map(|(k, v)| (k.to_owned(), v.unwrap().to_owned())).collect();
+    let mut limited = std::process::Command::new("python3");
+    limited.args(["-c", script, env!("CARGO_BIN_EXE_processor")]);
+    limited.current_dir(folder.path()).env_clear().envs(inherited);
+    let server = Server::spawn(limited);
+    let mut client = server.client().await;
+    client.subscribe("device:1").await;
+    // Kept alive, so that it can still post when no new connection is accepted.
+    let http = awc::Client::default();
+    let post = async |millis| {
+        let body = position("1", millis, 1.0).to_string();
+        let post = http.post(format!("http://{}/positions", server.ops));
+        let mut response = post.send_body(body).await.unwrap();
+        response.body().await.unwrap();
+        response.status()
+    };
+    assert_eq!(post(1).await, 200);
+    client.json().await;
+    let mut crowd = Vec::new();
+    for _ in 0..300 {
+        crowd.push(tokio::net::TcpStream::connect(server.live).await.unwrap());
+    }
+    server.logged("cannot accept connections");
+    tokio::time::sleep(Duration::from_millis(1000)).await;
+    assert_eq!(post(2).await, 200);
+    assert_eq!(client.json().await["timestamp"], crate::harness::time(2));
+    let complaints = server.log().iter().filter(|line| line.contains("cannot accept")).count();
+    let workers = std::thread::available_parallelism().unwrap().get();
+    assert!(complaints <= workers, "{complaints} times in the log");
+    drop(crowd);
+    let mut late = Raw::connect(server.live).await;
+    late.frame(0x89, b"").await;
+    assert_eq!(late.read().await.unwrap().0, 0x8A);
+    server.signal(Signal::SIGTERM);
+    let mut server = server;
+    drop(late);
+    assert_eq!(server.ended(PATIENCE).code(), Some(0));
+}

@@ -1,0 +1,87 @@
+//! The opening handshake: who is let in, and what the others are told.
+
+use std::time::{Duration, Instant};
+
+use processor::live::ScaffoldHandler;
+
+use crate::harness::{HANDSHAKE, Live, Raw, soon};
+
+async fn answer(live: &Live, request: &str) -> String {
+    let mut client = Raw(tokio::net::TcpStream::connect(live.address()).await.unwrap());
+    client.write(request.as_bytes()).await;
+    client.head().await
+}
+
+#[actix::test]
+async fn any_path_upgrades() {
+    let live = Live::start(&[], |_| ScaffoldHandler);
+    for path in ["/", "/live", "/a/b?c=d", "/%20"] {
+        let head = answer(&live, &HANDSHAKE.replace("GET / ", &format!("GET {path} "))).await;
+        assert!(head.starts_with("HTTP/1.1 101 "), "{path}: {head}");
+        assert!(head.contains("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="), "{head}");
+    }
+}
+
+#[actix::test]
+async fn others_are_told_what_is_wrong() {
+    let live = Live::start(&[("LIVE_WS_ALLOWED_ORIGINS", "https://a.example")], |_| ScaffoldHandler);
+    let with = |from: &str, to: &str| {
+        assert!(HANDSHAKE.contains(from));
+        HANDSHAKE.replace(from, to)
+    };
+    let cases = [
+        ("GET / HTTP/1.1\r\nHost: x\r\n\r\n".to_owned(), "404 ", ""),
+        (with("Version: 13", "Version: 8"), "426 ", "sec-websocket-version: 13\r\n"),
+        (with("Version: 13", "Version: 14"), "426 ", "sec-websocket-version: 13\r\n"),
+        (with("dGhlIHNhbXBsZSBub25jZQ==", "abc"), "400 ", ""),
+        (with("Upgrade: websocket", "Upgrade: xwebsocketx"), "400 ", ""),
+        (with("Connection: Upgrade", "Connection: keep-alive"), "400 ", ""),
+        (with("GET", "POST"), "405 ", "allow: get\r\n"),
+        (with("Host: localhost", "Host: localhost\r\nOrigin: https://b.example"), "403 ", ""),
+        (with("Host: localhost", "Host: localhost\r\nOrigin: https://a.example"), "101 ", ""),
+        ("nonsense\r\n\r\n".to_owned(), "400 ", ""),
+    ];
+    for (request, status, header) in cases {
+        let head = answer(&live, &request).await;
+        assert!(head.starts_with(&format!("HTTP/1.1 {status}")), "{request}: {head}");
+        assert!(head.to_lowercase().contains(header), "{request}: {head}");
+    }
+    assert_eq!(live.metric("processor_live_refused_total", "\"origin\""), 1.0);
+    assert_eq!(live.metric("processor_live_refused_total", "\"not_websocket\""), 1.0);
+    assert_eq!(live.metric("processor_live_refused_total", "\"handshake\""), 6.0);
+}
+
+#[actix::test]
+async fn a_handshake_has_a_deadline() {
+    let live = Live::start(&[("LIVE_WS_HANDSHAKE_TIMEOUT_MS", "500")], |_| ScaffoldHandler);
+    let began = Instant::now();
+    let mut silent = tokio::net::TcpStream::connect(live.address()).await.unwrap();
+    let mut slow = Raw(tokio::net::TcpStream::connect(live.address()).await.unwrap());
+    let trickle = async {
+        for byte in HANDSHAKE.bytes() {
+            use tokio::io::AsyncWriteExt as _;
+            if slow.0.write_all(&[byte]).await.is_err() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let ended = async {
+        use tokio::io::AsyncReadExt as _;
+        let mut rest = Vec::new();
+        silent.read_to_end(&mut rest).await.ok();
+        String::from_utf8(rest).unwrap()
+    };
+    let rest = soon("the deadline", async {
+        tokio::select! { rest = ended => rest, () = trickle => panic!("no deadline") }
+    })
+    .await;
+    assert!(rest.is_empty() || rest.starts_with("HTTP/1.1 408 "), "{rest}");
+    let took = began.elapsed();
+    assert!(took >= Duration::from_millis(450) && took < Duration::from_secs(3), "{took:?}");
+    let mut read = String::new();
+    use tokio::io::AsyncReadExt as _;
+    soon("the slow one's end", slow.0.read_to_string(&mut read)).await.ok();
+    assert!(!read.starts_with("HTTP/1.1 101"), "{read}");
+    assert_eq!(live.metrics.live.connections.get(), 0);
+}

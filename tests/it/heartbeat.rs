@@ -1,0 +1,112 @@
+//! Pings, pongs, and clients that fall silent or stop reading.
+
+use std::time::{Duration, Instant};
+
+use processor::live::registry::ListConnections;
+use processor::live::{ScaffoldHandler, SubscriptionHandler};
+use tokio_tungstenite::tungstenite::Message;
+
+use crate::harness::{Client, Live, Raw, Server, eventually, folder, narrow, position};
+
+const INTERVAL: Duration = Duration::from_millis(300);
+const BEAT: (&str, &str) = ("LIVE_WS_PING_INTERVAL_MS", "300");
+
+#[actix::test]
+async fn a_ping_comes_within_the_interval_and_its_pong_is_seen() {
+    let live = Live::start(&[BEAT], |_| ScaffoldHandler);
+    let mut client = Client::connect(live.address()).await;
+    let began = Instant::now();
+    assert!(matches!(client.raw_next().await, Message::Ping(_)));
+    let took = began.elapsed();
+    assert!(took <= INTERVAL + Duration::from_millis(100), "{took:?}");
+    let before = last_seen(&live).await;
+    // tungstenite's pong leaves with the next read, which waits for the next ping.
+    assert!(matches!(client.raw_next().await, Message::Ping(_)));
+    eventually("the pong", async || last_seen(&live).await > before).await;
+    assert_eq!(live.metric("processor_live_pings_missed_total", ""), 0.0);
+}
+
+async fn last_seen(live: &Live) -> i64 {
+    let connections = live.running.registry().send(ListConnections).await.unwrap();
+    connections[0].last_seen_at().as_millis()
+}
+
+#[actix::test]
+async fn a_client_that_answers_stays_and_one_that_is_silent_goes() {
+    let live = Live::start(&[BEAT], |_| ScaffoldHandler);
+    let mut lively = Client::connect(live.address()).await;
+    let mut silent = Raw::connect(live.address()).await;
+    let began = Instant::now();
+    live.gauge_is(2).await;
+    let watch = async {
+        silent.ended().await;
+        began.elapsed()
+    };
+    let answer = async {
+        loop {
+            lively.raw_next().await;
+        }
+    };
+    let took = tokio::select! { took = watch => took, () = answer => unreachable!() };
+    // The default timeout: twice the interval.
+    assert!(took >= INTERVAL * 2 && took < INTERVAL * 2 + Duration::from_millis(500), "{took:?}");
+    live.gauge_is(1).await;
+    assert_eq!(live.metric("processor_live_closes_total", "pong_timeout"), 1.0);
+    assert!(live.metric("processor_live_pings_missed_total", "") >= 1.0);
+    lively.close().await;
+    live.gauge_is(0).await;
+}
+
+#[actix::test]
+async fn the_timeout_can_fall_between_two_pings() {
+    let live = Live::start(&[BEAT, ("LIVE_WS_PONG_TIMEOUT_MS", "400")], |_| ScaffoldHandler);
+    let began = Instant::now();
+    Raw::connect(live.address()).await.ended().await;
+    let took = began.elapsed();
+    assert!(took >= Duration::from_millis(400) && took < Duration::from_millis(800), "{took:?}");
+}
+
+#[actix::test]
+async fn any_frame_keeps_a_client_alive() {
+    let live = Live::start(&[BEAT], |_| ScaffoldHandler);
+    let mut client = Raw::connect(live.address()).await;
+    let began = Instant::now();
+    while began.elapsed() < INTERVAL * 4 {
+        client.frame(0x81, b"not an envelope").await;
+        let (first, _) = client.read().await.unwrap();
+        assert!([0x81, 0x89].contains(&first));
+        tokio::time::sleep(INTERVAL / 3).await;
+    }
+    assert_eq!(live.metrics.live.connections.get(), 1);
+}
+
+#[actix::test]
+async fn a_client_that_sends_but_never_reads_is_gone_too() {
+    let folder = folder();
+    let server = Server::start(folder.path(), &[BEAT, ("LIVE_WS_OUTBOX_BYTES", "4096")]);
+    let mut deaf = Raw::over(narrow(server.live, 4096).await).await;
+    deaf.frame(0x81, br#"{"type":"subscribe","topic":"device:1"}"#).await;
+    eventually("the subscription", async || server.metric("processor_live_subscriptions", "").await == 1.0)
+        .await;
+    // It shows that it lives with every turn, so that only its not reading can end it.
+    let mut millis = 0;
+    let began = Instant::now();
+    while server.connections().await == 1.0 {
+        assert!(began.elapsed() < Duration::from_secs(10), "still there");
+        let steps: Vec<_> = (0..50).map(|step| position("1", millis + step, 1.0)).collect();
+        server.accept(&steps.into()).await;
+        millis += 50;
+        use tokio::io::AsyncWriteExt as _;
+        deaf.0.write_all(&crate::harness::frame(0x8A, b"")).await.ok();
+    }
+    assert_eq!(server.metric("processor_live_closes_total", "not_reading").await, 1.0);
+    assert_eq!(server.metric("processor_live_subscriptions", "").await, 0.0);
+}
+
+#[actix::test]
+async fn a_ping_is_answered_with_its_payload() {
+    let live = Live::start(&[], SubscriptionHandler::new);
+    let mut client = Raw::connect(live.address()).await;
+    client.frame(0x89, b"marco").await;
+    assert_eq!(client.read().await.unwrap(), (0x8A, b"marco".to_vec()));
+}

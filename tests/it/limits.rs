@@ -1,0 +1,129 @@
+//! What one client, or all of them, may take; and that it is said and counted.
+
+use processor::live::{ScaffoldHandler, SubscriptionHandler};
+use serde_json::json;
+
+use crate::harness::{Client, HANDSHAKE, Live, Raw, Server, eventually, folder};
+
+#[actix::test]
+async fn connections_over_the_limit_get_503_and_health_stays_green() {
+    let folder = folder();
+    let server = Server::start(folder.path(), &[("LIVE_WS_MAX_CONNECTIONS", "2")]);
+    let (first, _second) = (server.client().await, server.client().await);
+    let refused = async || {
+        let mut client = Raw(tokio::net::TcpStream::connect(server.live).await.unwrap());
+        client.write(HANDSHAKE.as_bytes()).await;
+        client.head().await
+    };
+    let head = refused().await;
+    assert!(head.starts_with("HTTP/1.1 503 ") && head.contains("Retry-After: "), "{head}");
+    assert_eq!(server.get("/healthz").await.0, 200);
+    assert_eq!(server.get("/readyz").await.0, 200);
+    assert_eq!(server.metric("processor_live_refused_total", "server_full").await, 1.0);
+    first.close().await;
+    eventually("a free place", async || refused().await.starts_with("HTTP/1.1 101 ")).await;
+}
+
+#[actix::test]
+async fn connections_from_one_address_are_limited_and_a_trusted_proxy_speaks_for_its_clients() {
+    let settings =
+        [("LIVE_WS_MAX_CONNECTIONS_PER_ADDRESS", "1"), ("LIVE_WS_TRUSTED_PROXIES", "127.0.0.2/32")];
+    let live = Live::start(&settings, |_| ScaffoldHandler);
+    let connect = async |from: [u8; 4], forwarded: &str| {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind((from, 0).into()).unwrap();
+        let mut client = Raw(socket.connect(live.address()).await.unwrap());
+        let header = format!("Host: localhost\r\nX-Forwarded-For: {forwarded}");
+        client.write(HANDSHAKE.replace("Host: localhost", &header).as_bytes()).await;
+        (client.head().await, client)
+    };
+    let (direct, _kept) = connect([127, 0, 0, 1], "198.51.100.1").await;
+    assert!(direct.starts_with("HTTP/1.1 101 "), "{direct}");
+    let (again, _) = connect([127, 0, 0, 1], "198.51.100.2").await;
+    assert!(again.starts_with("HTTP/1.1 429 ") && again.contains("Retry-After: "), "{again}");
+    let (forwarded, _kept) = connect([127, 0, 0, 2], "198.51.100.1").await;
+    assert!(forwarded.starts_with("HTTP/1.1 101 "), "{forwarded}");
+    let (forwarded, _kept) = connect([127, 0, 0, 2], "198.51.100.2").await;
+    assert!(forwarded.starts_with("HTTP/1.1 101 "), "{forwarded}");
+    let (again, _) = connect([127, 0, 0, 2], "198.51.100.1").await;
+    assert!(again.starts_with("HTTP/1.1 429 "), "{again}");
+    assert_eq!(live.metric("processor_live_refused_total", "address_full"), 2.0);
+}
+
+#[actix::test]
+async fn who_sends_too_much_is_warned_and_then_closed() {
+    let live = Live::start(&[("LIVE_WS_MAX_MESSAGES_PER_SECOND", "1")], SubscriptionHandler::new);
+    let mut client = Client::connect(live.address()).await;
+    let mut codes = Vec::new();
+    for _ in 0..12 {
+        client.text(r#"{"type":"subscribe","topic":"x"}"#).await;
+        codes.push(client.json().await["code"].as_str().unwrap().to_owned());
+    }
+    // Ten seconds' worth at once.
+    assert_eq!(codes.iter().filter(|code| *code == "not-implemented").count(), 10, "{codes:?}");
+    assert_eq!(codes.last().unwrap(), "rate-limited");
+    for _ in 0..40 {
+        client.text("x").await;
+    }
+    assert_eq!(client.closed().await, (1008, "too many messages".into()));
+    live.gauge_is(0).await;
+    assert_eq!(live.metric("processor_live_closes_total", "rate_limited"), 1.0);
+}
+
+#[actix::test]
+async fn fragments_without_end_are_too_many_messages() {
+    let live = Live::start(&[("LIVE_WS_MAX_MESSAGES_PER_SECOND", "1")], SubscriptionHandler::new);
+    let mut client = Raw::connect(live.address()).await;
+    client.frame(0x01, b"").await;
+    let fragments = crate::harness::frame(0x00, b"").repeat(1000);
+    client.write(&fragments).await;
+    assert_eq!(client.close_code().await, 1008);
+}
+
+#[actix::test]
+async fn subscriptions_and_topic_lengths_are_limited() {
+    let settings = [("LIVE_WS_MAX_SUBSCRIPTIONS", "2"), ("LIVE_WS_MAX_TOPIC_BYTES", "20")];
+    let live = Live::start(&settings, SubscriptionHandler::new);
+    let mut client = Client::connect(live.address()).await;
+    client.subscribe("device:1").await;
+    client.subscribe("device:2").await;
+    client.text(r#"{"type":"subscribe","topic":"device:3","id":"x"}"#).await;
+    let answer = client.json().await;
+    assert_eq!(
+        (&answer["code"], &answer["topic"], &answer["id"]),
+        (&json!("too-many-subscriptions"), &json!("device:3"), &json!("x"))
+    );
+    client.subscribe("device:2").await;
+    client.text(r#"{"type":"unsubscribe","topic":"device:1"}"#).await;
+    assert_eq!(client.json().await["type"], "unsubscribed");
+    client.subscribe("device:3").await;
+    client
+        .text(json!({ "type": "subscribe", "topic": format!("device:{}", "x".repeat(20)) }).to_string())
+        .await;
+    assert_eq!(client.json().await["code"], "protocol-violation");
+    assert_eq!(live.metrics.live.subscriptions.get(), 2);
+}
+
+#[actix::test]
+async fn a_flood_of_pings_costs_no_memory_and_no_one_else() {
+    let live = Live::start(&[("LIVE_WS_WORKERS", "1")], SubscriptionHandler::new);
+    let mut flooder = Raw::over(crate::harness::narrow(live.address(), 4096).await).await;
+    let pings = crate::harness::frame(0x89, &[b'x'; 125]).repeat(1000);
+    let flood = actix::spawn(async move {
+        // It reads none of the pongs.
+        for _ in 0..200 {
+            use tokio::io::AsyncWriteExt as _;
+            if flooder.0.write_all(&pings).await.is_err() {
+                break;
+            }
+        }
+        flooder
+    });
+    let mut other = Client::connect(live.address()).await;
+    for _ in 0..50 {
+        other.subscribe("device:1").await;
+    }
+    let connections = live.running.registry().send(processor::live::registry::ListConnections).await.unwrap();
+    assert!(connections.iter().all(|connection| connection.waiting() < 1000));
+    flood.abort();
+}

@@ -1,0 +1,23 @@
+//! Behaviour from outside: the real binary, or a real `LiveServer`, on random ports.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "what a test relies on and is not there fails the test"
+)]
+
+mod drain;
+mod ends;
+mod fanout;
+mod faults;
+mod frames;
+mod handshake;
+mod harness;
+mod heartbeat;
+mod ingest;
+mod limits;
+mod restart;
+mod running;
+mod subscriptions;
+mod tidy;
+mod wscat;

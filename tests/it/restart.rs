@@ -1,0 +1,116 @@
+//! What was acknowledged is there after a restart, also after `kill -9`.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use serde_json::json;
+
+use crate::harness::{PATIENCE, Server, folder, position, post, time};
+
+#[actix::test]
+async fn a_restart_keeps_the_latest_positions() {
+    let folder = folder();
+    let server = Server::start(folder.path(), &[]);
+    let mut full = position("1", 2, 2.0);
+    full["topics"] = json!(["event:e"]);
+    full["attributes"] = json!({ "n": 1 });
+    server.accept(&json!([position("1", 1, 1.0), full, position("2", 1, 1.0)])).await;
+    let before = server.client().await.subscribe("event:e").await;
+    server.stop();
+    let server = Server::start(folder.path(), &[]);
+    server.logged("store ready with 2 devices");
+    let mut client = server.client().await;
+    assert_eq!(client.subscribe("event:e").await, before);
+    assert_eq!(client.subscribe("device:2").await["snapshot"][0]["timestamp"], time(1));
+    // What was there before is neither sent again nor stored again.
+    server.accept(&json!([position("1", 2, 9.0), position("1", 1, 9.0), position("2", 2, 2.0)])).await;
+    assert_eq!(client.json().await["device_id"], "2");
+    let again = server.client().await.subscribe("device:1").await;
+    assert_eq!(again["snapshot"][0]["latitude"], 2.0);
+}
+
+#[actix::test]
+async fn kill_9_loses_nothing_that_was_answered_200() {
+    const POSTERS: u64 = 8;
+    let folder = folder();
+    let mut acknowledged: HashMap<u64, u64> = HashMap::new();
+    for round in 0..5 {
+        let mut server = Server::start(folder.path(), &[]);
+        let ops = server.ops;
+        let posters: Vec<_> = (0..POSTERS)
+            .map(|poster| {
+                let from = acknowledged.get(&poster).copied().unwrap_or(0);
+                actix::spawn(async move {
+                    let client = awc::Client::default();
+                    let mut last = from;
+                    loop {
+                        let body = position(&poster.to_string(), last + 1, 1.0).to_string();
+                        match client.post(format!("http://{ops}/positions")).send_body(body).await {
+                            Ok(response) if response.status() == 200 => last += 1,
+                            _ => return last,
+                        }
+                    }
+                })
+            })
+            .collect();
+        // In the middle of it, at another point each time.
+        tokio::time::sleep(Duration::from_millis(150 + 70 * round)).await;
+        server.signal(Signal::SIGKILL);
+        server.ended(PATIENCE);
+        for (poster, last) in futures_util::future::join_all(posters).await.into_iter().enumerate() {
+            acknowledged.insert(poster as u64, last.unwrap());
+        }
+    }
+    assert!(acknowledged.values().sum::<u64>() > 100, "hardly anything was posted: {acknowledged:?}");
+    // Every acknowledged position is there, once: read with another program than the one that wrote.
+    let server = Server::start(folder.path(), &[]);
+    for (poster, last) in &acknowledged {
+        let snapshot = server.client().await.subscribe(&format!("device:{poster}")).await;
+        let latest = snapshot["snapshot"][0]["timestamp"].as_str().unwrap_or_default().to_owned();
+        // One more may have been stored whose answer was lost with the process.
+        assert!([time(*last), time(last + 1)].contains(&latest), "{poster}: {latest} is not {last}");
+    }
+    server.stop();
+    let count = "import sqlite3,sys\nfor row in sqlite3.connect(sys.argv[1]).execute(\
+        'select device_id,count(*),max(timestamp)-min(timestamp)+1 from positions group by 1'): print(*row)";
+    let database = folder.path().join("data/positions.db");
+    let output = std::process::Command::new("python3").args(["-c", count]).arg(database).output().unwrap();
+    let rows = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(rows.lines().count(), POSTERS as usize, "{rows}");
+    for row in rows.lines() {
+        let numbers: Vec<u64> = row.split(' ').map(|part| part.parse().unwrap()).collect();
+        let [poster, count, span] = numbers[..] else { panic!("{row}") };
+        assert_eq!(count, span, "device {poster} has gaps");
+        assert!(count >= acknowledged[&poster], "device {poster}: {count} of {}", acknowledged[&poster]);
+    }
+}
+
+#[actix::test]
+async fn a_post_in_flight_when_it_is_told_to_stop_is_answered() {
+    let folder = folder();
+    let mut server = Server::start(folder.path(), &[]);
+    let ops = server.ops;
+    let posts: Vec<_> = (0..50)
+        .map(|number| {
+            actix::spawn(
+                async move { post(ops, &[], position(&number.to_string(), 1, 1.0).to_string()).await.0 },
+            )
+        })
+        .collect();
+    let first = posts.into_iter().collect::<futures_util::stream::FuturesUnordered<_>>();
+    use futures_util::StreamExt as _;
+    let mut answers = first;
+    assert_eq!(answers.next().await.unwrap().unwrap(), 200);
+    server.signal(Signal::SIGTERM);
+    let mut stored = 1;
+    while let Some(answer) = answers.next().await {
+        // One that came too late may find the door closed; none is left hanging.
+        stored += usize::from(answer.is_ok_and(|status| status == 200));
+    }
+    assert_eq!(server.ended(PATIENCE).code(), Some(0));
+    let server = Server::start(folder.path(), &[]);
+    let line = server.logged("store ready with ");
+    let devices: usize = line.split("with ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
+    assert!(devices >= stored, "{devices} of {stored}");
+}

@@ -1,0 +1,189 @@
+//! The wire contract: envelopes, answers, snapshots.
+
+use std::rc::Rc;
+
+use processor::live::protocol::Envelope;
+use processor::live::{Client as LiveClient, Message as Inbound, MessageHandler, ScaffoldHandler};
+use serde_json::json;
+use tokio_tungstenite::tungstenite::Message;
+
+use crate::harness::{Client, Live, Server, folder, position, time};
+
+#[actix::test]
+async fn the_scaffold_answers_not_implemented_to_each_valid_envelope() {
+    let live = Live::start(&[], |_| ScaffoldHandler);
+    let mut client = Client::connect(live.address()).await;
+    client.text(r#"{"type":"subscribe","topic":"device:1","id":"a"}"#).await;
+    let answer = client.json().await;
+    assert_eq!((&answer["type"], &answer["code"]), (&json!("error"), &json!("not-implemented")));
+    assert_eq!(answer["id"], "a");
+    client.text("{}").await;
+    assert_eq!(client.json().await["code"], "protocol-violation");
+    client.close().await;
+    for (kind, count) in [("subscribe", 1.0), ("unsubscribe", 0.0), ("invalid", 1.0)] {
+        assert_eq!(live.metric("processor_live_messages_inbound_total", kind), count, "{kind}");
+    }
+}
+
+#[actix::test]
+async fn a_violation_is_answered_and_the_connection_stays() {
+    let folder = folder();
+    let server = Server::start(folder.path(), &[]);
+    let mut client = server.client().await;
+    for bad in
+        ["hello", "{\"type\":", "[]", r#"{"type":"subscribe"}"#, r#"{"type":"dance","topic":"device:1"}"#]
+    {
+        client.text(bad).await;
+        let expected =
+            json!({ "type": "error", "code": "protocol-violation", "message": "Invalid message envelope" });
+        assert_eq!(client.json().await, expected, "{bad}");
+    }
+    client.send(Message::binary(&b"\xFF\x00"[..])).await;
+    assert_eq!(client.json().await["code"], "protocol-violation");
+    client.subscribe("device:1").await;
+    assert_eq!(server.metric("processor_live_messages_inbound_total", "invalid").await, 6.0);
+    server.logged("type=invalid");
+    assert!(server.log().iter().all(|line| !line.contains("dance")), "a payload is in the log");
+}
+
+#[actix::test]
+async fn a_binary_frame_with_the_same_json_is_read_the_same() {
+    let folder = folder();
+    let server = Server::start(folder.path(), &[]);
+    let mut client = server.client().await;
+    client.send(Message::binary(&br#"{"type":"subscribe","topic":"event:e","id":"b"}"#[..])).await;
+    let expected = json!({ "type": "subscribed", "topic": "event:e", "id": "b", "snapshot": [] });
+    assert_eq!(client.json().await, expected);
+}
+
+#[actix::test]
+async fn an_unknown_kind_is_not_implemented_and_the_message_names_those_there_are() {
+    let folder = folder();
+    let server = Server::start(folder.path(), &[]);
+    let mut client = server.client().await;
+    for topic in ["foo", "area:1,2,3,4", ""] {
+        client.text(json!({ "type": "subscribe", "topic": topic, "id": "a3" }).to_string()).await;
+        let answer = client.json().await;
+        assert_eq!(
+            (&answer["code"], &answer["topic"], &answer["id"]),
+            (&json!("not-implemented"), &json!(topic), &json!("a3"))
+        );
+        assert!(answer["message"].as_str().unwrap().contains("device:<id>, event:<id>"), "{answer}");
+    }
+    client.text(r#"{"type":"subscribe","topic":"device:"}"#).await;
+    let answer = client.json().await;
+    assert_eq!((&answer["code"], &answer["topic"]), (&json!("protocol-violation"), &json!("device:")));
+}
+
+#[actix::test]
+async fn a_position_reaches_the_subscribers_of_its_device_and_its_events_and_no_one_else() {
+    let folder = folder();
+    let server = Server::start(folder.path(), &[]);
+    let (mut device, mut event, mut other) =
+        (server.client().await, server.client().await, server.client().await);
+    device.subscribe("device:42").await;
+    event.subscribe("event:rally-42").await;
+    other.subscribe("device:43").await;
+    let mut post = position("42", 5678, 52.5);
+    post["topics"] = json!(["event:rally-42"]);
+    post["speed"] = json!(3.5);
+    post["attributes"] = json!({ "battery": 0.5 });
+    server.accept(&post).await;
+    let mut expected = json!({
+        "type": "position", "topic": "device:42", "device_id": "42", "timestamp": time(5678),
+        "latitude": 52.5, "longitude": 13.4, "speed": 3.5, "attributes": { "battery": 0.5 },
+    });
+    assert_eq!(device.json().await, expected);
+    expected["topic"] = json!("event:rally-42");
+    assert_eq!(event.json().await, expected);
+    server.accept(&position("43", 0, 1.0)).await;
+    assert_eq!(other.json().await["device_id"], "43");
+}
+
+#[actix::test]
+async fn the_snapshot_is_the_latest_position_of_every_device_in_the_topic() {
+    let folder = folder();
+    let server = Server::start(folder.path(), &[]);
+    let at = |device: &str, millis, topics: &[&str]| {
+        let mut position = position(device, millis, 1.0);
+        position["topics"] = json!(topics);
+        position
+    };
+    server
+        .accept(&json!([
+            at("a", 1, &["event:e"]),
+            at("a", 2, &["event:e"]),
+            at("b", 1, &["event:e", "event:f"])
+        ]))
+        .await;
+    server.accept(&json!([at("c", 1, &["event:e"]), at("c", 2, &[])])).await;
+    let mut client = server.client().await;
+    let seen = |answer: serde_json::Value| {
+        let snapshot = answer["snapshot"].as_array().unwrap().clone();
+        let mut seen: Vec<_> = snapshot
+            .iter()
+            .map(|position| {
+                (position["device_id"].as_str().unwrap().to_owned(), position["timestamp"].clone())
+            })
+            .collect();
+        seen.sort_by(|a, b| a.0.cmp(&b.0));
+        seen
+    };
+    let expected = [("a".to_owned(), json!(time(2))), ("b".to_owned(), json!(time(1)))];
+    assert_eq!(seen(client.subscribe("event:e").await), expected);
+    assert_eq!(seen(client.subscribe("event:f").await), expected[1..]);
+    assert_eq!(seen(client.subscribe("device:c").await), [("c".to_owned(), json!(time(2)))]);
+    assert_eq!(seen(client.subscribe("device:nobody").await), []);
+}
+
+#[actix::test]
+async fn subscribing_twice_delivers_once_and_unsubscribing_ends_it() {
+    let folder = folder();
+    let server = Server::start(folder.path(), &[]);
+    let mut client = server.client().await;
+    client.subscribe("device:1").await;
+    client.subscribe("device:1").await;
+    assert_eq!(server.metric("processor_live_subscriptions", "").await, 1.0);
+    server.accept(&position("1", 1, 1.0)).await;
+    server.accept(&position("1", 2, 1.0)).await;
+    assert_eq!(client.json().await["timestamp"], time(1));
+    assert_eq!(client.json().await["timestamp"], time(2));
+    for _ in 0..2 {
+        client.text(r#"{"type":"unsubscribe","topic":"device:1","id":"a2"}"#).await;
+        let expected = json!({ "type": "unsubscribed", "topic": "device:1", "id": "a2" });
+        assert_eq!(client.json().await, expected);
+    }
+    assert_eq!(server.metric("processor_live_subscriptions", "").await, 0.0);
+    server.accept(&position("1", 3, 1.0)).await;
+    let snapshot = client.subscribe("device:1").await;
+    assert_eq!(snapshot["snapshot"][0]["timestamp"], time(3));
+    client.close().await;
+    crate::harness::eventually("no subscription", async || {
+        server.metric("processor_live_subscriptions", "").await == 0.0
+    })
+    .await;
+}
+
+/// Sends back what it gets.
+struct Echo;
+
+impl MessageHandler for Echo {
+    fn envelope(&self, _: &Rc<LiveClient>, _: Envelope) {}
+
+    fn message(&self, client: &Rc<LiveClient>, message: Inbound) {
+        match message {
+            Inbound::Text(text) => client.text(&text),
+            Inbound::Binary(bytes) => client.binary(&bytes),
+        }
+    }
+}
+
+#[actix::test]
+async fn a_handler_of_one_s_own_gets_whole_messages() {
+    let live = Live::start(&[], |_| Echo);
+    let mut client = Client::connect(live.address()).await;
+    client.text("grüß dich").await;
+    assert_eq!(client.next().await, Some(Message::text("grüß dich")));
+    client.send(Message::binary(&b"\x00\xFF"[..])).await;
+    assert_eq!(client.next().await, Some(Message::binary(&b"\x00\xFF"[..])));
+}

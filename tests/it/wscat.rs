@@ -1,0 +1,112 @@
+//! The real `wscat`, from npm, as a person would use it.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+
+use crate::harness::{PATIENCE, Server, folder, position, project};
+
+/// Installs the pinned clients once and returns wscat's path.
+fn wscat() -> &'static PathBuf {
+    static PATH: OnceLock<PathBuf> = OnceLock::new();
+    PATH.get_or_init(|| {
+        let folder = project().join("tests/clients");
+        let path = folder.join("node_modules/.bin/wscat");
+        if !path.exists() {
+            let status =
+                Command::new("npm").args(["ci", "--no-audit", "--no-fund"]).current_dir(&folder).status();
+            assert!(status.expect("these tests need npm").success());
+        }
+        path
+    })
+}
+
+struct Wscat {
+    child: Child,
+    input: Option<ChildStdin>,
+    lines: Receiver<String>,
+}
+
+impl Wscat {
+    fn connect(server: &Server) -> Self {
+        // Only on a terminal does it show all; `script` gives it one.
+        let line = format!("{} --no-color --connect ws://{}/", wscat().display(), server.live);
+        let mut command = Command::new("script");
+        command.args(["--quiet", "--flush", "--command", &line, "/dev/null"]);
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let (send, lines) = channel();
+        let output = BufReader::new(child.stdout.take().unwrap());
+        std::thread::spawn(move || output.lines().map_while(Result::ok).try_for_each(|line| send.send(line)));
+        let input = child.stdin.take();
+        Self { child, input, lines }
+    }
+
+    fn say(&mut self, line: &str) {
+        writeln!(self.input.as_mut().unwrap(), "{line}").unwrap();
+    }
+
+    /// Waits for a line that holds `part`.
+    fn shows(&self, part: &str) -> String {
+        let mut seen = Vec::new();
+        loop {
+            match self.lines.recv_timeout(PATIENCE) {
+                Ok(line) if line.contains(part) => return line,
+                Ok(line) => seen.push(line),
+                Err(_) => panic!("{part:?} is not in:\n{}", seen.join("\n")),
+            }
+        }
+    }
+}
+
+impl Drop for Wscat {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+#[actix::test]
+async fn a_person_connects_errs_subscribes_and_sees_a_position_that_curl_posted() {
+    let folder = folder();
+    let server = Server::start(folder.path(), &[]);
+    let mut wscat = Wscat::connect(&server);
+    wscat.shows("Connected");
+    wscat.say("{\"type\":");
+    assert!(wscat.shows("error").contains("protocol-violation"));
+    wscat.say(r#"{"type":"subscribe","topic":"foo"}"#);
+    assert!(wscat.shows("error").contains("not-implemented"));
+    wscat.say(r#"{"type":"subscribe","topic":"device:42"}"#);
+    wscat.shows("subscribed");
+    let curl = Command::new("curl")
+        .args(["--silent", "--show-error", "--fail", "--data", &position("42", 1, 52.5).to_string()])
+        .arg(format!("http://{}/positions", server.ops))
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8(curl.stdout).unwrap(), r#"{"accepted":1}"#);
+    assert!(wscat.shows(r#""type":"position""#).contains(r#""latitude":52.5"#));
+}
+
+#[actix::test]
+async fn fifty_of_them_through_a_sigterm() {
+    let folder = folder();
+    let mut server = Server::start(folder.path(), &[]);
+    let clients: Vec<_> = (0..50).map(|_| Wscat::connect(&server)).collect();
+    let deadline = std::time::Instant::now() + Duration::from_secs(60);
+    while server.connections().await < 50.0 {
+        assert!(std::time::Instant::now() < deadline, "50 wscat clients did not connect in a minute");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    server.signal(Signal::SIGTERM);
+    assert_eq!(server.ended(PATIENCE).code(), Some(0));
+    let stopped = server.logged("live server stopped");
+    assert!(stopped.contains("50 closed, 0 terminated"), "{stopped}");
+    for client in &clients {
+        assert!(client.shows("Disconnected").contains("1001"));
+    }
+}
