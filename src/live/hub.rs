@@ -1,6 +1,6 @@
 //! `Hub`: which of a worker's clients get what; the fan-out. `Hubs` is the way to all of them from outside.
 //!
-//! All of a hub lives on its worker's thread, without locks. Only [`Inbox`] is shared: one push for each worker
+//! All of a hub lives on its worker's thread, without locks. Only `Inbox` is shared: one push for each worker
 //! and batch of positions.
 
 use std::cell::{Cell, RefCell};
