@@ -8,6 +8,7 @@ use actix::{Actor as _, Addr};
 use anyhow::Context as _;
 use futures_util::future::LocalBoxFuture;
 
+use crate::descriptors::room_for_connections;
 use crate::domain::Position;
 use crate::live::registry::ListConnections;
 use crate::live::{self, DrainReport, Hubs, LiveServer, Registry, SubscriptionHandler};
@@ -34,7 +35,12 @@ impl App {
     /// # Errors
     /// What failed first; each message names the setting, its value and the reason. What was started before it
     /// ends with the process.
-    pub async fn start(settings: Settings) -> anyhow::Result<Self> {
+    pub async fn start(mut settings: Settings) -> anyhow::Result<Self> {
+        let room = room_for_connections();
+        if room < settings.live.max_connections {
+            log::info!("at most {room} connections: the limit of open files (ulimit -n) allows no more");
+            settings.live.max_connections = room;
+        }
         let (phase, watch) = phase();
         let metrics = Metrics::new(&settings.instance_id).context("metrics")?;
         let file = &settings.positions.database;

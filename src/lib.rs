@@ -10,11 +10,12 @@
 //! | [`ops`] | metrics page, health, ingest |
 //! | [`health`] | asking a server whether it is alive |
 //! | [`simulate`] | devices that move, for trying it out |
-//! | [`settings`], [`metrics`], [`phase`], [`shutdown`] | what all of them use |
+//! | [`settings`], [`metrics`], [`phase`], [`shutdown`], [`descriptors`] | what all of them use |
 //!
 //! `ARCHITECTURE.md` says who may import whom.
 
 pub mod app;
+pub mod descriptors;
 pub mod domain;
 pub mod health;
 pub mod live;

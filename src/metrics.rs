@@ -45,7 +45,7 @@ pub struct LiveMetrics {
     pub conflated: IntCounter,
     /// Positions that a newer one of the same device replaced before the fan-out, because the server was slow.
     pub shed: IntCounter,
-    /// Panics that ended a connection.
+    /// Panics that ended a connection or a fan-out.
     pub panics: IntCounter,
     /// Writes of positions to client sockets.
     pub writes: IntCounter,
@@ -171,7 +171,7 @@ impl LiveMetrics {
                 "live_shed_total",
                 "Positions replaced by a newer one of the same device before the fan-out, because the server was slow.",
             )?,
-            panics: make.counter("live_panics_total", "Panics that ended a connection.")?,
+            panics: make.counter("live_panics_total", "Panics that ended a connection or a fan-out.")?,
             writes: make.counter("live_writes_total", "Writes of positions to client sockets.")?,
             frames_per_write: make.histogram(
                 "live_frames_per_write",

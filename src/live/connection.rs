@@ -10,7 +10,7 @@ use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
 use std::net::{Shutdown, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -102,8 +102,10 @@ impl Drop for Registration {
     }
 }
 
-/// Runs a connection to its end.
-pub(crate) async fn run(accepted: Accepted, worker: Rc<Worker>) {
+/// Opens a connection and lets it run to its end.
+///
+/// All is set up before the task is made, so that the task holds nothing it has no use for: there may be very many.
+pub(crate) fn open(accepted: Accepted, worker: Rc<Worker>) {
     let Accepted { stream, remote, answer, read_ahead, permit } = accepted;
     let (read, write) = stream.into_split();
     let write = Rc::new(write);
@@ -114,10 +116,14 @@ pub(crate) async fn run(accepted: Accepted, worker: Rc<Worker>) {
     let registration = Registration { worker: worker.clone(), client: client.clone(), _permit: permit };
     let inbound = Inbound::new(read, &read_ahead, client.clone(), worker.clone());
     let actor = LiveConnection::new(client.clone(), worker.clone(), inbound);
+    // Boxed, as a future keeps room for everything that is ever moved into it.
+    let actor = Box::pin(HttpContext::create(actor));
     let mut life = Life { client, worker, write, timer: None };
-    life.serve(HttpContext::create(actor)).await;
-    life.end().await;
-    drop(registration);
+    actix_rt::spawn(async move {
+        life.serve(actor).await;
+        life.end().await;
+        drop(registration);
+    });
 }
 
 /// Actor and socket of one connection, driven together.
@@ -131,8 +137,7 @@ struct Life {
 
 impl Life {
     /// Polls the actor and writes what waits, until the connection is at its end or no longer reads messages.
-    async fn serve(&mut self, actor: impl Stream) {
-        let mut actor = pin!(actor);
+    async fn serve(&mut self, mut actor: Pin<Box<impl Stream>>) {
         poll_fn(|cx| {
             self.client.outbox.register(cx.waker());
             // The actor sends through the outbox, so its stream yields nothing; it ends with the actor.

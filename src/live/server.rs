@@ -6,6 +6,7 @@
 use std::cell::RefCell;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,6 +16,7 @@ use actix_codec::Framed;
 use actix_http::{HttpService, KeepAlive, Request, Response, h1};
 use actix_service::{Service, ServiceFactory, fn_service};
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
@@ -24,7 +26,7 @@ use super::admission::{Admission, Full};
 use super::connection::{self, Accepted, Worker};
 use super::handler::MessageHandler;
 use super::handshake::{self, Refusal};
-use super::hub::{Hub, Hubs};
+use super::hub::{Hub, Hubs, Inbox};
 use super::registry::{DrainReport, Registry, Shutdown};
 use crate::domain::Position;
 use crate::metrics::LiveMetrics;
@@ -126,7 +128,7 @@ impl LiveServer {
                     registry,
                     scratch: RefCell::new(vec![0; SCRATCH_BYTES].into()),
                 };
-                actix_rt::spawn(async move { hub.run(&inbox).await });
+                actix_rt::spawn(deliver(hub, inbox, worker.metrics.clone()));
                 actix_rt::spawn(serve(listener, Rc::new(worker), admission, watch));
             });
             workers.push(worker);
@@ -182,6 +184,14 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
+}
+
+/// Runs the hub. A panic there would be a mistake of ours; it costs one batch, not all that follow.
+async fn deliver(hub: Rc<Hub>, inbox: Arc<Inbox>, metrics: Arc<LiveMetrics>) {
+    while AssertUnwindSafe(hub.run(&inbox)).catch_unwind().await.is_err() {
+        metrics.panics.inc();
+        log::error!("fan-out panicked; a batch of positions was not delivered to all");
+    }
 }
 
 /// Accepts and serves until told to drain.
@@ -273,7 +283,7 @@ impl Door {
                 let Admitted { remote, answer, permit } = accept;
                 let read_ahead = parts.read_buf.freeze();
                 let accepted = Accepted { stream: parts.io, remote, answer, read_ahead, permit };
-                actix_rt::spawn(connection::run(accepted, self.worker.clone()));
+                connection::open(accepted, self.worker.clone());
             }
             Err(refusal) => {
                 self.count(refusal);

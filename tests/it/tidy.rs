@@ -15,6 +15,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("metrics", &[]),
     ("phase", &[]),
     ("shutdown", &[]),
+    ("descriptors", &[]),
     ("health", &[]),
     ("simulate", &["domain"]),
     ("live", &["domain", "settings", "metrics", "phase"]),
