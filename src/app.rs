@@ -99,8 +99,9 @@ impl App {
 
     /// Stops in order: readiness, connections, positions, ops server. Returns how the drain went.
     pub async fn stop(self) -> DrainReport {
-        log::info!("live server stopping");
+        // First of all: whoever reads the log must find readiness gone.
         self.phase.advance(Phase::Draining);
+        log::info!("live server stopping");
         let report = self.live.stop(self.settings.live.drain_timeout).await;
         let DrainReport { closed, terminated, took } = report;
         log::info!(

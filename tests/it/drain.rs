@@ -79,11 +79,11 @@ async fn while_it_drains_it_is_not_ready_and_an_upgrade_gets_503() {
     let mut late = Raw(narrow(server.live, 65536).await);
     let (half, rest) = HANDSHAKE.split_at(40);
     late.write(half.as_bytes()).await;
-    let rude = Raw::connect(server.live).await;
+    let mut rude = Raw::connect(server.live).await;
     eventually("the connection", async || server.connections().await == 1.0).await;
     assert_eq!(server.get("/readyz").await.0, 200);
     server.signal(Signal::SIGTERM);
-    server.logged("live server stopping");
+    assert_eq!(rude.close_code().await, 1001);
     assert_eq!(server.get("/readyz").await, (503, r#"{"status":"draining"}"#.into()));
     assert_eq!(server.get("/healthz").await.0, 200);
     assert_eq!(server.connections().await, 1.0);
