@@ -4,6 +4,7 @@
 //! HTTP is spoken by `actix-http` up to the end of the handshake; then the socket is ours (see `connection`).
 
 use std::cell::RefCell;
+use std::fmt::Display;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::panic::AssertUnwindSafe;
@@ -229,8 +230,17 @@ async fn serve(
     let Ok(http) = factory.new_service(()).await else {
         return log::error!("worker cannot serve HTTP");
     };
-    let mut complained: Option<Instant> = None;
+    let mut complaint = Complaint(None);
     loop {
+        if !door.admission.has_room() {
+            door.worker.metrics.accept_errors.inc();
+            complaint.say(&"as many sockets are open as the limits allow");
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            if *state.borrow() == Accepting::Draining {
+                return;
+            }
+            continue;
+        }
         let draining = state.wait_for(|state| *state == Accepting::Draining);
         let accepted = tokio::select! {
             biased;
@@ -241,21 +251,32 @@ async fn serve(
         match accepted {
             Ok((stream, _)) => {
                 prepare(&stream);
+                let arrival = door.admission.arrive();
                 let conversation = http.call(stream);
                 actix_rt::spawn(async move {
                     if let Err(error) = conversation.await {
                         log::debug!("handshake failed: {error:?}");
                     }
+                    drop(arrival);
                 });
             }
             Err(error) => {
                 door.worker.metrics.accept_errors.inc();
-                if complained.is_none_or(|at| at.elapsed() > ACCEPT_COMPLAINT) {
-                    complained = Some(Instant::now());
-                    log::error!("cannot accept connections (repeated at most once a minute): {error}");
-                }
+                complaint.say(&error);
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
+        }
+    }
+}
+
+/// Says that nothing can be accepted, but not in a flood.
+struct Complaint(Option<Instant>);
+
+impl Complaint {
+    fn say(&mut self, why: &dyn Display) {
+        if self.0.is_none_or(|at| at.elapsed() > ACCEPT_COMPLAINT) {
+            self.0 = Some(Instant::now());
+            log::error!("cannot accept connections (said at most once a minute): {why}");
         }
     }
 }

@@ -182,6 +182,29 @@ async fn closing(server: &Server) -> bool {
 }
 
 #[actix::test]
+async fn one_that_reads_a_byte_now_and_then_stays_and_costs_little() {
+    let folder = folder();
+    let server = Server::start(folder.path(), &[("LIVE_WS_OUTBOX_BYTES", "16384")]);
+    let mut trickle = Raw::over(narrow(server.live, 4096).await).await;
+    trickle.frame(0x81, br#"{"type":"subscribe","topic":"device:1"}"#).await;
+    let mut quick = server.client().await;
+    quick.subscribe("device:1").await;
+    for step in 1..=400 {
+        server.accept(&with_ballast(position("1", step, 1.0))).await;
+        assert_eq!(millis(&quick.json().await), step);
+        if step % 10 == 0 {
+            trickle.0.read_u8().await.unwrap();
+        }
+    }
+    let connections: Value = serde_json::from_str(&server.get("/connections").await.1).unwrap();
+    assert!(
+        connections["connections"][0]["waiting_bytes"].as_u64().unwrap() <= 16384 + 4096,
+        "{connections}"
+    );
+    assert_eq!(server.connections().await, 2.0);
+}
+
+#[actix::test]
 async fn slow_clients_cost_the_others_nothing() {
     let folder = folder();
     let server = Server::start(folder.path(), &[("LIVE_WS_OUTBOX_BYTES", "16384"), ("LIVE_WS_WORKERS", "1")]);

@@ -90,7 +90,7 @@ async fn a_full_disk_refuses_posts_and_recovers_by_itself() {
 }
 
 #[actix::test]
-async fn without_descriptors_it_serves_those_it_has_says_so_once_and_accepts_again() {
+async fn when_descriptors_run_out_it_serves_those_it_has_says_so_once_and_accepts_again() {
     let folder = folder();
     let script = "import os,resource,sys\nresource.setrlimit(resource.RLIMIT_NOFILE,(256,256))\nos.execv(sys.argv[1],sys.argv[1:])";
     let settings = command(folder.path(), &[("LIVE_WS_HANDSHAKE_TIMEOUT_MS", "60000")]);
@@ -122,7 +122,9 @@ async fn without_descriptors_it_serves_those_it_has_says_so_once_and_accepts_aga
     assert_eq!(client.json().await["timestamp"], crate::harness::time(2));
     let complaints = server.log().iter().filter(|line| line.contains("cannot accept")).count();
     let workers = std::thread::available_parallelism().unwrap().get();
-    assert!(complaints <= workers, "{complaints} times in the log");
+    assert!((1..=workers).contains(&complaints), "{complaints} times in the log");
+    // Some descriptors are kept back for those who look after the server.
+    assert_eq!(server.get("/healthz").await.0, 200);
     drop(crowd);
     let mut late = Raw::connect(server.live).await;
     late.frame(0x89, b"").await;

@@ -127,3 +127,48 @@ async fn a_flood_of_pings_costs_no_memory_and_no_one_else() {
     assert!(connections.iter().all(|connection| connection.waiting() < 1000));
     flood.abort();
 }
+
+#[actix::test]
+async fn thousands_who_connect_and_say_nothing_are_gone_after_the_deadline_and_no_one_notices() {
+    let folder = folder();
+    let server = Server::start(folder.path(), &[("LIVE_WS_HANDSHAKE_TIMEOUT_MS", "2000")]);
+    let descriptors = async || server.metric_plain("process_open_fds").await;
+    let before = descriptors().await;
+    let mut silent = Vec::new();
+    for _ in 0..2000 {
+        silent.push(tokio::net::TcpStream::connect(server.live).await.unwrap());
+    }
+    for _ in 0..20 {
+        let mut client = server.client().await;
+        client.subscribe("device:1").await;
+        client.close().await;
+    }
+    eventually("the deadline", async || descriptors().await <= before + 5.0).await;
+    drop(silent);
+}
+
+#[actix::test]
+async fn nothing_a_client_sends_can_forge_a_line_of_the_log() {
+    let folder = folder();
+    let server =
+        Server::start(folder.path(), &[("RUST_LOG", "trace"), ("LIVE_WS_TRUSTED_PROXIES", "127.0.0.1")]);
+    let mut client = server.client().await;
+    for topic in ["device:\u{1b}[31mred", "event:a\nFORGED line", "x\r\nFORGED line", "device:\u{9b}2J"] {
+        client.text(json!({ "type": "subscribe", "topic": topic, "id": topic }).to_string()).await;
+        assert_eq!(client.json().await["type"], "error");
+    }
+    let mut raw = Raw(tokio::net::TcpStream::connect(server.live).await.unwrap());
+    let request =
+        HANDSHAKE.replace("GET / ", "GET /\u{1b}[31m ").replace("localhost", "a\u{1b}]0;FORGED\u{7}");
+    raw.write(request.as_bytes()).await;
+    raw.ended().await;
+    let mut closer = Raw::connect(server.live).await;
+    closer.frame(0x88, b"\x0F\xA0\nFORGED \x1b[31m").await;
+    closer.ended().await;
+    server.post("{\"device_id\":\"\u{1b}[31m\\nFORGED\"}").await;
+    client.close().await;
+    server.logged("code=4000");
+    for line in server.log() {
+        assert!(!line.starts_with("FORGED") && !line.chars().any(|c| c.is_control()), "{line:?}");
+    }
+}
