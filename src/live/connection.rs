@@ -4,8 +4,7 @@
 //! closes work also while the client reads nothing, the hub can write to the socket itself, and a quiet
 //! connection holds no buffers.
 
-use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
 use std::net::{Shutdown, SocketAddr};
@@ -21,32 +20,26 @@ use actix_web_actors::HttpContext;
 use bytes::Bytes;
 use futures_util::Stream;
 use socket2::SockRef;
-use tokio::io::{AsyncRead as _, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::tcp::OwnedWriteHalf;
 use tokio::time::{Sleep, sleep};
 
 use super::admission::Permit;
 use super::client::{Client, Stage};
 use super::close;
-use super::frame::{Decoder, Event};
+use super::frame::Event;
 use super::handler::{Message, MessageHandler};
 use super::hub::Hub;
+use super::inbound::{Inbound, Inward};
 use super::outbox::{Outbox, Wire};
 use super::protocol::ErrorCode;
+use super::rate::Rate;
 use super::registry::{Control, Deregister, Register, Registry};
 use crate::metrics::LiveMetrics;
 use crate::settings::LiveSettings;
 
 /// How long a client that broke the rules may take to see our close frame and go.
 const LINGER: Duration = Duration::from_secs(1);
-
-/// A client may send this many seconds' worth of its message rate at once, as a page does that subscribes to all
-/// it shows when it opens.
-const BURST_SECONDS: u32 = 10;
-
-/// How many messages over the rate are answered `rate-limited` before the connection is closed.
-const RATE_WARNINGS: u32 = 20;
 
 /// Fragments cost a message's worth of work each; so many are taken for one.
 const FRAGMENTS_PER_MESSAGE: u32 = 32;
@@ -236,69 +229,6 @@ impl Life {
     }
 }
 
-/// What comes from the socket.
-enum Inward {
-    Event(Event),
-    /// The peer will send no more.
-    Eof,
-    /// The socket failed.
-    Failed,
-}
-
-/// Reads and decodes what the client sends, as a stream for its actor.
-struct Inbound {
-    read: OwnedReadHalf,
-    decoder: Decoder,
-    events: VecDeque<Event>,
-    ended: bool,
-    client: Rc<Client>,
-    worker: Rc<Worker>,
-}
-
-impl Inbound {
-    fn new(read: OwnedReadHalf, read_ahead: &[u8], client: Rc<Client>, worker: Rc<Worker>) -> Self {
-        let mut decoder = Decoder::new(worker.settings.max_message_bytes);
-        let mut events = VecDeque::new();
-        decoder.feed(read_ahead, &mut events);
-        Self { read, decoder, events, ended: false, client, worker }
-    }
-}
-
-impl Stream for Inbound {
-    type Item = Inward;
-
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Inward>> {
-        let this = self.get_mut();
-        loop {
-            // A client that does not read its answers is not asked for more questions. The loop polls again when
-            // something was written.
-            if this.client.outbox.is_jammed() {
-                return Poll::Pending;
-            }
-            if let Some(event) = this.events.pop_front() {
-                return Poll::Ready(Some(Inward::Event(event)));
-            }
-            if this.ended {
-                return Poll::Ready(None);
-            }
-            this.events = VecDeque::new();
-            let mut scratch = this.worker.scratch.borrow_mut();
-            let mut buffer = ReadBuf::new(&mut scratch);
-            match ready!(Pin::new(&mut this.read).poll_read(cx, &mut buffer)) {
-                Ok(()) if !buffer.filled().is_empty() => this.decoder.feed(buffer.filled(), &mut this.events),
-                Ok(()) => {
-                    this.ended = true;
-                    return Poll::Ready(Some(Inward::Eof));
-                }
-                Err(_) => {
-                    this.ended = true;
-                    return Poll::Ready(Some(Inward::Failed));
-                }
-            }
-        }
-    }
-}
-
 /// The actor of one connection: takes its messages and watches its pulse.
 pub(crate) struct LiveConnection {
     client: Rc<Client>,
@@ -430,41 +360,5 @@ impl Handler<Control> for LiveConnection {
                 self.client.end_with(Stage::Killed, end.reason, end.code);
             }
         }
-    }
-}
-
-/// A token bucket: how many messages a client may still send now.
-struct Rate {
-    per_second: f64,
-    tokens: f64,
-    at: Instant,
-    warnings: Cell<u32>,
-}
-
-impl Rate {
-    fn new(per_second: u32) -> Self {
-        let per_second = f64::from(per_second);
-        let tokens = per_second * f64::from(BURST_SECONDS);
-        Self { per_second, tokens, at: Instant::now(), warnings: Cell::new(0) }
-    }
-
-    fn allow(&mut self, cost: f64) -> bool {
-        if self.tokens < cost {
-            let now = Instant::now();
-            let earned = now.duration_since(self.at).as_secs_f64() * self.per_second;
-            self.tokens = (self.tokens + earned).min(self.per_second * f64::from(BURST_SECONDS));
-            self.at = now;
-        }
-        let allowed = self.tokens >= cost;
-        if allowed {
-            self.tokens -= cost;
-        }
-        allowed
-    }
-
-    /// True if the client may be told once more instead of being closed.
-    fn warn(&self) -> bool {
-        self.warnings.set(self.warnings.get() + 1);
-        self.warnings.get() <= RATE_WARNINGS
     }
 }

@@ -1,131 +1,27 @@
-//! `Hub`: which of a worker's clients get what; the fan-out. `Hubs` is the way to all of them from outside.
-//!
-//! All of a hub lives on its worker's thread, without locks. Only `Inbox` is shared: one push for each worker
-//! and batch of positions.
+//! `Hub`: which of a worker's clients get what; the fan-out. All of it lives on its worker's thread, without locks.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use serde_json::value::RawValue;
-use tokio::sync::Notify;
 
 use super::client::Client;
 use super::close;
-use super::frame;
+use super::latest::Latest;
 use super::outbox::{Burst, Delivery, Step, SubscriptionId};
+use super::publish::{Inbox, Published};
 use crate::domain::{Position, Timestamp, Topic};
 use crate::metrics::LiveMetrics;
-
-/// Positions that may wait for one worker's fan-out before older ones of the same device are shed.
-const INBOX_LIMIT: usize = 8192;
 
 /// How long a fan-out may hold the worker's thread before pings, closes and other clients get their turn.
 const SLICE: Duration = Duration::from_millis(1);
 
 /// How many sockets are written between two looks at the clock.
 const CLOCK_EVERY: usize = 16;
-
-/// A position on its way to clients, encoded at most once for all of them.
-#[derive(Debug)]
-pub struct Published {
-    position: Position,
-    received: Instant,
-    json: OnceLock<Box<RawValue>>,
-    /// The topics it goes to, each with its frame.
-    frames: Vec<(Topic, OnceLock<Bytes>)>,
-}
-
-impl Published {
-    fn new(position: Position, received: Instant) -> Arc<Self> {
-        let frames = position.published_to().map(|topic| (topic, OnceLock::new())).collect();
-        Arc::new(Self { position, received, json: OnceLock::new(), frames })
-    }
-
-    /// The position as a JSON object.
-    pub fn json(&self) -> &RawValue {
-        self.json.get_or_init(|| {
-            serde_json::value::to_raw_value(&self.position).unwrap_or_else(|error| {
-                // Numbers are finite and times in range since they were read; nothing else can fail.
-                log::error!("position not encoded: {error}");
-                RawValue::NULL.to_owned()
-            })
-        })
-    }
-
-    /// The frame that carries it to subscribers of its topic number `place`.
-    fn frame(&self, place: usize) -> &Bytes {
-        let (topic, frame) = &self.frames[place];
-        frame.get_or_init(|| {
-            // The envelope's fields and the position's are one object, so the two texts are joined inside it.
-            let topic = serde_json::Value::String(topic.to_string());
-            let fields = self.json().get().trim_start_matches('{');
-            frame::text(format!(r#"{{"type":"position","topic":{topic},{fields}"#).as_bytes())
-        })
-    }
-}
-
-/// The way from outside to the hubs of all workers. Cheap to clone.
-#[derive(Clone, Debug)]
-pub struct Hubs {
-    inboxes: Arc<[Arc<Inbox>]>,
-    metrics: Arc<LiveMetrics>,
-}
-
-/// Positions that wait for one worker.
-#[derive(Debug, Default)]
-pub(crate) struct Inbox {
-    waiting: Mutex<Vec<Arc<Published>>>,
-    ready: Notify,
-}
-
-impl Hubs {
-    pub(crate) fn new(workers: usize, metrics: Arc<LiveMetrics>) -> Self {
-        Self { inboxes: (0..workers).map(|_| Arc::default()).collect(), metrics }
-    }
-
-    pub(crate) fn inbox(&self, worker: usize) -> Arc<Inbox> {
-        self.inboxes[worker].clone()
-    }
-
-    /// Publishes positions, each with the instant of its arrival, to all subscribers. Those of one device must
-    /// come in the order of their timestamps.
-    pub fn publish(&self, positions: impl IntoIterator<Item = (Position, Instant)>) {
-        let positions: Vec<_> =
-            positions.into_iter().map(|(position, received)| Published::new(position, received)).collect();
-        for inbox in self.inboxes.iter() {
-            let shed = inbox.push(&positions);
-            self.metrics.shed.inc_by(shed as u64);
-        }
-    }
-}
-
-impl Inbox {
-    /// Adds positions; if there are too many, leaves the newest of each device. Returns how many were shed.
-    fn push(&self, positions: &[Arc<Published>]) -> usize {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.extend_from_slice(positions);
-        let before = waiting.len();
-        if before > INBOX_LIMIT {
-            let mut seen = HashSet::new();
-            waiting.reverse();
-            waiting.retain(|published| seen.insert(published.position.device_id.clone()));
-            waiting.reverse();
-        }
-        let shed = before - waiting.len();
-        drop(waiting);
-        self.ready.notify_one();
-        shed
-    }
-
-    fn take(&self) -> Vec<Arc<Published>> {
-        std::mem::take(&mut self.waiting.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
 
 /// One client's interest in one topic.
 pub(crate) struct Subscription {
@@ -154,13 +50,6 @@ pub struct Hub {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("this connection has {0} subscriptions, the most that are allowed; unsubscribe from one first")]
 pub struct TooManySubscriptions(usize);
-
-#[derive(Default)]
-struct Latest {
-    devices: HashMap<Arc<str>, Arc<Published>>,
-    /// The devices whose latest position went to the event.
-    events: HashMap<Arc<str>, HashSet<Arc<str>>>,
-}
 
 /// The positions of one batch that go to one topic with subscribers.
 struct Group {
@@ -258,7 +147,7 @@ impl Hub {
     /// Delivers what arrives at `inbox`, for ever. What came in while a fan-out was under way goes out together.
     pub(crate) async fn run(&self, inbox: &Inbox) {
         loop {
-            inbox.ready.notified().await;
+            inbox.filled().await;
             loop {
                 let batch = inbox.take();
                 if batch.is_empty() {
@@ -309,8 +198,8 @@ impl Hub {
         drop(round);
         let now = Timestamp::now().as_millis();
         for published in batch {
-            self.metrics.delivery.observe(published.received.elapsed().as_secs_f64());
-            let age = now - published.position.timestamp.as_millis();
+            self.metrics.delivery.observe(published.age().as_secs_f64());
+            let age = now - published.position().timestamp.as_millis();
             self.metrics.position_age.observe(age.max(0) as f64 / 1000.0);
         }
     }
@@ -321,7 +210,7 @@ impl Hub {
         let mut places: HashMap<&Topic, usize> = HashMap::new();
         let mut collected: Vec<(Members, Vec<Step>)> = Vec::new();
         for published in batch {
-            for (number, (topic, _)) in published.frames.iter().enumerate() {
+            for (number, topic) in published.topics().enumerate() {
                 let place = match places.get(topic) {
                     Some(place) => *place,
                     None => {
@@ -331,7 +220,7 @@ impl Hub {
                         collected.len() - 1
                     }
                 };
-                let device = published.position.device_id.clone();
+                let device = published.position().device_id.clone();
                 collected[place].1.push(Step { device, frame: published.frame(number).clone() });
             }
         }
@@ -347,43 +236,6 @@ fn join(steps: &[Step]) -> Bytes {
     let mut joined = BytesMut::with_capacity(steps.iter().map(|step| step.frame.len()).sum());
     steps.iter().for_each(|step| joined.extend_from_slice(&step.frame));
     joined.freeze()
-}
-
-impl Latest {
-    fn apply(&mut self, published: &Arc<Published>) {
-        let device = &published.position.device_id;
-        let before = self.devices.insert(device.clone(), published.clone());
-        let topics = &published.position.topics;
-        let topics_before = before.as_ref().map_or(&[][..], |before| &before.position.topics);
-        if topics == topics_before {
-            return;
-        }
-        for topic in topics_before {
-            if let Topic::Event(event) = topic
-                && let Some(devices) = self.events.get_mut(event)
-            {
-                devices.remove(device);
-                if devices.is_empty() {
-                    self.events.remove(event);
-                }
-            }
-        }
-        for topic in topics {
-            if let Topic::Event(event) = topic {
-                self.events.entry(event.clone()).or_default().insert(device.clone());
-            }
-        }
-    }
-
-    fn of(&self, topic: &Topic) -> Vec<Arc<Published>> {
-        match topic {
-            Topic::Device(id) => self.devices.get(id).cloned().into_iter().collect(),
-            Topic::Event(event) => {
-                let devices = self.events.get(event).into_iter().flatten();
-                devices.filter_map(|device| self.devices.get(device)).cloned().collect()
-            }
-        }
-    }
 }
 
 /// The bookkeeping of one fan-out: figures are summed up here and made known at its end.

@@ -1,0 +1,54 @@
+//! `Latest`: the newest position of each device and who is in which event; what snapshots are made of.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use super::publish::Published;
+use crate::domain::Topic;
+
+/// A worker's view of where everything is.
+#[derive(Default)]
+pub(super) struct Latest {
+    devices: HashMap<Arc<str>, Arc<Published>>,
+    /// The devices whose latest position went to the event.
+    events: HashMap<Arc<str>, HashSet<Arc<str>>>,
+}
+
+impl Latest {
+    /// Takes a position that is newer than any before of its device.
+    pub(super) fn apply(&mut self, published: &Arc<Published>) {
+        let device = &published.position().device_id;
+        let before = self.devices.insert(device.clone(), published.clone());
+        let topics = &published.position().topics;
+        let topics_before = before.as_ref().map_or(&[][..], |before| &before.position().topics);
+        if topics == topics_before {
+            return;
+        }
+        for topic in topics_before {
+            if let Topic::Event(event) = topic
+                && let Some(devices) = self.events.get_mut(event)
+            {
+                devices.remove(device);
+                if devices.is_empty() {
+                    self.events.remove(event);
+                }
+            }
+        }
+        for topic in topics {
+            if let Topic::Event(event) = topic {
+                self.events.entry(event.clone()).or_default().insert(device.clone());
+            }
+        }
+    }
+
+    /// The newest position of every device in the topic.
+    pub(super) fn of(&self, topic: &Topic) -> Vec<Arc<Published>> {
+        match topic {
+            Topic::Device(id) => self.devices.get(id).cloned().into_iter().collect(),
+            Topic::Event(event) => {
+                let devices = self.events.get(event).into_iter().flatten();
+                devices.filter_map(|device| self.devices.get(device)).cloned().collect()
+            }
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! Unit tests of `outbox`.
+
+use super::*;
+use std::cell::Cell;
+use std::rc::Rc;
+
+/// A wire that takes as many bytes as it was given room for.
+#[derive(Default)]
+struct Pipe {
+    room: Cell<usize>,
+    taken: RefCell<Vec<u8>>,
+    calls: Cell<usize>,
+}
+
+impl Pipe {
+    fn room(&self, bytes: usize) {
+        self.room.set(bytes);
+    }
+    fn taken(&self) -> String {
+        String::from_utf8(std::mem::take(&mut *self.taken.borrow_mut())).unwrap()
+    }
+    fn calls(&self) -> usize {
+        self.calls.take()
+    }
+}
+
+impl Wire for Rc<Pipe> {
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.try_write_vectored(&[IoSlice::new(bytes)])
+    }
+    fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.calls.set(self.calls.get() + 1);
+        let all: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).collect();
+        let taken = all.len().min(self.room.get());
+        if taken == 0 {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        self.room.set(self.room.get() - taken);
+        self.taken.borrow_mut().extend_from_slice(&all[..taken]);
+        Ok(taken)
+    }
+}
+
+/// A burst of one topic; each step is a device's letter and a number.
+fn burst(steps: &[&str]) -> Rc<Burst> {
+    let step =
+        |text: &&str| Step { device: text[..1].into(), frame: Bytes::copy_from_slice(text.as_bytes()) };
+    Rc::new(Burst { steps: steps.iter().map(step).collect(), joined: steps.concat().into() })
+}
+
+fn outbox(limit: usize) -> (Outbox, Rc<Pipe>) {
+    let pipe = Rc::<Pipe>::default();
+    (Outbox::new(Box::new(pipe.clone()), limit), pipe)
+}
+
+fn flushed(outbox: &Outbox, pipe: &Pipe) -> String {
+    pipe.room(usize::MAX);
+    outbox.flush();
+    assert!(outbox.is_empty());
+    pipe.taken()
+}
+
+#[test]
+fn an_empty_outbox_writes_a_burst_in_one_call() {
+    let (outbox, pipe) = outbox(100);
+    pipe.room(100);
+    assert_eq!(outbox.deliver(0, &burst(&["a1", "b1", "a2"])), Delivery::Written);
+    assert_eq!((pipe.taken().as_str(), pipe.calls()), ("a1b1a2", 1));
+}
+
+#[test]
+fn bursts_of_several_topics_leave_in_one_call() {
+    let (outbox, pipe) = outbox(100);
+    pipe.room(100);
+    assert!(outbox.cork(0, &burst(&["a1"])));
+    assert!(!outbox.cork(1, &burst(&["a1", "b1"])));
+    assert_eq!(outbox.uncork(), (Delivery::Written, 3));
+    assert_eq!((pipe.taken().as_str(), pipe.calls()), ("a1a1b1", 1));
+    pipe.room(3);
+    outbox.cork(0, &burst(&["a2"]));
+    outbox.cork(1, &burst(&["a2", "b2"]));
+    assert_eq!(outbox.uncork(), (Delivery::Waiting { conflated: 0 }, 3));
+    assert_eq!(pipe.taken() + &flushed(&outbox, &pipe), "a2a2b2");
+}
+
+#[test]
+fn what_the_socket_refuses_follows_in_order() {
+    let (outbox, pipe) = outbox(100);
+    pipe.room(3);
+    assert_eq!(outbox.deliver(0, &burst(&["a1", "b1", "a2"])), Delivery::Waiting { conflated: 0 });
+    outbox.answer(Bytes::from_static(b"<answer>"));
+    outbox.deliver(0, &burst(&["a3"]));
+    outbox.ping();
+    assert_eq!(pipe.taken(), "a1b");
+    pipe.room(usize::MAX);
+    outbox.flush();
+    let bytes = std::mem::take(&mut *pipe.taken.borrow_mut());
+    assert_eq!(bytes, b"1\x89\x00a2<answer>a3");
+}
+
+#[test]
+fn a_full_outbox_keeps_the_newest_of_each_device_at_the_place_of_its_oldest() {
+    let (outbox, pipe) = outbox(8);
+    outbox.deliver(0, &burst(&["a1", "b1", "a2", "b2"]));
+    assert_eq!(outbox.deliver(0, &burst(&["c1"])), Delivery::Waiting { conflated: 2 });
+    assert_eq!(outbox.deliver(0, &burst(&["a3", "a4"])), Delivery::Waiting { conflated: 2 });
+    assert_eq!(outbox.depth().conflated.load(Ordering::Relaxed), 4);
+    pipe.room(2);
+    outbox.flush();
+    assert_eq!(outbox.deliver(0, &burst(&["a5", "b3"])), Delivery::Waiting { conflated: 1 });
+    assert_eq!(pipe.taken() + &flushed(&outbox, &pipe), "a4b3c1a5");
+    // Empty again, it keeps every step.
+    pipe.room(0);
+    outbox.deliver(0, &burst(&["a6", "a7"]));
+    assert_eq!(flushed(&outbox, &pipe), "a6a7");
+}
+
+#[test]
+fn the_same_device_in_two_topics_is_kept_twice() {
+    let (outbox, pipe) = outbox(6);
+    outbox.deliver(0, &burst(&["a1"]));
+    outbox.deliver(1, &burst(&["a1"]));
+    outbox.deliver(0, &burst(&["a2"]));
+    outbox.deliver(1, &burst(&["a2"]));
+    assert_eq!(flushed(&outbox, &pipe), "a2a2");
+}
+
+#[test]
+fn more_devices_than_fit_is_an_overflow() {
+    let (outbox, _pipe) = outbox(4);
+    assert_eq!(outbox.deliver(0, &burst(&["a1", "b1"])), Delivery::Waiting { conflated: 0 });
+    assert_eq!(outbox.deliver(0, &burst(&["c1"])), Delivery::Overflow);
+}
+
+#[test]
+fn a_subscription_s_positions_can_be_forgotten_also_while_conflating() {
+    let (outbox, pipe) = outbox(8);
+    outbox.deliver(0, &burst(&["a1", "a2"]));
+    outbox.deliver(1, &burst(&["a1", "b1"]));
+    outbox.deliver(1, &burst(&["b2"]));
+    outbox.forget(0);
+    outbox.deliver(1, &burst(&["b3", "c1"]));
+    assert_eq!(flushed(&outbox, &pipe), "a1b3c1");
+}
+
+#[test]
+fn the_close_frame_drops_positions_and_is_the_last() {
+    let (outbox, pipe) = outbox(100);
+    pipe.room(1);
+    outbox.deliver(0, &burst(&["a1", "a2"]));
+    outbox.answer(Bytes::from_static(b"<why>"));
+    outbox.close(Bytes::from_static(b"<close>"));
+    outbox.answer(Bytes::from_static(b"<late>"));
+    assert_eq!(outbox.deliver(0, &burst(&["a3"])), Delivery::Closed);
+    assert_eq!(pipe.taken() + &flushed(&outbox, &pipe), "a1<why><close>");
+}
+
+#[test]
+fn answers_alone_jam_it() {
+    let (outbox, pipe) = outbox(4);
+    outbox.answer(Bytes::from_static(b"12345"));
+    assert!(outbox.is_jammed());
+    assert!(outbox.stalled_since().is_some());
+    flushed(&outbox, &pipe);
+    assert!(!outbox.is_jammed());
+    assert!(outbox.stalled_since().is_none());
+}
