@@ -63,7 +63,9 @@ impl Envelope {
         if json.trim_ascii_start().first() != Some(&b'{') {
             return Err(InvalidEnvelope);
         }
-        let raw: Raw<'_> = serde_json::from_slice(json).map_err(|_| InvalidEnvelope)?;
+        // Not `from_slice`, which lets through what is not UTF-8 in the fields it ignores.
+        let json = std::str::from_utf8(json).map_err(|_| InvalidEnvelope)?;
+        let raw: Raw<'_> = serde_json::from_str(json).map_err(|_| InvalidEnvelope)?;
         let action = match &*raw.kind {
             "subscribe" => Action::Subscribe,
             "unsubscribe" => Action::Unsubscribe,
