@@ -121,6 +121,11 @@ impl Decoder {
         self.control = Vec::new();
     }
 
+    /// Bytes of memory held for a message or a control frame that is not yet complete.
+    pub fn buffered(&self) -> usize {
+        self.message.capacity() + self.control.capacity()
+    }
+
     /// Takes header bytes until the header is whole, then checks it.
     fn header(&mut self, bytes: &mut &[u8]) -> Result<Option<Event>, CloseReason> {
         while let Some((&byte, rest)) = bytes.split_first() {

@@ -27,7 +27,7 @@ pub struct Refused(pub String);
 
 /// Why a request was not done, as every path of the ops server answers it.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Problem {
+pub struct Problem {
     status: StatusCode,
     error: &'static str,
     message: String,
@@ -138,7 +138,11 @@ async fn store(positions: Vec<Position>, ingest: &web::Data<Arc<dyn Ingest>>) ->
 }
 
 /// Reads one object, an array of them, or, with `lines`, one on each line. Blank lines do not count.
-fn parse(body: &[u8], lines: bool, now: Timestamp) -> Result<Vec<Position>, Problem> {
+///
+/// # Errors
+/// A [`Problem`] with the first record that is no position, or if the body is not JSON. `now` bounds how far ahead a
+/// timestamp may be.
+pub fn parse(body: &[u8], lines: bool, now: Timestamp) -> Result<Vec<Position>, Problem> {
     let syntax = |message: String| Problem::new(StatusCode::BAD_REQUEST, "invalid-json", message);
     let json_error = |error: serde_json::Error| {
         syntax(format!("the body must be a JSON object, or an array of them: {error}"))
