@@ -1,0 +1,237 @@
+//! `Rig`: a server, the generator connected to it, and what scenarios do with both.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+use crate::conn::Manner;
+use crate::fleet::{Fleet, Plan};
+use crate::payload::Positions;
+use crate::seen::Latencies;
+use crate::server::{Kind, Server, Setup};
+use crate::system;
+
+/// The longest a burst may take to arrive everywhere.
+const BURST_LIMIT: Duration = Duration::from_secs(20);
+
+/// The longest it may take to connect all.
+const OPEN_LIMIT: Duration = Duration::from_secs(120);
+
+/// A server and its load.
+pub(crate) struct Rig {
+    pub(crate) fleet: Fleet,
+    pub(crate) server: Server,
+    pub(crate) positions: Positions,
+    feed: usize,
+}
+
+/// What is published at once: so many positions of each of these devices.
+#[derive(Clone, Debug)]
+pub(crate) struct Burst {
+    pub(crate) devices: Range<usize>,
+    pub(crate) steps: usize,
+}
+
+impl Burst {
+    /// Of one device.
+    pub(crate) fn of(steps: usize) -> Self {
+        Self { devices: 0..1, steps }
+    }
+}
+
+/// Processor time that was used, and the time that went by.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Usage {
+    pub(crate) wall: Duration,
+    pub(crate) server: Duration,
+    pub(crate) own: Duration,
+}
+
+impl Usage {
+    /// How much of one core the generator used. Near 1 it is the generator that was measured.
+    pub(crate) fn own_share(&self) -> f64 {
+        self.own.as_secs_f64() / self.wall.as_secs_f64()
+    }
+}
+
+/// The begin of a measurement.
+pub(crate) struct Meter {
+    since: Instant,
+    server: Duration,
+    own: Duration,
+}
+
+/// What came of a load.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Load {
+    pub(crate) usage: Usage,
+    pub(crate) bursts: u64,
+    pub(crate) deliveries: u64,
+}
+
+impl Load {
+    /// Positions delivered a second.
+    pub(crate) fn rate(&self) -> f64 {
+        self.deliveries as f64 / self.usage.wall.as_secs_f64()
+    }
+
+    /// The server's processor time per delivery, in microseconds: seconds for a million.
+    pub(crate) fn cost(&self) -> f64 {
+        self.usage.server.as_secs_f64() * 1e6 / self.deliveries as f64
+    }
+}
+
+impl Rig {
+    /// Starts a server and connects the feed.
+    pub(crate) fn start(kind: Kind, setup: &Setup) -> Result<Self> {
+        let server = Server::start(kind, setup)?;
+        let mut fleet = Fleet::new(server.live)?;
+        let feed = fleet.feed(server.ops, kind == Kind::Processor)?;
+        let mut rig = Self { fleet, server, positions: Positions::new(0), feed };
+        rig.fill(0);
+        Ok(rig)
+    }
+
+    /// Makes messages longer by `filler` bytes.
+    pub(crate) fn fill(&mut self, filler: usize) {
+        self.positions = Positions::new(filler);
+        self.fleet.seen.expect(self.positions.message_bytes());
+    }
+
+    /// Opens connections. Returns how long the handshakes took.
+    pub(crate) fn connect(&mut self, count: usize, manner: Manner) -> Result<Duration> {
+        self.fleet.open(&Plan { count, manner, topics: 1, subscribe: false }, OPEN_LIMIT)
+    }
+
+    /// Opens connections that subscribe, spread over so many topics, and waits until they are subscribed.
+    pub(crate) fn subscribe(&mut self, count: usize, topics: usize, manner: Manner) -> Result<()> {
+        let answers = self.fleet.seen.answers + count as u64;
+        self.fleet.open(&Plan { count, manner, topics, subscribe: true }, OPEN_LIMIT)?;
+        if self.server.kind == Kind::Processor && manner != Manner::Stalled {
+            let done = self.fleet.until(OPEN_LIMIT, |fleet| fleet.seen.answers >= answers)?;
+            ensure!(done, "{} subscriptions not answered", answers - self.fleet.seen.answers);
+        }
+        self.fleet.pass(Duration::from_millis(300))
+    }
+
+    /// Begins to measure.
+    pub(crate) fn meter(&self) -> Result<Meter> {
+        Ok(Meter { since: Instant::now(), server: self.server.cpu()?, own: system::own_cpu_time()? })
+    }
+
+    /// Ends measuring.
+    pub(crate) fn usage(&self, meter: &Meter) -> Result<Usage> {
+        Ok(Usage {
+            wall: meter.since.elapsed(),
+            server: self.server.cpu()? - meter.server,
+            own: system::own_cpu_time()? - meter.own,
+        })
+    }
+
+    /// Publishes a burst that was due at `due`.
+    pub(crate) fn publish(&mut self, burst: &Burst, due: Instant) -> Result<()> {
+        let at = self.fleet.seen.nanos(due);
+        let numbers = if self.server.kind == Kind::Processor {
+            let (body, numbers) = self.positions.body(&burst.devices, burst.steps);
+            self.fleet.post(self.feed, body.as_bytes())?;
+            numbers
+        } else {
+            let (bytes, numbers) = self.positions.bursts(&burst.devices, burst.steps);
+            self.fleet.post(self.feed, &bytes)?;
+            numbers
+        };
+        for number in numbers {
+            self.fleet.seen.sent(number, at);
+        }
+        Ok(())
+    }
+
+    /// Publishes as fast as it is delivered: a burst follows when all of the one before has arrived, so that no two
+    /// bursts can be joined, by any server, into fewer writes than were asked for.
+    pub(crate) fn saturate(&mut self, burst: &Burst, per_burst: u64, time: Duration) -> Result<Load> {
+        self.one_by_one(burst, per_burst, time / 5)?;
+        self.one_by_one(burst, per_burst, time)
+    }
+
+    fn one_by_one(&mut self, burst: &Burst, per_burst: u64, time: Duration) -> Result<Load> {
+        let feed = self.feed;
+        let before = self.fleet.seen.positions;
+        let odd = self.fleet.seen.odd;
+        let meter = self.meter()?;
+        let mut bursts = 0;
+        while bursts == 0 || meter.since.elapsed() < time {
+            self.publish(burst, Instant::now())?;
+            bursts += 1;
+            let goal = before + bursts * per_burst;
+            let arrived = self
+                .fleet
+                .until(BURST_LIMIT, |fleet| fleet.seen.positions >= goal && fleet.feeds[feed].is_idle())?;
+            let missing = goal.saturating_sub(self.fleet.seen.positions);
+            ensure!(arrived, "{missing} of {per_burst} deliveries did not arrive");
+        }
+        let usage = self.usage(&meter)?;
+        let deliveries = self.fleet.seen.positions - before;
+        ensure!(deliveries == bursts * per_burst, "more arrived than was sent");
+        ensure!(self.fleet.seen.odd == odd, "messages arrived with another length than they were sent with");
+        Ok(Load { usage, bursts, deliveries })
+    }
+
+    /// Publishes `rate` bursts a second, whatever comes of them, and measures latency from the instant each was
+    /// due. `also` is called before each turn.
+    pub(crate) fn pace(
+        &mut self,
+        burst: &Burst,
+        rate: f64,
+        time: Duration,
+        mut also: impl FnMut(&mut Self) -> Result<()>,
+    ) -> Result<(Load, Latencies)> {
+        self.fleet.seen.record();
+        let before = self.fleet.seen.positions;
+        let meter = self.meter()?;
+        let mut bursts = 0;
+        while meter.since.elapsed() < time {
+            let due = meter.since + Duration::from_secs_f64(bursts as f64 / rate);
+            let left = due.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                self.publish(burst, due)?;
+                bursts += 1;
+                continue;
+            }
+            also(self)?;
+            // epoll waits whole milliseconds; the last one is spent looking.
+            self.fleet.turn(left.saturating_sub(Duration::from_millis(1)).min(Duration::from_millis(10)))?;
+        }
+        let usage = self.usage(&meter)?;
+        // What is still under way.
+        self.fleet.pass(Duration::from_millis(500))?;
+        let latencies = self.fleet.seen.recorded();
+        let deliveries = self.fleet.seen.positions - before;
+        Ok((Load { usage, bursts, deliveries }, latencies))
+    }
+
+    /// A page of the processor's ops server.
+    pub(crate) fn get(&self, path: &str) -> Result<String> {
+        let mut stream = TcpStream::connect(self.server.ops)?;
+        stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")?;
+        let mut page = String::new();
+        stream.read_to_string(&mut page)?;
+        if !page.starts_with("HTTP/1.1 200") {
+            bail!("{path} was answered {page}");
+        }
+        Ok(page)
+    }
+
+    /// The value of a metric of the processor; 0 if it is not there.
+    pub(crate) fn metric(&self, name: &str) -> Result<f64> {
+        let page = self.get("/metrics")?;
+        let lines = page
+            .lines()
+            .filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' '])));
+        let values = lines.map(|line| line.rsplit(' ').next().and_then(|value| value.parse::<f64>().ok()));
+        values.sum::<Option<f64>>().with_context(|| format!("metric {name}"))
+    }
+}

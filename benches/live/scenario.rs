@@ -1,0 +1,40 @@
+//! The scenarios, one file each.
+
+mod churn;
+mod connect;
+mod drain;
+mod echo;
+mod fanout;
+mod ingest;
+mod scale;
+mod soak;
+mod stalled;
+mod topics;
+mod wscat;
+
+use anyhow::{Result, bail};
+
+use crate::board::Board;
+use crate::options::Options;
+
+/// Those that `full` runs.
+pub(crate) const ALL: [&str; 10] =
+    ["connect", "echo", "fanout", "scale", "topics", "churn", "stalled", "drain", "ingest", "wscat"];
+
+/// Runs one.
+pub(crate) fn run(name: &str, options: &Options) -> Result<Board> {
+    match name {
+        "connect" => connect::run(options),
+        "echo" => echo::run(options),
+        "fanout" => fanout::run(options),
+        "scale" => scale::run(options),
+        "topics" => topics::run(options),
+        "churn" => churn::run(options),
+        "stalled" => stalled::run(options),
+        "drain" => drain::run(options),
+        "ingest" => ingest::run(options),
+        "wscat" => wscat::run(options),
+        "soak" => soak::run(options),
+        _ => bail!("there is no scenario {name:?}; there are: {}, soak, full", ALL.join(", ")),
+    }
+}

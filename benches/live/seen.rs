@@ -1,0 +1,110 @@
+//! `Seen`: what the generator's connections have received.
+
+use std::time::{Duration, Instant};
+
+use crate::payload::{self, STAMPS};
+
+/// Counts, and the times that positions took.
+pub(crate) struct Seen {
+    epoch: Instant,
+    /// Handshakes that succeeded.
+    pub(crate) opened: usize,
+    /// Connections that failed before their handshake was done.
+    pub(crate) failed: usize,
+    /// Connections that ended after it, each with when and how it behaved.
+    pub(crate) ended: Vec<(u64, crate::conn::Manner)>,
+    /// Positions that polite clients received.
+    pub(crate) positions: u64,
+    /// Of these, such as have not the length they were sent with.
+    pub(crate) odd: u64,
+    /// Other text messages.
+    pub(crate) answers: u64,
+    /// Pings.
+    pub(crate) pings: u64,
+    /// When close frames came.
+    pub(crate) closes: Vec<u64>,
+    /// Bytes of all kinds.
+    pub(crate) bytes: u64,
+    /// What follows each answer, in `echo`.
+    pub(crate) echo: Option<Vec<u8>>,
+    /// Nanoseconds since the epoch at which the position of each number was sent.
+    sent: Box<[u64]>,
+    /// Microseconds from sent to received, while they are recorded.
+    latencies: Option<Vec<u32>>,
+    message_bytes: usize,
+}
+
+impl Seen {
+    pub(crate) fn new() -> Self {
+        Self {
+            epoch: Instant::now(),
+            opened: 0,
+            failed: 0,
+            ended: Vec::new(),
+            positions: 0,
+            odd: 0,
+            answers: 0,
+            pings: 0,
+            closes: Vec::new(),
+            bytes: 0,
+            echo: None,
+            sent: vec![0; STAMPS].into(),
+            latencies: None,
+            message_bytes: 0,
+        }
+    }
+
+    /// Nanoseconds since the generator began.
+    pub(crate) fn now(&self) -> u64 {
+        self.nanos(Instant::now())
+    }
+
+    /// An instant as nanoseconds since the generator began.
+    pub(crate) fn nanos(&self, at: Instant) -> u64 {
+        at.saturating_duration_since(self.epoch).as_nanos() as u64
+    }
+
+    /// Notes when a position was sent.
+    pub(crate) fn sent(&mut self, number: u64, at: u64) {
+        self.sent[number as usize % STAMPS] = at;
+    }
+
+    /// From now on, messages have this length.
+    pub(crate) fn expect(&mut self, message_bytes: usize) {
+        self.message_bytes = message_bytes;
+    }
+
+    pub(crate) fn position(&mut self, message: &[u8], now: u64) {
+        self.positions += 1;
+        self.odd += u64::from(message.len() != self.message_bytes);
+        if let Some(latencies) = &mut self.latencies
+            && let Some(number) = payload::number(message)
+        {
+            latencies.push((now.saturating_sub(self.sent[number]) / 1000) as u32);
+        }
+    }
+
+    /// Begins to record latencies.
+    pub(crate) fn record(&mut self) {
+        self.latencies = Some(Vec::with_capacity(1 << 20));
+    }
+
+    /// Ends recording.
+    pub(crate) fn recorded(&mut self) -> Latencies {
+        let mut micros = self.latencies.take().unwrap_or_default();
+        micros.sort_unstable();
+        Latencies(micros)
+    }
+}
+
+/// Latencies, sorted, in microseconds.
+pub(crate) struct Latencies(Vec<u32>);
+
+impl Latencies {
+    /// The latency that `share` of all stay within.
+    pub(crate) fn at(&self, share: f64) -> Duration {
+        let place = (self.0.len() as f64 * share).ceil() as usize;
+        let micros = self.0.get(place.saturating_sub(1)).copied().unwrap_or_default();
+        Duration::from_micros(u64::from(micros))
+    }
+}
