@@ -41,8 +41,8 @@ use crate::settings::LiveSettings;
 /// How long a client that broke the rules may take to see our close frame and go.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// Fragments cost a message's worth of work each; so many are taken for one.
-const FRAGMENTS_PER_MESSAGE: u32 = 32;
+/// Fragments and pings cost work too; so many are taken for one message.
+const FRAMES_PER_MESSAGE: u32 = 32;
 
 /// What the connections of one worker share.
 pub(crate) struct Worker {
@@ -290,18 +290,24 @@ impl LiveConnection {
         match event {
             Event::Text(text) if open => self.message(Message::Text(text)),
             Event::Binary(bytes) if open => self.message(Message::Binary(bytes)),
-            Event::Fragment if open => {
-                if !self.rate.allow(1.0 / f64::from(FRAGMENTS_PER_MESSAGE)) {
-                    client.end_with(Stage::Failing, close::RATE_LIMITED, close::RATE_LIMITED.code);
-                }
+            Event::Fragment if open => self.small(),
+            Event::Ping(payload) => {
+                client.outbox.pong(&payload);
+                self.small();
             }
-            Event::Ping(payload) => client.outbox.pong(&payload),
             Event::Close(code) => {
                 let reason = close::from_client(code);
                 client.end_with(Stage::Finishing, reason, code.unwrap_or(reason.code));
             }
             Event::Violation(reason) => client.end_with(Stage::Failing, reason, reason.code),
             Event::Pong | Event::Text(_) | Event::Binary(_) | Event::Fragment => {}
+        }
+    }
+
+    /// Counts a frame that is no message; whoever sends them without end is not warned first.
+    fn small(&mut self) {
+        if !self.rate.allow(1.0 / f64::from(FRAMES_PER_MESSAGE)) {
+            self.client.end_with(Stage::Failing, close::RATE_LIMITED, close::RATE_LIMITED.code);
         }
     }
 
