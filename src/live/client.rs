@@ -96,7 +96,7 @@ pub(crate) struct End {
 impl Client {
     pub(crate) fn new(
         remote: SocketAddr,
-        outbox: Outbox,
+        outbox: Rc<Outbox>,
         settings: Rc<LiveSettings>,
         metrics: Arc<LiveMetrics>,
     ) -> Rc<Self> {
@@ -111,7 +111,7 @@ impl Client {
         };
         Rc::new(Self {
             vitals: Arc::new(vitals),
-            outbox: Rc::new(outbox),
+            outbox,
             settings,
             metrics,
             subscriptions: RefCell::default(),

@@ -8,6 +8,7 @@ use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
 use std::net::{Shutdown, SocketAddr};
+use std::os::fd::AsRawFd as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -19,9 +20,9 @@ use actix::{Actor, ActorContext, Addr, AsyncContext, Handler, StreamHandler};
 use actix_web_actors::HttpContext;
 use bytes::Bytes;
 use futures_util::Stream;
+use rustix::net::SendFlags;
 use socket2::SockRef;
 use tokio::net::TcpStream;
-use tokio::net::tcp::OwnedWriteHalf;
 use tokio::time::{Sleep, sleep};
 
 use super::admission::Permit;
@@ -30,7 +31,7 @@ use super::close;
 use super::frame::Event;
 use super::handler::{Message, MessageHandler};
 use super::hub::Hub;
-use super::inbound::{Inbound, Inward};
+use super::inbound::{Inbound, Inward, poll_read};
 use super::outbox::{Outbox, Wire};
 use super::protocol::ErrorCode;
 use super::rate::Rate;
@@ -66,14 +67,23 @@ pub(crate) struct Accepted {
     pub(crate) permit: Permit,
 }
 
-struct Socket(Rc<OwnedWriteHalf>);
+/// The socket as the outbox writes to it.
+struct Socket(Rc<TcpStream>);
 
 impl Wire for Socket {
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.try_write(bytes)
+        // Past tokio, which would first look up whether it believes the socket to be writable: one more place in
+        // memory for each of thousands of sockets. If it is full, the loop's own write tells tokio so.
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        Ok(rustix::net::send(&*self.0, bytes, flags)?)
     }
+
     fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         self.0.try_write_vectored(slices)
+    }
+
+    fn warm(&self) {
+        std::hint::black_box(self.0.as_raw_fd());
     }
 }
 
@@ -100,18 +110,17 @@ impl Drop for Registration {
 /// All is set up before the task is made, so that the task holds nothing it has no use for: there may be very many.
 pub(crate) fn open(accepted: Accepted, worker: Rc<Worker>) {
     let Accepted { stream, remote, answer, read_ahead, permit } = accepted;
-    let (read, write) = stream.into_split();
-    let write = Rc::new(write);
-    let outbox = Outbox::new(Box::new(Socket(write.clone())), worker.settings.outbox_bytes);
+    let stream = Rc::new(stream);
+    let outbox = Outbox::new(Socket(stream.clone()), worker.settings.outbox_bytes);
     outbox.answer(answer);
     let client = Client::new(remote, outbox, worker.settings.clone(), worker.metrics.clone());
     log::debug!("connection opened id={} remote={remote}", client.id());
     let registration = Registration { worker: worker.clone(), client: client.clone(), _permit: permit };
-    let inbound = Inbound::new(read, &read_ahead, client.clone(), worker.clone());
+    let inbound = Inbound::new(stream.clone(), &read_ahead, client.clone(), worker.clone());
     let actor = LiveConnection::new(client.clone(), worker.clone(), inbound);
     // Boxed, as a future keeps room for everything that is ever moved into it.
     let actor = Box::pin(HttpContext::create(actor));
-    let mut life = Life { client, worker, write, timer: None };
+    let mut life = Life { client, worker, stream, timer: None };
     actix_rt::spawn(async move {
         life.serve(actor).await;
         life.end().await;
@@ -123,7 +132,7 @@ pub(crate) fn open(accepted: Accepted, worker: Rc<Worker>) {
 struct Life {
     client: Rc<Client>,
     worker: Rc<Worker>,
-    write: Rc<OwnedWriteHalf>,
+    stream: Rc<TcpStream>,
     /// Bounds how long a closing connection lasts.
     timer: Option<Pin<Box<Sleep>>>,
 }
@@ -172,7 +181,7 @@ impl Life {
             // Closing a socket with bytes unread resets it, and the reset may overtake our close frame. So: no
             // more from us, and what still comes is thrown away until the client is gone.
             self.timer = None;
-            if SockRef::from(self.socket()).shutdown(Shutdown::Write).is_ok() {
+            if SockRef::from(&*self.stream).shutdown(Shutdown::Write).is_ok() {
                 poll_fn(|cx| match self.poll_discard(cx) {
                     Poll::Ready(()) => Poll::Ready(()),
                     Poll::Pending => self.poll_timer(cx, LINGER),
@@ -183,18 +192,14 @@ impl Life {
         if self.client.stage() == Stage::Killed {
             // What waits in the kernel for a peer that takes nothing must not stay there for minutes. An error
             // says that the socket is gone already.
-            drop(SockRef::from(self.socket()).set_linger(Some(Duration::ZERO)));
+            drop(SockRef::from(&*self.stream).set_linger(Some(Duration::ZERO)));
         }
-    }
-
-    fn socket(&self) -> &TcpStream {
-        (*self.write).as_ref()
     }
 
     fn poll_flush(&self, cx: &mut Context<'_>) {
         let outbox = &self.client.outbox;
         while !outbox.is_empty() && outbox.failed().is_none() {
-            match self.socket().poll_write_ready(cx) {
+            match self.stream.poll_write_ready(cx) {
                 Poll::Ready(Ok(())) => outbox.flush(),
                 Poll::Ready(Err(_)) | Poll::Pending => break,
             }
@@ -214,16 +219,10 @@ impl Life {
     }
 
     fn poll_discard(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let socket = self.socket();
         loop {
-            if ready!(socket.poll_read_ready(cx)).is_err() {
-                return Poll::Ready(());
-            }
-            match socket.try_read(&mut self.worker.scratch.borrow_mut()) {
-                Ok(0) => return Poll::Ready(()),
+            match ready!(poll_read(&self.stream, cx, &mut self.worker.scratch.borrow_mut())) {
+                Ok(0) | Err(_) => return Poll::Ready(()),
                 Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(_) => return Poll::Ready(()),
             }
         }
     }

@@ -12,7 +12,7 @@ use bytes::{Bytes, BytesMut};
 use super::client::Client;
 use super::close;
 use super::latest::Latest;
-use super::outbox::{Burst, Delivery, Step, SubscriptionId};
+use super::outbox::{Burst, Delivery, Outbox, Step, SubscriptionId};
 use super::publish::{Inbox, Published};
 use crate::domain::{Position, Timestamp, Topic};
 use crate::metrics::LiveMetrics;
@@ -20,25 +20,33 @@ use crate::metrics::LiveMetrics;
 /// How long a fan-out may hold the worker's thread before pings, closes and other clients get their turn.
 const SLICE: Duration = Duration::from_millis(1);
 
-/// How many sockets are written between two looks at the clock.
-const CLOCK_EVERY: usize = 16;
+/// How many sockets are written between two looks at the clock, and how many outboxes are fetched into the processor's
+/// cache at the same time.
+const STRIDE: usize = 16;
 
 /// One client's interest in one topic.
 pub(crate) struct Subscription {
     id: SubscriptionId,
     client: Rc<Client>,
-    /// Its place in the topic's list.
+    /// Its place among the topic's members.
     place: Cell<usize>,
-    /// The last batch that it must not get: the snapshot already held it. `u64::MAX` once it has ended.
-    after: Cell<u64>,
 }
 
-type Members = Rc<Vec<Rc<Subscription>>>;
+/// A subscription in its topic's list. What the fan-out needs of it stands here, side by side with the others'.
+struct Member {
+    /// The last batch that it has, or must not get as its snapshot held it already.
+    batch: u64,
+    id: SubscriptionId,
+    outbox: Rc<Outbox>,
+    subscription: Rc<Subscription>,
+}
+
+/// Who is subscribed to one topic. Borrowed for a stride at a time: it may change in between.
+type Members = Rc<RefCell<Vec<Member>>>;
 
 /// A worker's topics, their subscribers, and the latest position of each device.
 pub struct Hub {
     metrics: Arc<LiveMetrics>,
-    /// The lists are copied on change while a fan-out walks over them.
     topics: RefCell<HashMap<Topic, Members>>,
     latest: RefCell<Latest>,
     /// The number of the batch that `latest` holds.
@@ -55,6 +63,43 @@ pub struct TooManySubscriptions(usize);
 struct Group {
     members: Members,
     burst: Rc<Burst>,
+}
+
+impl Group {
+    /// Writes to every member that has not got batch `number` yet, a stride at a time.
+    ///
+    /// From the end to the beginning, because between strides members may come (at the end: they have the batch from
+    /// their snapshot) and go: then the last takes the place of the one that went, and is not passed over, as the walk
+    /// is either past both, and then its `batch` keeps it from being served twice, or past neither.
+    async fn deliver(&self, number: u64, round: &mut Round<'_>) {
+        let mut end = usize::MAX;
+        while end > 0 {
+            {
+                let mut members = self.members.borrow_mut();
+                end = end.min(members.len());
+                let start = end.saturating_sub(STRIDE);
+                let stride = &mut members[start..end];
+                stride.iter().for_each(|member| member.outbox.warm());
+                for member in stride.iter_mut().filter(|member| member.batch < number) {
+                    member.batch = number;
+                    let delivery = member.outbox.deliver(member.id, &self.burst);
+                    round.delivered(&member.subscription.client, delivery, self.burst.steps.len());
+                }
+                end = start;
+            }
+            round.pause().await;
+        }
+    }
+
+    /// Corks the burst for every member, and adds those that had nothing corked yet to `corked`.
+    fn cork(&self, number: u64, corked: &mut Vec<(Rc<Outbox>, Rc<Subscription>)>) {
+        for member in self.members.borrow_mut().iter_mut() {
+            member.batch = number;
+            if member.outbox.cork(member.id, &self.burst) {
+                corked.push((member.outbox.clone(), member.subscription.clone()));
+            }
+        }
+    }
 }
 
 impl Hub {
@@ -84,24 +129,24 @@ impl Hub {
         topic: &Topic,
     ) -> Result<Vec<Arc<Published>>, TooManySubscriptions> {
         let mut held = client.subscriptions.borrow_mut();
+        let mut topics = self.topics.borrow_mut();
         if let Some(subscription) = held.get(topic) {
-            // Positions that wait are in the snapshot too, and must not come after it.
-            subscription.after.set(self.batch.get());
+            // Positions that wait or are on their way are in the snapshot too, and must not come after it.
             client.outbox.forget(subscription.id);
+            if let Some(members) = topics.get(topic) {
+                members.borrow_mut()[subscription.place.get()].batch = self.batch.get();
+            }
         } else {
             let limit = client.settings.max_subscriptions;
             if held.len() >= limit {
                 return Err(TooManySubscriptions(limit));
             }
-            let mut topics = self.topics.borrow_mut();
-            let members = Rc::make_mut(topics.entry(topic.clone()).or_default());
-            let subscription = Rc::new(Subscription {
-                id: self.next_id.replace(self.next_id.get().wrapping_add(1)),
-                client: client.clone(),
-                place: Cell::new(members.len()),
-                after: Cell::new(self.batch.get()),
-            });
-            members.push(subscription.clone());
+            let mut members = topics.entry(topic.clone()).or_default().borrow_mut();
+            let id = self.next_id.replace(self.next_id.get().wrapping_add(1));
+            let place = Cell::new(members.len());
+            let subscription = Rc::new(Subscription { id, client: client.clone(), place });
+            let outbox = client.outbox.clone();
+            members.push(Member { batch: self.batch.get(), id, outbox, subscription: subscription.clone() });
             held.insert(topic.clone(), subscription);
             self.metrics.subscriptions.inc();
             client.vitals.topics.store(held.len(), Ordering::Relaxed);
@@ -128,18 +173,19 @@ impl Hub {
     }
 
     fn remove(&self, topic: &Topic, subscription: &Subscription) {
-        subscription.after.set(u64::MAX);
         subscription.client.outbox.forget(subscription.id);
         self.metrics.subscriptions.dec();
         let mut topics = self.topics.borrow_mut();
-        let Some(members) = topics.get_mut(topic) else { return };
-        let list = Rc::make_mut(members);
+        let Some(members) = topics.get(topic) else { return };
+        let mut list = members.borrow_mut();
         let place = subscription.place.get();
         list.swap_remove(place);
         if let Some(moved) = list.get(place) {
-            moved.place.set(place);
+            moved.subscription.place.set(place);
         }
-        if list.is_empty() {
+        let last = list.is_empty();
+        drop(list);
+        if last {
             topics.remove(topic);
         }
     }
@@ -169,28 +215,17 @@ impl Hub {
         let mut round = Round::new(&self.metrics);
         match &groups[..] {
             [] => return,
-            [only] => {
-                for subscription in only.members.iter() {
-                    if subscription.after.get() < number {
-                        let delivery = subscription.client.outbox.deliver(subscription.id, &only.burst);
-                        round.delivered(&subscription.client, delivery, only.burst.steps.len());
-                        round.pause().await;
-                    }
-                }
-            }
+            [only] => only.deliver(number, &mut round).await,
             several => {
                 // A client of several of these topics gets them in one write.
                 let mut corked = Vec::new();
-                for Group { members, burst } in several {
-                    for subscription in members.iter() {
-                        if subscription.client.outbox.cork(subscription.id, burst) {
-                            corked.push(subscription.client.clone());
-                        }
+                several.iter().for_each(|group| group.cork(number, &mut corked));
+                for stride in corked.chunks(STRIDE) {
+                    stride.iter().for_each(|(outbox, _)| outbox.warm());
+                    for (outbox, subscription) in stride {
+                        let (delivery, frames) = outbox.uncork();
+                        round.delivered(&subscription.client, delivery, frames);
                     }
-                }
-                for client in corked {
-                    let (delivery, frames) = client.outbox.uncork();
-                    round.delivered(&client, delivery, frames);
                     round.pause().await;
                 }
             }
@@ -245,13 +280,12 @@ struct Round<'a> {
     frames: u64,
     writes: u64,
     since: Instant,
-    count: usize,
 }
 
 impl<'a> Round<'a> {
     fn new(metrics: &'a LiveMetrics) -> Self {
         let frames_per_write = metrics.frames_per_write.local();
-        Self { metrics, frames_per_write, frames: 0, writes: 0, since: Instant::now(), count: 0 }
+        Self { metrics, frames_per_write, frames: 0, writes: 0, since: Instant::now() }
     }
 
     fn delivered(&mut self, client: &Client, delivery: Delivery, frames: usize) {
@@ -272,8 +306,7 @@ impl<'a> Round<'a> {
 
     /// Lets others have the thread if this fan-out had it for long enough.
     async fn pause(&mut self) {
-        self.count += 1;
-        if self.count.is_multiple_of(CLOCK_EVERY) && self.since.elapsed() > SLICE {
+        if self.since.elapsed() > SLICE {
             tokio::task::yield_now().await;
             self.since = Instant::now();
         }

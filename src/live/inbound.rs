@@ -1,13 +1,15 @@
 //! `Inbound`: what a client sends, read and decoded as a stream for its actor.
 
 use std::collections::VecDeque;
+use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use futures_util::Stream;
-use tokio::io::{AsyncRead as _, ReadBuf};
-use tokio::net::tcp::OwnedReadHalf;
+use rustix::net::RecvFlags;
+use tokio::io::Interest;
+use tokio::net::TcpStream;
 
 use super::client::Client;
 use super::connection::Worker;
@@ -24,7 +26,7 @@ pub(super) enum Inward {
 
 /// Reads and decodes what the client sends, as a stream for its actor.
 pub(super) struct Inbound {
-    read: OwnedReadHalf,
+    stream: Rc<TcpStream>,
     decoder: Decoder,
     events: VecDeque<Event>,
     ended: bool,
@@ -34,7 +36,7 @@ pub(super) struct Inbound {
 
 impl Inbound {
     pub(super) fn new(
-        read: OwnedReadHalf,
+        stream: Rc<TcpStream>,
         read_ahead: &[u8],
         client: Rc<Client>,
         worker: Rc<Worker>,
@@ -42,7 +44,7 @@ impl Inbound {
         let mut decoder = Decoder::new(worker.settings.max_message_bytes);
         let mut events = VecDeque::new();
         decoder.feed(read_ahead, &mut events);
-        Self { read, decoder, events, ended: false, client, worker }
+        Self { stream, decoder, events, ended: false, client, worker }
     }
 }
 
@@ -65,18 +67,44 @@ impl Stream for Inbound {
             }
             this.events = VecDeque::new();
             let mut scratch = this.worker.scratch.borrow_mut();
-            let mut buffer = ReadBuf::new(&mut scratch);
-            match ready!(Pin::new(&mut this.read).poll_read(cx, &mut buffer)) {
-                Ok(()) if !buffer.filled().is_empty() => this.decoder.feed(buffer.filled(), &mut this.events),
-                Ok(()) => {
+            match ready!(poll_read(&this.stream, cx, &mut scratch)) {
+                Ok(0) => {
                     this.ended = true;
                     return Poll::Ready(Some(Inward::Eof));
                 }
+                Ok(count) => this.decoder.feed(&scratch[..count], &mut this.events),
                 Err(_) => {
                     this.ended = true;
                     return Poll::Ready(Some(Inward::Failed));
                 }
             }
+        }
+    }
+}
+
+/// Reads what has come; 0 at the end of the stream.
+///
+/// A read that does not fill the buffer has emptied the socket, so tokio is told that it is not readable any more, which
+/// saves the second read that would find that out. (tokio does the same where it owns the socket alone.)
+pub(super) fn poll_read(
+    stream: &TcpStream,
+    cx: &mut Context<'_>,
+    buffer: &mut [u8],
+) -> Poll<io::Result<usize>> {
+    loop {
+        ready!(stream.poll_read_ready(cx))?;
+        let mut read = None;
+        let result = stream.try_io(Interest::READABLE, || {
+            let (count, _) = rustix::net::recv(stream, &mut *buffer, RecvFlags::DONTWAIT)?;
+            read = Some(count);
+            if (1..buffer.len()).contains(&count) { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+        });
+        match (read, result) {
+            (Some(count), _) => return Poll::Ready(Ok(count)),
+            (None, Err(error)) if error.kind() != io::ErrorKind::WouldBlock => {
+                return Poll::Ready(Err(error));
+            }
+            _ => {}
         }
     }
 }

@@ -25,6 +25,8 @@ impl Pipe {
 }
 
 impl Wire for Rc<Pipe> {
+    fn warm(&self) {}
+
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         self.try_write_vectored(&[IoSlice::new(bytes)])
     }
@@ -48,9 +50,9 @@ fn burst(steps: &[&str]) -> Rc<Burst> {
     Rc::new(Burst { steps: steps.iter().map(step).collect(), joined: steps.concat().into() })
 }
 
-fn outbox(limit: usize) -> (Outbox, Rc<Pipe>) {
+fn outbox(limit: usize) -> (Rc<Outbox>, Rc<Pipe>) {
     let pipe = Rc::<Pipe>::default();
-    (Outbox::new(Box::new(pipe.clone()), limit), pipe)
+    (Outbox::new(pipe.clone(), limit), pipe)
 }
 
 fn flushed(outbox: &Outbox, pipe: &Pipe) -> String {
