@@ -168,7 +168,7 @@ impl Rig {
             let goal = before + bursts * per_burst;
             let arrived = self
                 .fleet
-                .until(BURST_LIMIT, |fleet| fleet.seen.positions >= goal && fleet.feeds[feed].is_idle())?;
+                .napping(BURST_LIMIT, |fleet| fleet.seen.positions >= goal && fleet.feeds[feed].is_idle())?;
             let missing = goal.saturating_sub(self.fleet.seen.positions);
             ensure!(arrived, "{missing} of {per_burst} deliveries did not arrive");
         }

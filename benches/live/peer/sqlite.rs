@@ -54,8 +54,8 @@ async fn commit(file: &Path, group: usize, devices: usize, time: Duration) -> Re
                     .bind(13.404_954)
                     .bind(34.5)
                     .bind(4.5)
-                    .bind(None::<f64>)
-                    .bind(None::<f64>)
+                    .bind(271.5)
+                    .bind(13.9)
                     .bind(None::<&str>)
                     .bind(None::<&str>);
             }

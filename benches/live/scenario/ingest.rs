@@ -39,9 +39,14 @@ pub(crate) fn run(options: &Options) -> Result<Board> {
         }
     }
     let row = format!("posts of 1: {RATE}");
-    let (rate, ratio) = (board.median(&row, "processor"), board.ratio(&row, SQLITE));
-    board.at_least("posts of 1: positions/s (this or the next)", rate, 5000.0);
-    board.at_least("posts of 1: positions/s, to SQLite alone (this or the one before)", ratio, 0.8);
+    let rate = board.median(&row, "processor").map(|rate| rate / 5000.0);
+    let ratio = board.ratio(&row, SQLITE).map(|ratio| ratio / 0.8);
+    let better = rate.zip(ratio).map(|(rate, ratio)| rate.max(ratio));
+    board.at_least(
+        "posts of 1: positions/s, to 5,000 or to 0.8 × SQLite alone, whichever is better met",
+        better,
+        1.0,
+    );
     Ok(board)
 }
 
