@@ -48,11 +48,6 @@ pub(crate) fn memory(pid: u32) -> Result<Memory> {
     Ok(Memory { resident: bytes("VmRSS:")?, anonymous: bytes("RssAnon:")? })
 }
 
-/// Open file descriptors of a process.
-pub(crate) fn open_files(pid: u32) -> Result<usize> {
-    Ok(fs::read_dir(format!("/proc/{pid}/fd"))?.count())
-}
-
 /// The cores this process was given, in order.
 pub(crate) fn cores() -> Result<Vec<usize>> {
     let set = sched_getaffinity(Pid::from_raw(0))?;

@@ -10,7 +10,6 @@ use crate::conn::Manner;
 use crate::options::Options;
 use crate::rig::{Burst, Rig};
 use crate::server::Kind;
-use crate::system;
 
 /// Points in time at which memory is looked at.
 const LOOKS: u32 = 20;
@@ -34,7 +33,7 @@ pub(crate) fn run(options: &Options) -> Result<Board> {
     let mut rig = Rig::start(Kind::Processor, &setup)?;
     // The first post opens what the server opens once.
     rig.saturate(&Burst::of(1), 0, Duration::from_millis(200))?;
-    let files = system::open_files(rig.server.pid())?;
+    let files = rig.metric("process_open_fds")?;
     rig.subscribe(count, 1, Manner::Polite)?;
     let mut churn = Churn::new(per_second);
     let step = time / LOOKS;
@@ -58,12 +57,11 @@ pub(crate) fn run(options: &Options) -> Result<Board> {
     while rig.metric("processor_live_connections")? > 0.0 && since.elapsed() < Duration::from_secs(10) {
         rig.fleet.pass(Duration::from_millis(100))?;
     }
-    // The page is asked for over one more connection.
-    let left = rig.metric("process_open_fds")? - 1.0;
+    let left = rig.metric("process_open_fds")?;
     board.add("connections, others than those that stayed", COLUMN, churn.came as f64);
     board.add("connections at the end, by the gauge", COLUMN, rig.metric("processor_live_connections")?);
     board.add("subscriptions at the end, by the gauge", COLUMN, rig.metric("processor_live_subscriptions")?);
-    board.add("open files before", COLUMN, files as f64);
+    board.add("open files before", COLUMN, files);
     board.add("open files at the end", COLUMN, left);
     let half = memory.len() / 2;
     let most = |part: &[f64]| part.iter().copied().fold(0.0, f64::max);
@@ -71,7 +69,7 @@ pub(crate) fn run(options: &Options) -> Result<Board> {
     board.at_most("most memory of the second half, to that of the first", Some(grown), 1.05);
     let gauge = board.median("connections at the end, by the gauge", COLUMN);
     board.at_most("connections at the end", gauge, 0.0);
-    board.at_most("open files at the end, more than before", Some(left - files as f64), 0.0);
+    board.at_most("open files at the end, more than before", Some(left - files), 0.0);
     Ok(board)
 }
 

@@ -69,6 +69,8 @@ fn start(rig: &Rig, folder: &Path, number: usize) -> Result<Guard> {
         .arg(modules.join("wscat/bin/wscat"))
         .args(["--no-color", "--connect", &format!("ws://{}", rig.server.live)])
         .args(["--wait", "600", "--execute", &format!(r#"{{"type":"subscribe","topic":"{topic}"}}"#)])
+        // It ends when its input does.
+        .stdin(Stdio::piped())
         .stdout(File::create(folder.join(number.to_string()))?)
         .stderr(Stdio::null());
     Ok(Guard(command.spawn().context("cannot start wscat")?))
