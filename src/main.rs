@@ -14,6 +14,9 @@ use processor::settings::Settings;
 use processor::shutdown::Shutdown;
 use processor::simulate::{self, Simulation};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Stores positions durably and broadcasts them over WebSockets. Without a command, it serves.
 #[derive(Parser)]
 #[command(version)]

@@ -8,7 +8,6 @@ use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
 use std::net::{Shutdown, SocketAddr};
-use std::os::fd::AsRawFd as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -67,23 +66,19 @@ pub(crate) struct Accepted {
     pub(crate) permit: Permit,
 }
 
-/// The socket as the outbox writes to it.
-struct Socket(Rc<TcpStream>);
+/// The socket as the outbox writes to it. The outbox owns it, so that both are in one place.
+pub(super) struct Socket(pub(super) TcpStream);
 
 impl Wire for Socket {
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         // Past tokio, which would first look up whether it believes the socket to be writable: one more place in
         // memory for each of thousands of sockets. If it is full, the loop's own write tells tokio so.
         let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-        Ok(rustix::net::send(&*self.0, bytes, flags)?)
+        Ok(rustix::net::send(&self.0, bytes, flags)?)
     }
 
     fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         self.0.try_write_vectored(slices)
-    }
-
-    fn warm(&self) {
-        std::hint::black_box(self.0.as_raw_fd());
     }
 }
 
@@ -110,17 +105,16 @@ impl Drop for Registration {
 /// All is set up before the task is made, so that the task holds nothing it has no use for: there may be very many.
 pub(crate) fn open(accepted: Accepted, worker: Rc<Worker>) {
     let Accepted { stream, remote, answer, read_ahead, permit } = accepted;
-    let stream = Rc::new(stream);
-    let outbox = Outbox::new(Socket(stream.clone()), worker.settings.outbox_bytes);
+    let outbox = Outbox::new(Socket(stream), worker.settings.outbox_bytes);
     outbox.answer(answer);
-    let client = Client::new(remote, outbox, worker.settings.clone(), worker.metrics.clone());
+    let client = Client::new(remote, outbox.clone(), worker.settings.clone(), worker.metrics.clone());
     log::debug!("connection opened id={} remote={remote}", client.id());
     let registration = Registration { worker: worker.clone(), client: client.clone(), _permit: permit };
-    let inbound = Inbound::new(stream.clone(), &read_ahead, client.clone(), worker.clone());
+    let inbound = Inbound::new(outbox.clone(), &read_ahead, worker.clone());
     let actor = LiveConnection::new(client.clone(), worker.clone(), inbound);
     // Boxed, as a future keeps room for everything that is ever moved into it.
     let actor = Box::pin(HttpContext::create(actor));
-    let mut life = Life { client, worker, stream, timer: None };
+    let mut life = Life { client, worker, outbox, timer: None };
     actix_rt::spawn(async move {
         life.serve(actor).await;
         life.end().await;
@@ -132,7 +126,7 @@ pub(crate) fn open(accepted: Accepted, worker: Rc<Worker>) {
 struct Life {
     client: Rc<Client>,
     worker: Rc<Worker>,
-    stream: Rc<TcpStream>,
+    outbox: Rc<Outbox<Socket>>,
     /// Bounds how long a closing connection lasts.
     timer: Option<Pin<Box<Sleep>>>,
 }
@@ -141,7 +135,7 @@ impl Life {
     /// Polls the actor and writes what waits, until the connection is at its end or no longer reads messages.
     async fn serve(&mut self, mut actor: Pin<Box<impl Stream>>) {
         poll_fn(|cx| {
-            self.client.outbox.register(cx.waker());
+            self.outbox.register(cx.waker());
             // The actor sends through the outbox, so its stream yields nothing; it ends with the actor.
             match catch_unwind(AssertUnwindSafe(|| actor.as_mut().poll_next(cx))) {
                 Ok(Poll::Pending) => {}
@@ -168,9 +162,9 @@ impl Life {
         if matches!(self.client.stage(), Stage::Finishing | Stage::Failing) {
             self.timer = None;
             poll_fn(|cx| {
-                self.client.outbox.register(cx.waker());
+                self.outbox.register(cx.waker());
                 self.poll_flush(cx);
-                if self.client.outbox.is_empty() || self.client.stage() >= Stage::Gone {
+                if self.outbox.is_empty() || self.client.stage() >= Stage::Gone {
                     return Poll::Ready(());
                 }
                 self.poll_timer(cx, self.worker.settings.close_timeout)
@@ -181,7 +175,7 @@ impl Life {
             // Closing a socket with bytes unread resets it, and the reset may overtake our close frame. So: no
             // more from us, and what still comes is thrown away until the client is gone.
             self.timer = None;
-            if SockRef::from(&*self.stream).shutdown(Shutdown::Write).is_ok() {
+            if SockRef::from(self.stream()).shutdown(Shutdown::Write).is_ok() {
                 poll_fn(|cx| match self.poll_discard(cx) {
                     Poll::Ready(()) => Poll::Ready(()),
                     Poll::Pending => self.poll_timer(cx, LINGER),
@@ -192,14 +186,18 @@ impl Life {
         if self.client.stage() == Stage::Killed {
             // What waits in the kernel for a peer that takes nothing must not stay there for minutes. An error
             // says that the socket is gone already.
-            drop(SockRef::from(&*self.stream).set_linger(Some(Duration::ZERO)));
+            drop(SockRef::from(self.stream()).set_linger(Some(Duration::ZERO)));
         }
     }
 
+    fn stream(&self) -> &TcpStream {
+        &self.outbox.wire().0
+    }
+
     fn poll_flush(&self, cx: &mut Context<'_>) {
-        let outbox = &self.client.outbox;
+        let outbox = &self.outbox;
         while !outbox.is_empty() && outbox.failed().is_none() {
-            match self.stream.poll_write_ready(cx) {
+            match self.stream().poll_write_ready(cx) {
                 Poll::Ready(Ok(())) => outbox.flush(),
                 Poll::Ready(Err(_)) | Poll::Pending => break,
             }
@@ -220,7 +218,7 @@ impl Life {
 
     fn poll_discard(&self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
-            match ready!(poll_read(&self.stream, cx, &mut self.worker.scratch.borrow_mut())) {
+            match ready!(poll_read(self.stream(), cx, &mut self.worker.scratch.borrow_mut())) {
                 Ok(0) | Err(_) => return Poll::Ready(()),
                 Ok(_) => {}
             }

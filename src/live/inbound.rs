@@ -11,9 +11,9 @@ use rustix::net::RecvFlags;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
-use super::client::Client;
-use super::connection::Worker;
+use super::connection::{Socket, Worker};
 use super::frame::{Decoder, Event};
+use super::outbox::Outbox;
 
 /// What comes from the socket.
 pub(super) enum Inward {
@@ -26,25 +26,19 @@ pub(super) enum Inward {
 
 /// Reads and decodes what the client sends, as a stream for its actor.
 pub(super) struct Inbound {
-    stream: Rc<TcpStream>,
+    outbox: Rc<Outbox<Socket>>,
     decoder: Decoder,
     events: VecDeque<Event>,
     ended: bool,
-    client: Rc<Client>,
     worker: Rc<Worker>,
 }
 
 impl Inbound {
-    pub(super) fn new(
-        stream: Rc<TcpStream>,
-        read_ahead: &[u8],
-        client: Rc<Client>,
-        worker: Rc<Worker>,
-    ) -> Self {
+    pub(super) fn new(outbox: Rc<Outbox<Socket>>, read_ahead: &[u8], worker: Rc<Worker>) -> Self {
         let mut decoder = Decoder::new(worker.settings.max_message_bytes);
         let mut events = VecDeque::new();
         decoder.feed(read_ahead, &mut events);
-        Self { stream, decoder, events, ended: false, client, worker }
+        Self { outbox, decoder, events, ended: false, worker }
     }
 }
 
@@ -56,7 +50,7 @@ impl Stream for Inbound {
         loop {
             // A client that does not read its answers is not asked for more questions. The loop polls again when
             // something was written.
-            if this.client.outbox.is_jammed() {
+            if this.outbox.is_jammed() {
                 return Poll::Pending;
             }
             if let Some(event) = this.events.pop_front() {
@@ -67,7 +61,7 @@ impl Stream for Inbound {
             }
             this.events = VecDeque::new();
             let mut scratch = this.worker.scratch.borrow_mut();
-            match ready!(poll_read(&this.stream, cx, &mut scratch)) {
+            match ready!(poll_read(&this.outbox.wire().0, cx, &mut scratch)) {
                 Ok(0) => {
                     this.ended = true;
                     return Poll::Ready(Some(Inward::Eof));

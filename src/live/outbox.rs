@@ -30,8 +30,6 @@ pub(crate) trait Wire {
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize>;
     /// Writes what it can of `slices`, in order.
     fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
-    /// Looks at what a write needs, so that it is in the processor's cache when the write comes.
-    fn warm(&self);
 }
 
 /// Tells one subscription of a connection from its others.
@@ -83,7 +81,7 @@ pub(crate) struct Depth {
 /// What waits to be written to one connection. Lives on its worker's thread.
 ///
 /// The fan-out touches thousands of these in a row, so what it needs of each in the ordinary case, `free` and the wire,
-/// stands together at the end.
+/// stands together at the end, the socket itself included.
 #[repr(C)]
 pub(crate) struct Outbox<W: ?Sized = dyn Wire> {
     /// Bytes of positions and answers that may wait before positions are conflated.
@@ -108,17 +106,19 @@ struct Inner {
     waker: Option<Waker>,
 }
 
-impl Outbox {
-    pub(crate) fn new<W: Wire + 'static>(wire: W, limit: usize) -> Rc<Self> {
-        Rc::new(Outbox {
-            limit,
-            depth: Arc::default(),
-            inner: RefCell::default(),
-            free: Cell::new(true),
-            wire,
-        })
+impl<W: Wire> Outbox<W> {
+    pub(crate) fn new(wire: W, limit: usize) -> Rc<Self> {
+        let (depth, inner) = (Arc::default(), RefCell::default());
+        Rc::new(Self { limit, depth, inner, free: Cell::new(true), wire })
     }
 
+    /// The socket it writes to.
+    pub(crate) fn wire(&self) -> &W {
+        &self.wire
+    }
+}
+
+impl<W: Wire + ?Sized> Outbox<W> {
     /// The figures that others may see.
     pub(crate) fn depth(&self) -> Arc<Depth> {
         self.depth.clone()
@@ -136,9 +136,7 @@ impl Outbox {
     /// Brings what [`Outbox::deliver`] needs into the processor's cache. Asked of several in a row, they are fetched
     /// at the same time.
     pub(crate) fn warm(&self) {
-        if self.free.get() {
-            self.wire.warm();
-        }
+        std::hint::black_box(self.free.get());
     }
 
     /// Sends a burst: at once if nothing waits, else as soon as the socket takes it.

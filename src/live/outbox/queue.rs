@@ -11,8 +11,9 @@ use super::{Burst, Step, SubscriptionId};
 /// Most pieces handed to one vectored write. Linux takes 1024; beyond a few dozen nothing is gained.
 pub(super) const MAX_SLICES: usize = 64;
 
-/// A queue that grew beyond this many entries gives its memory back when it is empty.
-const KEEP_ENTRIES: usize = 16;
+/// A queue with room for more entries than this gives its memory back when it is empty. (Room for four is the least
+/// that is ever taken, and enough for a client that is not slow.)
+const KEEP_ENTRIES: usize = 4;
 
 /// What waits, in the order it is to be written.
 #[derive(Default)]

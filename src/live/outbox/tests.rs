@@ -25,8 +25,6 @@ impl Pipe {
 }
 
 impl Wire for Rc<Pipe> {
-    fn warm(&self) {}
-
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         self.try_write_vectored(&[IoSlice::new(bytes)])
     }
@@ -50,12 +48,12 @@ fn burst(steps: &[&str]) -> Rc<Burst> {
     Rc::new(Burst { steps: steps.iter().map(step).collect(), joined: steps.concat().into() })
 }
 
-fn outbox(limit: usize) -> (Rc<Outbox>, Rc<Pipe>) {
+fn outbox(limit: usize) -> (Rc<Outbox<Rc<Pipe>>>, Rc<Pipe>) {
     let pipe = Rc::<Pipe>::default();
     (Outbox::new(pipe.clone(), limit), pipe)
 }
 
-fn flushed(outbox: &Outbox, pipe: &Pipe) -> String {
+fn flushed(outbox: &Outbox<Rc<Pipe>>, pipe: &Pipe) -> String {
     pipe.room(usize::MAX);
     outbox.flush();
     assert!(outbox.is_empty());
