@@ -204,6 +204,9 @@ fn topics(choices: &mut Choices<'_>, fields: &mut Fields, wrong: &mut Vec<&'stat
     topics
 }
 
+/// Attributes with a number beyond a double, and with half of a surrogate pair.
+const UNREADABLE: [&str; 2] = [r#"{"m":1e999}"#, r#"{"s":"\ud800"}"#];
+
 fn attributes(
     choices: &mut Choices<'_>,
     fields: &mut Fields,
@@ -211,14 +214,17 @@ fn attributes(
 ) -> Option<String> {
     let mut json = match choices.below(8) {
         0..=4 => return None,
-        5 => r#"{"n":12345678901234567890.10,"m": 1e999}"#.to_owned(),
+        5 => r#"{"n":12345678901234567890.10,"m": 1e9}"#.to_owned(),
+        // Objects, but not such as every parser reads.
+        _ if choices.one_in(3) => choices.pick(&UNREADABLE).to_owned(),
         6 => format!(r#"{{"x":"{}"}}"#, "x".repeat(MAX_ATTRIBUTES_BYTES - 8)),
         _ => choices.pick(&NOT_OBJECTS).to_owned(),
     };
     if choices.one_in(16) {
         json = json.replace('}', " }"); // one byte more: the long one is then too long
     }
-    if !json.starts_with('{') || json.len() > MAX_ATTRIBUTES_BYTES {
+    let unreadable = UNREADABLE.iter().any(|object| json.replace(' ', "") == *object);
+    if !json.starts_with('{') || unreadable || json.len() > MAX_ATTRIBUTES_BYTES {
         wrong.push("attributes");
     }
     fields.push(("attributes", json.clone()));

@@ -194,13 +194,12 @@ impl Hub {
     pub(crate) async fn run(&self, inbox: &Inbox) {
         loop {
             inbox.filled().await;
-            loop {
-                let batch = inbox.take();
-                if batch.is_empty() {
-                    break;
-                }
+            let batch = inbox.take();
+            if !batch.is_empty() {
                 self.fan_out(&batch).await;
             }
+            // Batch after batch, each shorter than a slice, must not keep the thread to themselves.
+            tokio::task::yield_now().await;
         }
     }
 

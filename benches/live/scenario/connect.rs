@@ -59,6 +59,11 @@ fn one(kind: Kind, count: usize, options: &Options, board: &mut Board) -> Result
     // What any server allocates once is not a connection's.
     rig.connect(100, Manner::Passing)?;
     rig.fleet.abort(Manner::Passing);
+    if kind == Kind::Processor {
+        // Nor are the store's cache and its prepared statements.
+        rig.fill(FILLER);
+        rig.saturate(&Burst::of(STEPS), 0, Duration::from_millis(200))?;
+    }
     rig.fleet.pass(Duration::from_millis(500))?;
     let empty = rig.server.memory()?;
 
@@ -89,7 +94,6 @@ fn one(kind: Kind, count: usize, options: &Options, board: &mut Board) -> Result
         rig.fleet.until(Duration::from_secs(20), |fleet| fleet.seen.answers >= answers)?;
         rig.fleet.pass(SETTLE)?;
         board.add(row(SUBSCRIBED), column, each(rig.server.memory()?.resident - empty.resident));
-        rig.fill(FILLER);
         let bytes = rig.fleet.seen.bytes;
         let load = rig.saturate(&Burst::of(STEPS), (count * STEPS) as u64, Duration::ZERO)?;
         let received = (rig.fleet.seen.bytes - bytes) as f64 / (1 << 20) as f64;
