@@ -2,11 +2,12 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::Duration;
 
 use actix::{Actor as _, Addr};
 use anyhow::Context as _;
 use futures_util::future::LocalBoxFuture;
+use tokio::time::Instant;
 
 use crate::descriptors::room_for_connections;
 use crate::domain::Position;
@@ -14,16 +15,18 @@ use crate::live::registry::ListConnections;
 use crate::live::{self, DrainReport, Hubs, LiveServer, Registry, SubscriptionHandler};
 use crate::metrics::Metrics;
 use crate::ops::{self, ConnectionView, Connections, Ingest, OpsServer, Refused};
-use crate::phase::{Phase, PhaseOwner, PhaseWatch, phase};
+use crate::phase::{Phase, PhaseOwner, phase};
 use crate::positions::{Consumer, Publish, Stop, Store, Submit};
 use crate::settings::Settings;
+
+/// When the consumer must be done, counted from the end of the drain's timeout: the whole stop may take a second more
+/// than that.
+const STORE_GRACE: Duration = Duration::from_millis(850);
 
 /// A server that runs.
 pub struct App {
     settings: Settings,
     phase: PhaseOwner,
-    watch: PhaseWatch,
-    metrics: Metrics,
     live: live::Running,
     ops: ops::Running,
     consumer: Addr<Consumer>,
@@ -63,7 +66,7 @@ impl App {
         let (host, port) = (settings.ops.host, settings.ops.port);
         let ingest = Arc::new(IngestTo { consumer: consumer.clone(), metrics: metrics.clone() });
         let connections = Arc::new(ConnectionsOf(live.registry()));
-        let ops = OpsServer::new(settings.ops.clone(), metrics.clone(), watch.clone(), ingest, connections)
+        let ops = OpsServer::new(settings.ops.clone(), metrics.clone(), watch, ingest, connections)
             .start()
             .with_context(|| format!("setting OPS_HOST, OPS_PORT: cannot listen on {host}:{port}"))?;
         if settings.ops.ingest_token.is_none() && !host.is_loopback() {
@@ -74,7 +77,7 @@ impl App {
         phase.advance(Phase::Ready);
         log::info!("ops server ready on {}", ops.address());
         log::info!("live server ready on {}", live.address());
-        Ok(Self { settings, phase, watch, metrics, live, ops, consumer })
+        Ok(Self { settings, phase, live, ops, consumer })
     }
 
     /// Where WebSocket clients connect.
@@ -87,29 +90,23 @@ impl App {
         self.ops.address()
     }
 
-    /// How far the server is.
-    pub fn phase(&self) -> PhaseWatch {
-        self.watch.clone()
-    }
-
-    /// What is measured.
-    pub fn metrics(&self) -> &Metrics {
-        &self.metrics
-    }
-
     /// Stops in order: readiness, connections, positions, ops server. Returns how the drain went.
     pub async fn stop(self) -> DrainReport {
         // First of all: whoever reads the log must find readiness gone.
         self.phase.advance(Phase::Draining);
         log::info!("live server stopping");
+        let deadline = Instant::now() + self.settings.live.drain_timeout + STORE_GRACE;
         let report = self.live.stop(self.settings.live.drain_timeout).await;
         let DrainReport { closed, terminated, took } = report;
         log::info!(
             "live server stopped: {closed} closed, {terminated} terminated, took {} ms",
             took.as_millis()
         );
-        if let Err(error) = self.consumer.send(Stop).await {
-            log::error!("store not closed properly: {error}");
+        // What is not stored by then was not acknowledged either.
+        match tokio::time::timeout_at(deadline, self.consumer.send(Stop)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => log::error!("store not closed properly: {error}"),
+            Err(_) => log::warn!("store not closed in time; what was acknowledged is in it"),
         }
         self.ops.stop().await;
         self.phase.advance(Phase::Stopped);
@@ -121,7 +118,7 @@ impl App {
 struct HubsOf(Hubs);
 
 impl Publish for HubsOf {
-    fn publish(&self, positions: Vec<(Position, Instant)>) {
+    fn publish(&self, positions: Vec<(Position, std::time::Instant)>) {
         self.0.publish(positions);
     }
 }
@@ -144,7 +141,7 @@ impl Ingest for IngestTo {
     }
 
     fn is_up(&self) -> bool {
-        self.metrics.positions.store_up.get() == 1
+        self.consumer.connected() && self.metrics.positions.store_up.get() == 1
     }
 }
 

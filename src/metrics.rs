@@ -90,14 +90,14 @@ pub struct OpsMetrics {
 }
 
 impl Metrics {
-    /// All metrics at zero, each with the constant label `instance_id`.
+    /// All metrics at zero, each of `processor_…` with the constant label `instance_id`.
     ///
     /// # Errors
     /// If two metrics had the same name: a mistake in this file.
     pub fn new(instance_id: &str) -> Result<Self, prometheus::Error> {
         let labels = HashMap::from([("instance_id".to_owned(), instance_id.to_owned())]);
         let registry = Registry::new();
-        // The process collector's series are labelled like the others by the registry they sit in.
+        // Its series have the names that every client library gives them, and no label of ours.
         let process = prometheus::process_collector::ProcessCollector::for_self();
         registry.register(Box::new(process))?;
         let make = Maker { registry: &registry, labels };

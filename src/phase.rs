@@ -1,4 +1,4 @@
-//! `Phase`: how far the server is between start and stop. One owner sets it, anyone may watch it.
+//! `Phase`: how far the server is between start and stop. One owner sets it, anyone may look.
 
 use tokio::sync::watch;
 
@@ -46,11 +46,5 @@ impl PhaseWatch {
     /// The phase now.
     pub fn get(&self) -> Phase {
         *self.0.borrow()
-    }
-
-    /// Waits until `phase` or a later one is reached. An owner that is gone counts as [`Phase::Stopped`].
-    pub async fn reached(&self, phase: Phase) {
-        // An error says that the owner is gone, which is the end of every wait.
-        drop(self.0.clone().wait_for(|now| *now >= phase).await);
     }
 }

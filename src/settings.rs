@@ -170,9 +170,9 @@ impl Settings {
     /// # Errors
     /// [`SettingsError`] with all that is wrong.
     pub fn load() -> Result<Self, SettingsError> {
-        // `vars` would panic at a variable that is not UTF-8; such a one is none of ours.
+        // `vars` would panic at a variable that is not UTF-8; no key of ours is such a one.
         let environment = std::env::vars_os()
-            .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
+            .filter_map(|(key, value)| Some((key.into_string().ok()?, value.to_string_lossy().into_owned())))
             .collect();
         Self::from(Path::new("settings"), environment)
     }
@@ -250,11 +250,10 @@ impl Reader {
             table.into_iter().filter(|(key, _)| !KEYS.contains(&key.as_str())).collect();
         unknown.sort_by(|a, b| a.0.cmp(&b.0));
         for (key, value) in unknown {
-            self.fault(
-                &key,
-                value.to_string(),
-                format!("there is no such setting; there are: {}", KEYS.join(", ")),
-            );
+            // Perhaps a secret, under a name with a typing error.
+            let secret = ["token", "secret", "password"].iter().any(|word| key.contains(word));
+            let value = if secret { "(hidden)".to_owned() } else { value.to_string() };
+            self.fault(&key, value, format!("there is no such setting; there are: {}", KEYS.join(", ")));
         }
     }
 
@@ -313,8 +312,19 @@ impl Reader {
     }
 
     /// The value as text; an empty one counts as absent, as orchestrators write "unset" so.
-    fn text(&self, key: &str) -> Option<String> {
-        self.config.get_string(key).ok().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
+    fn text(&mut self, key: &str) -> Option<String> {
+        match self.config.get_string(key) {
+            Ok(text) => Some(text.trim().to_owned()).filter(|text| !text.is_empty()),
+            Err(config::ConfigError::NotFound(_)) => None,
+            Err(_) => {
+                self.fault(
+                    key,
+                    "(a list or table)",
+                    "one text or number; several go into one text, with commas",
+                );
+                None
+            }
+        }
     }
 
     fn number<T: TryFrom<u64> + Default>(&mut self, key: &str, allowed: RangeInclusive<u64>) -> T {
@@ -338,7 +348,7 @@ impl Reader {
         })
     }
 
-    fn list(&self, key: &str) -> Vec<String> {
+    fn list(&mut self, key: &str) -> Vec<String> {
         let text = self.text(key).unwrap_or_default();
         text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()
     }
@@ -366,16 +376,19 @@ impl Reader {
     fn database(&mut self) -> PathBuf {
         let url = self.text("database_url").unwrap_or_default();
         let path = url.strip_prefix("sqlite:").map(|rest| rest.strip_prefix("//").unwrap_or(rest));
-        match path {
-            // In memory nothing would be durable, and the options after `?` are ours to set.
-            Some(path) if !path.is_empty() && !path.contains(['?', '\0']) && !path.contains(":memory:") => {
-                path.into()
-            }
-            _ => {
-                self.fault("database_url", url, "sqlite://<file>, such as sqlite://data/positions.db");
-                PathBuf::new()
-            }
+        // In memory nothing would be durable; the options after `?` are ours to set; and what was no UTF-8 in the
+        // environment is no file that anyone named.
+        let is_file = |path: &&str| !path.is_empty() && !path.contains(['?', '\0', '\u{FFFD}']);
+        if let Some(path) = path.filter(is_file).filter(|path| !path.contains(":memory:")) {
+            return path.into();
         }
+        // Another database's URL may hold a password.
+        let shown = match (url.find("://"), url.rfind('@')) {
+            (Some(from), Some(to)) if from < to => format!("{}(hidden){}", &url[..from + 3], &url[to..]),
+            _ => url,
+        };
+        self.fault("database_url", shown, "sqlite://<file>, such as sqlite://data/positions.db");
+        PathBuf::new()
     }
 }
 

@@ -28,6 +28,7 @@ pub struct Client {
     pub(crate) subscriptions: RefCell<HashMap<Topic, Rc<Subscription>>>,
     stage: Cell<Stage>,
     end: Cell<Option<End>>,
+    left: Cell<bool>,
 }
 
 /// What is known of a connection from any thread.
@@ -117,6 +118,7 @@ impl Client {
             subscriptions: RefCell::default(),
             stage: Cell::new(Stage::Open),
             end: Cell::new(None),
+            left: Cell::new(false),
         })
     }
 
@@ -183,6 +185,15 @@ impl Client {
     pub(crate) fn end(&self) -> End {
         let eof = super::close::EOF;
         self.end.get().unwrap_or(End { reason: eof, code: eof.code })
+    }
+
+    /// Notes that it has left the hub for good.
+    pub(crate) fn leave(&self) {
+        self.left.set(true);
+    }
+
+    pub(crate) fn has_left(&self) -> bool {
+        self.left.get()
     }
 
     /// Notes that a frame came just now.

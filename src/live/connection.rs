@@ -41,7 +41,7 @@ use crate::settings::LiveSettings;
 /// How long a client that broke the rules may take to see our close frame and go.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// Fragments and pings cost work too; so many are taken for one message.
+/// Fragments, pings and pongs cost work too; so many are taken for one message.
 const FRAMES_PER_MESSAGE: u32 = 32;
 
 /// What the connections of one worker share.
@@ -147,7 +147,11 @@ impl Life {
                     return Poll::Ready(());
                 }
             }
+            let jammed = self.outbox.is_jammed();
             self.poll_flush(cx);
+            if jammed && !self.outbox.is_jammed() {
+                cx.waker().wake_by_ref(); // the actor may read again, see `Inbound`
+            }
             match self.client.stage() {
                 Stage::Open => Poll::Pending,
                 Stage::Closing => self.poll_timer(cx, self.worker.settings.close_timeout),
@@ -246,7 +250,8 @@ impl LiveConnection {
     /// Ends a connection whose client is silent or takes nothing. True if it did.
     fn check_pulse(&self) -> bool {
         let timeout = self.worker.settings.pong_timeout;
-        let reason = if self.last_seen.elapsed() >= timeout {
+        // A jammed client is not read from, so it cannot show that it lives but by taking what waits for it.
+        let reason = if !self.client.outbox.is_jammed() && self.last_seen.elapsed() >= timeout {
             self.worker.metrics.pings_missed.inc_by(u64::from(self.awaiting_pong));
             close::PONG_TIMEOUT
         } else if self.client.outbox.stalled_since().is_some_and(|since| since.elapsed() >= timeout) {
@@ -297,7 +302,8 @@ impl LiveConnection {
                 client.end_with(Stage::Finishing, reason, code.unwrap_or(reason.code));
             }
             Event::Violation(reason) => client.end_with(Stage::Failing, reason, reason.code),
-            Event::Pong | Event::Text(_) | Event::Binary(_) | Event::Fragment => {}
+            Event::Pong => self.small(),
+            Event::Text(_) | Event::Binary(_) | Event::Fragment => {}
         }
     }
 

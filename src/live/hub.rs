@@ -14,7 +14,7 @@ use super::close;
 use super::latest::Latest;
 use super::outbox::{Burst, Delivery, Outbox, Step, SubscriptionId};
 use super::publish::{Inbox, Published};
-use crate::domain::{Position, Timestamp, Topic};
+use crate::domain::{Timestamp, Topic};
 use crate::metrics::LiveMetrics;
 
 /// How long a fan-out may hold the worker's thread before pings, closes and other clients get their turn.
@@ -68,9 +68,9 @@ struct Group {
 impl Group {
     /// Writes to every member that has not got batch `number` yet, a stride at a time.
     ///
-    /// From the end to the beginning, because between strides members may come (at the end: they have the batch from
-    /// their snapshot) and go: then the last takes the place of the one that went, and is not passed over, as the walk
-    /// is either past both, and then its `batch` keeps it from being served twice, or past neither.
+    /// From the end to the beginning, because between strides members may come and go. Those who come stand at the end,
+    /// behind the walk, and have the batch from their snapshot. When one goes, the last takes its place: it may come
+    /// to stand before the walk again though it was served, and then its `batch` says so.
     async fn deliver(&self, number: u64, round: &mut Round<'_>) {
         let mut end = usize::MAX;
         while end > 0 {
@@ -95,7 +95,7 @@ impl Group {
     fn cork(&self, number: u64, corked: &mut Vec<(Rc<Outbox>, Rc<Subscription>)>) {
         for member in self.members.borrow_mut().iter_mut() {
             member.batch = number;
-            if member.outbox.cork(member.id, &self.burst) {
+            if member.outbox.cork(number, member.id, &self.burst) {
                 corked.push((member.outbox.clone(), member.subscription.clone()));
             }
         }
@@ -103,7 +103,7 @@ impl Group {
 }
 
 impl Hub {
-    pub(crate) fn new(metrics: Arc<LiveMetrics>, latest: &[Position]) -> Rc<Self> {
+    pub(crate) fn new(metrics: Arc<LiveMetrics>, latest: &[Arc<Published>]) -> Rc<Self> {
         let hub = Self {
             metrics,
             topics: RefCell::default(),
@@ -111,10 +111,7 @@ impl Hub {
             batch: Cell::new(0),
             next_id: Cell::new(0),
         };
-        let now = Instant::now();
-        for position in latest {
-            hub.latest.borrow_mut().apply(&Published::new(position.clone(), now));
-        }
+        latest.iter().for_each(|published| hub.latest.borrow_mut().apply(published));
         Rc::new(hub)
     }
 
@@ -128,6 +125,9 @@ impl Hub {
         client: &Rc<Client>,
         topic: &Topic,
     ) -> Result<Vec<Arc<Published>>, TooManySubscriptions> {
+        if client.has_left() {
+            return Ok(Vec::new()); // its handler kept it beyond its end; nobody would count it out again
+        }
         let mut held = client.subscriptions.borrow_mut();
         let mut topics = self.topics.borrow_mut();
         if let Some(subscription) = held.get(topic) {
@@ -170,6 +170,7 @@ impl Hub {
             self.remove(topic, subscription);
         }
         client.vitals.topics.store(0, Ordering::Relaxed);
+        client.leave();
     }
 
     fn remove(&self, topic: &Topic, subscription: &Subscription) {
@@ -288,6 +289,9 @@ impl<'a> Round<'a> {
     }
 
     fn delivered(&mut self, client: &Client, delivery: Delivery, frames: usize) {
+        if frames == 0 {
+            return; // all of it was forgotten before it could be sent
+        }
         match delivery {
             Delivery::Written => {
                 self.writes += 1;

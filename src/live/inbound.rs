@@ -49,7 +49,7 @@ impl Stream for Inbound {
         let this = self.get_mut();
         loop {
             // A client that does not read its answers is not asked for more questions. The loop polls again when
-            // something was written.
+            // enough was written.
             if this.outbox.is_jammed() {
                 return Poll::Pending;
             }

@@ -103,6 +103,8 @@ struct Inner {
     progress: Option<Instant>,
     /// Bursts taken but not yet offered to the socket (see [`Outbox::cork`]).
     corked: Vec<(SubscriptionId, Rc<Burst>)>,
+    /// The batch they are of.
+    corked_in: u64,
     waker: Option<Waker>,
 }
 
@@ -152,9 +154,14 @@ impl<W: Wire + ?Sized> Outbox<W> {
     }
 
     /// Takes a burst without offering it to the socket yet, so that bursts of several topics leave in one write.
-    /// True for the first since the last [`Outbox::uncork`], which must follow.
-    pub(crate) fn cork(&self, subscription: SubscriptionId, burst: &Rc<Burst>) -> bool {
+    /// True for the first of batch `batch`; then [`Outbox::uncork`] must follow. What an earlier batch left corked, because
+    /// its fan-out did not come to its end, is forgotten.
+    pub(crate) fn cork(&self, batch: u64, subscription: SubscriptionId, burst: &Rc<Burst>) -> bool {
         let mut inner = self.inner.borrow_mut();
+        if inner.corked_in != batch {
+            inner.corked.clear();
+            inner.corked_in = batch;
+        }
         inner.corked.push((subscription, burst.clone()));
         inner.corked.len() == 1
     }
@@ -172,16 +179,33 @@ impl<W: Wire + ?Sized> Outbox<W> {
     }
 
     fn deliver_several(&self, bursts: &[(SubscriptionId, Rc<Burst>)]) -> Delivery {
-        let mut result = Ok(0);
+        let mut written = 0;
+        let mut result = Ok(());
         if self.free.get() {
-            let slices: Vec<_> =
-                bursts.iter().take(MAX_SLICES).map(|(_, burst)| IoSlice::new(&burst.joined)).collect();
-            result = self.wire.try_write_vectored(&slices);
+            for some in bursts.chunks(MAX_SLICES) {
+                let slices: Vec<_> = some.iter().map(|(_, burst)| IoSlice::new(&burst.joined)).collect();
+                let offered: usize = some.iter().map(|(_, burst)| burst.joined.len()).sum();
+                let taken = match self.wire.try_write_vectored(&slices) {
+                    Ok(taken) => taken,
+                    Err(error) => {
+                        result = Err(error);
+                        break;
+                    }
+                };
+                written += taken;
+                if taken < offered {
+                    break;
+                }
+            }
             let total: usize = bursts.iter().map(|(_, burst)| burst.joined.len()).sum();
-            if result.as_ref().is_ok_and(|written| *written == total) {
+            if written == total {
                 return Delivery::Written;
             }
         }
+        let result = match result {
+            Err(error) if !would_block(&error) => Err(error),
+            _ => Ok(written),
+        };
         let bursts = bursts.iter().map(|(subscription, burst)| (*subscription, &**burst));
         self.change(|inner| inner.keep(result, bursts, self.limit, &self.depth))
     }

@@ -78,7 +78,7 @@ pub struct Hubs {
 /// Positions that wait for one worker.
 #[derive(Debug, Default)]
 pub(crate) struct Inbox {
-    waiting: Mutex<Vec<Arc<Published>>>,
+    waiting: Mutex<Waiting>,
     ready: Notify,
 }
 
@@ -103,19 +103,28 @@ impl Hubs {
     }
 }
 
+#[derive(Debug, Default)]
+struct Waiting {
+    positions: Vec<Arc<Published>>,
+    /// How many devices there were when it was last too long: looking again pays only when it has grown well beyond.
+    devices: usize,
+}
+
 impl Inbox {
     /// Adds positions; if there are too many, leaves the newest of each device. Returns how many were shed.
     fn push(&self, positions: &[Arc<Published>]) -> usize {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.extend_from_slice(positions);
-        let before = waiting.len();
-        if before > INBOX_LIMIT {
+        let Waiting { positions: list, devices } = &mut *waiting;
+        list.extend_from_slice(positions);
+        let before = list.len();
+        if before > INBOX_LIMIT.max(*devices * 2) {
             let mut seen = HashSet::new();
-            waiting.reverse();
-            waiting.retain(|published| seen.insert(published.position.device_id.clone()));
-            waiting.reverse();
+            list.reverse();
+            list.retain(|published| seen.insert(published.position.device_id.clone()));
+            list.reverse();
+            *devices = list.len();
         }
-        let shed = before - waiting.len();
+        let shed = before - list.len();
         drop(waiting);
         self.ready.notify_one();
         shed
@@ -127,6 +136,6 @@ impl Inbox {
     }
 
     pub(super) fn take(&self) -> Vec<Arc<Published>> {
-        std::mem::take(&mut self.waiting.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner)).positions
     }
 }

@@ -13,7 +13,7 @@ use super::close::{self, CloseReason};
 use crate::metrics::LiveMetrics;
 
 /// How long terminated connections may take to be counted out before the drain is reported without them.
-const TERMINATE_GRACE: Duration = Duration::from_millis(400);
+const TERMINATE_GRACE: Duration = Duration::from_millis(300);
 
 /// Knows every connection.
 #[derive(Debug)]
@@ -195,6 +195,9 @@ impl Handler<GiveUp> for Registry {
     fn handle(&mut self, _: GiveUp, _: &mut Self::Context) {
         if !self.connections.is_empty() {
             log::warn!("{} connections were not counted out in time", self.connections.len());
+            if let Some(drain) = &mut self.drain {
+                drain.report.terminated += self.connections.len();
+            }
         }
         self.answer_drain();
     }

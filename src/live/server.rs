@@ -28,7 +28,7 @@ use super::connection::{self, Accepted, Worker};
 use super::handler::MessageHandler;
 use super::handshake::{self, Refusal};
 use super::hub::Hub;
-use super::publish::{Hubs, Inbox};
+use super::publish::{Hubs, Inbox, Published};
 use super::registry::{DrainReport, Registry, Shutdown};
 use crate::domain::Position;
 use crate::metrics::LiveMetrics;
@@ -51,7 +51,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 const ACCEPT_COMPLAINT: Duration = Duration::from_secs(60);
 
 /// What `stop` needs beyond the drain's own timeout: terminating, and ending the threads.
-const STOP_GRACE: Duration = Duration::from_millis(500);
+const STOP_GRACE: Duration = Duration::from_millis(200);
 
 type HandlerFactory = Arc<dyn Fn(Rc<Hub>) -> Rc<dyn MessageHandler> + Send + Sync>;
 
@@ -112,11 +112,12 @@ impl LiveServer {
         let registry = Registry::new(metrics.clone()).start();
         let hubs = Hubs::new(settings.workers, metrics.clone());
         let admission = Admission::new(settings.max_connections, settings.max_connections_per_address);
-        let latest: Arc<[Position]> = latest.into();
+        let now = Instant::now();
+        let latest: Arc<[_]> = latest.into_iter().map(|position| Published::new(position, now)).collect();
         let (state, watch) = watch::channel(Accepting::Open);
         let mut workers = Vec::with_capacity(settings.workers);
         for (number, listener) in listeners.into_iter().enumerate() {
-            let worker = Arbiter::new();
+            let worker = Arbiter::try_new()?;
             let (settings, handler, metrics) = (settings.clone(), handler.clone(), metrics.clone());
             let (registry, admission, watch) = (registry.clone(), admission.clone(), watch.clone());
             let (inbox, latest) = (hubs.inbox(number), latest.clone());
@@ -168,8 +169,11 @@ impl Running {
         for worker in &self.workers {
             worker.stop();
         }
-        let joined =
-            tokio::task::spawn_blocking(move || self.workers.into_iter().all(|worker| worker.join().is_ok()));
+        // A thread of its own, as the runtime would wait at its end for a blocking task that a stuck worker holds up.
+        let (ended, joined) = tokio::sync::oneshot::channel();
+        std::thread::spawn(move || {
+            ended.send(self.workers.into_iter().all(|worker| worker.join().is_ok())).ok();
+        });
         match tokio::time::timeout(STOP_GRACE, joined).await {
             Ok(Ok(true)) => {}
             _ => log::warn!("a worker did not end in time"),
@@ -247,7 +251,8 @@ async fn serve(
             biased;
             accepted = listener.accept() => accepted,
             // Biased: those whom the kernel has connected already get their 503 first.
-            _ = draining => return,
+            // (An error says that `Running` was dropped, which stops nothing.)
+            Ok(_) = draining => return,
         };
         match accepted {
             Ok((stream, _)) => {
@@ -265,6 +270,9 @@ async fn serve(
                 door.worker.metrics.accept_errors.inc();
                 complaint.say(&error);
                 tokio::time::sleep(ACCEPT_PAUSE).await;
+                if *state.borrow() == Accepting::Draining {
+                    return;
+                }
             }
         }
     }

@@ -63,6 +63,8 @@ pub struct Consumer {
     /// The newest time published of each device.
     newest: HashMap<Arc<str>, Timestamp>,
     stopping: Option<oneshot::Sender<()>>,
+    /// A store that failed is being tried again.
+    probing: bool,
 }
 
 /// Where the store is.
@@ -105,6 +107,7 @@ impl Consumer {
             waiting_positions: 0,
             newest: latest.iter().map(|position| (position.device_id.clone(), position.timestamp)).collect(),
             stopping: None,
+            probing: false,
         }
     }
 
@@ -197,6 +200,8 @@ impl Consumer {
         if self.metrics.store_up.get() == 1 {
             log::error!("{error}; positions are refused until it works again");
             self.metrics.store_up.set(0);
+        }
+        if !std::mem::replace(&mut self.probing, true) {
             ctx.run_later(PROBE_EVERY, Self::probe);
         }
     }
@@ -204,6 +209,7 @@ impl Consumer {
     /// Tries a store that failed, so that readiness comes back also when nobody posts.
     fn probe(&mut self, ctx: &mut Context<Self>) {
         if self.metrics.store_up.get() == 1 || self.stopping.is_some() {
+            self.probing = false;
             return;
         }
         if matches!(self.desk, Desk::Broken) {

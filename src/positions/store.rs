@@ -28,7 +28,7 @@ const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS positions (
 ) STRICT, WITHOUT ROWID";
 
 /// The newest row of each device. The recursive part jumps from device to device in the primary key instead of
-/// reading every row between (a \"loose index scan\").
+/// reading every row between (a "loose index scan").
 const LATEST: &str = "WITH RECURSIVE devices(id) AS (
     SELECT min(device_id) FROM positions
     UNION ALL
@@ -111,7 +111,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Sqlite`] if not.
-    pub async fn probe(&mut self) -> Result<(), StoreError> {
+    async fn probe(&mut self) -> Result<(), StoreError> {
         // Setting the version to what it is writes the file's first page, through the log and to the disk.
         sqlx::query("PRAGMA user_version = 1").execute(&mut self.connection).await?;
         Ok(())

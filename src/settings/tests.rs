@@ -73,3 +73,23 @@ fn each_line_of_check_reads_back_to_the_same() {
     let pairs: Vec<_> = lines.iter().map(|line| line.split_once('=').unwrap()).collect();
     assert_eq!(read(&pairs).unwrap().lines(), lines);
 }
+
+#[test]
+fn a_list_is_not_taken_for_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = "live_ws_allowed_origins = [\"https://a.example\"]\n";
+    std::fs::write(folder.path().join("default.toml"), file).unwrap();
+    let error = Settings::from(folder.path(), HashMap::new()).unwrap_err().to_string();
+    assert!(
+        error.contains("setting LIVE_WS_ALLOWED_ORIGINS: \"(a list or table)\" is not allowed"),
+        "{error}"
+    );
+}
+
+#[test]
+fn no_fault_shows_a_secret() {
+    let faults = [("OPS_INGEST_TOKENS", "s3cret"), ("DATABASE_URL", "postgres://user:s3cret@host/db")];
+    let error = read(&faults).unwrap_err().to_string();
+    assert!(error.contains("OPS_INGEST_TOKENS") && error.contains("postgres://(hidden)@host/db"), "{error}");
+    assert!(!error.contains("s3cret"), "{error}");
+}

@@ -7,20 +7,13 @@ use serde_json::json;
 
 use crate::harness::{PATIENCE, Raw, Server, command, eventually, folder, position};
 
-#[actix::test]
-async fn a_locked_store_refuses_posts_keeps_clients_and_recovers_by_itself() {
-    let folder = folder();
-    let server = Server::start(folder.path(), &[]);
-    let mut client = server.client().await;
-    client.subscribe("device:1").await;
-    server.accept(&position("1", 1, 1.0)).await;
-    client.json().await;
-    // Another process takes the database's lock and keeps it.
+/// Another process, which takes the database's lock and keeps it until its input ends.
+fn lock(folder: &std::path::Path) -> std::process::Child {
     let script = "import sqlite3,sys\ndb=sqlite3.connect(sys.argv[1],isolation_level=None)\n\
         db.execute('begin immediate')\nprint('locked',flush=True)\nsys.stdin.read()";
     let mut locker = std::process::Command::new("python3")
         .args(["-c", script])
-        .arg(folder.path().join("data/positions.db"))
+        .arg(folder.join("data/positions.db"))
         .stdin(std::process::Stdio::piped())
         .stdout(std::process::Stdio::piped())
         .spawn()
@@ -29,6 +22,42 @@ async fn a_locked_store_refuses_posts_keeps_clients_and_recovers_by_itself() {
     std::io::BufRead::read_line(&mut std::io::BufReader::new(locker.stdout.take().unwrap()), &mut line)
         .unwrap();
     assert_eq!(line, "locked\n");
+    locker
+}
+
+#[actix::test]
+async fn a_locked_store_does_not_hold_up_the_end() {
+    let folder = folder();
+    let mut server = Server::start(folder.path(), &[("LIVE_WS_DRAIN_TIMEOUT_MS", "500")]);
+    let mut locker = lock(folder.path());
+    let ops = server.ops;
+    let posts: Vec<_> = (0..5)
+        .map(|device| {
+            let body = position(&device.to_string(), 1, 1.0).to_string();
+            actix::spawn(async move {
+                awc::Client::default().post(format!("http://{ops}/positions")).send_body(body).await.is_ok()
+            })
+        })
+        .collect();
+    eventually("waiting posts", async || server.metric("processor_positions_waiting", "").await == 5.0).await;
+    let began = std::time::Instant::now();
+    server.signal(Signal::SIGTERM);
+    assert_eq!(server.ended(PATIENCE).code(), Some(0));
+    assert!(began.elapsed() < Duration::from_millis(1500), "{:?}", began.elapsed());
+    drop(posts);
+    drop(locker.stdin.take());
+    locker.wait().unwrap();
+}
+
+#[actix::test]
+async fn a_locked_store_refuses_posts_keeps_clients_and_recovers_by_itself() {
+    let folder = folder();
+    let server = Server::start(folder.path(), &[]);
+    let mut client = server.client().await;
+    client.subscribe("device:1").await;
+    server.accept(&position("1", 1, 1.0)).await;
+    client.json().await;
+    let mut locker = lock(folder.path());
     let (status, answer) = server.post(position("1", 2, 1.0).to_string()).await;
     assert_eq!((status, &answer["error"]), (503, &json!("not-stored")));
     assert!(answer["message"].as_str().unwrap().contains("locked"), "{answer}");

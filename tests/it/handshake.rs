@@ -85,3 +85,13 @@ async fn a_handshake_has_a_deadline() {
     assert!(!read.starts_with("HTTP/1.1 101"), "{read}");
     assert_eq!(live.metrics.live.connections.get(), 0);
 }
+
+#[actix::test]
+async fn dropping_the_handle_stops_nothing() {
+    let Live { running, .. } = Live::start(&[], |_| ScaffoldHandler);
+    let address = running.address();
+    drop(running);
+    for _ in 0..10 {
+        crate::harness::Client::connect(address).await.close().await;
+    }
+}

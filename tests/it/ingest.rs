@@ -70,6 +70,14 @@ async fn open_to_the_network_it_wants_a_token() {
 }
 
 #[actix::test]
+async fn a_web_page_cannot_post_without_a_token() {
+    let folder = folder();
+    let server = Server::start(folder.path(), &[]);
+    let origin = [("Origin", "https://evil.example"), ("Content-Type", "text/plain")];
+    assert_eq!(server.post_with(&origin, position("a", 1, 1.0).to_string()).await.0, 403);
+}
+
+#[actix::test]
 async fn other_paths_and_methods_are_404_and_405_or_say_what_there_is() {
     let folder = folder();
     let server = Server::start(folder.path(), &[]);

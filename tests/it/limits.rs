@@ -172,3 +172,33 @@ async fn nothing_a_client_sends_can_forge_a_line_of_the_log() {
         assert!(!line.starts_with("FORGED") && !line.chars().any(|c| c.is_control()), "{line:?}");
     }
 }
+
+#[actix::test]
+async fn one_that_was_jammed_by_its_own_answers_is_read_again_as_soon_as_it_reads() {
+    let folder = folder();
+    let server = Server::start(folder.path(), &[("LIVE_WS_OUTBOX_BYTES", "4096")]);
+    let devices: Vec<_> = (0..20)
+        .map(|device| {
+            let mut position = crate::harness::position(&device.to_string(), 1, 1.0);
+            position["topics"] = json!(["event:e"]);
+            position["attributes"] = json!({ "ballast": "x".repeat(3000) });
+            position
+        })
+        .collect();
+    server.accept(&devices.into()).await;
+    let mut client = Raw::connect(server.live).await;
+    // Far more answers than all buffers hold; it does not read yet.
+    let subscribe = crate::harness::frame(0x81, br#"{"type":"subscribe","topic":"event:e"}"#);
+    client.write(&subscribe.repeat(300)).await;
+    eventually("a jam", async || {
+        let (_, connections) = server.get("/connections").await;
+        let connections: serde_json::Value = serde_json::from_str(&connections).unwrap();
+        connections["connections"][0]["waiting_bytes"].as_u64().unwrap() > 4096
+    })
+    .await;
+    for _ in 0..300 {
+        assert!(client.read().await.unwrap().1.starts_with(br#"{"type":"subscribed""#));
+    }
+    client.frame(0x89, b"still there?").await;
+    assert_eq!(client.read().await.unwrap(), (0x8A, b"still there?".to_vec()));
+}

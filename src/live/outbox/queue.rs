@@ -63,14 +63,20 @@ impl Queue {
             && self.close.is_none()
     }
 
-    /// Bytes of answers and positions.
+    /// Bytes that wait: of answers and positions, and of the frame that left in part.
     pub(super) fn bytes(&self) -> usize {
-        self.bytes
+        self.bytes + self.partial.len()
     }
 
-    /// Bytes of answers.
+    /// Bytes of answers; the frame that left in part is taken for one.
     pub(super) fn answers(&self) -> usize {
-        self.answers
+        self.answers + self.partial.len()
+    }
+
+    /// True if `more` bytes of positions do not fit. Answers are bounded in another way (see `Outbox::is_jammed`): a long
+    /// snapshot must not push out the positions that follow it.
+    fn is_full(&self, more: usize, limit: usize) -> bool {
+        self.bytes - self.answers + more > limit
     }
 
     pub(super) fn push_answer(&mut self, frame: Bytes) {
@@ -116,7 +122,7 @@ impl Queue {
 
     fn push(&mut self, key: Key, frame: Bytes, limit: usize) -> Result<usize, Overflow> {
         let mut conflated = 0;
-        if self.index.is_none() && self.bytes + frame.len() > limit {
+        if self.index.is_none() && self.is_full(frame.len(), limit) {
             conflated = self.conflate();
         }
         if let Some(place) = self.index.as_ref().and_then(|index| index.get(&key)) {
@@ -124,9 +130,9 @@ impl Queue {
             let entry = &mut self.entries[(place - self.departed) as usize];
             self.bytes = self.bytes - entry.bytes().len() + frame.len();
             *entry = Entry::Position { key, frame };
-            return Ok(conflated + 1);
+            return if self.is_full(0, limit) { Err(Overflow) } else { Ok(conflated + 1) };
         }
-        if self.bytes + frame.len() > limit {
+        if self.is_full(frame.len(), limit) {
             return Err(Overflow);
         }
         if let Some(index) = &mut self.index {

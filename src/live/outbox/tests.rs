@@ -72,13 +72,15 @@ fn an_empty_outbox_writes_a_burst_in_one_call() {
 fn bursts_of_several_topics_leave_in_one_call() {
     let (outbox, pipe) = outbox(100);
     pipe.room(100);
-    assert!(outbox.cork(0, &burst(&["a1"])));
-    assert!(!outbox.cork(1, &burst(&["a1", "b1"])));
+    assert!(outbox.cork(1, 0, &burst(&["a1"])));
+    assert!(!outbox.cork(1, 1, &burst(&["a1", "b1"])));
     assert_eq!(outbox.uncork(), (Delivery::Written, 3));
     assert_eq!((pipe.taken().as_str(), pipe.calls()), ("a1a1b1", 1));
     pipe.room(3);
-    outbox.cork(0, &burst(&["a2"]));
-    outbox.cork(1, &burst(&["a2", "b2"]));
+    // A batch that was never uncorked is not in the way of the next.
+    assert!(outbox.cork(2, 0, &burst(&["lost"])));
+    assert!(outbox.cork(3, 0, &burst(&["a2"])));
+    outbox.cork(3, 1, &burst(&["a2", "b2"]));
     assert_eq!(outbox.uncork(), (Delivery::Waiting { conflated: 0 }, 3));
     assert_eq!(pipe.taken() + &flushed(&outbox, &pipe), "a2a2b2");
 }
@@ -164,4 +166,28 @@ fn answers_alone_jam_it() {
     flushed(&outbox, &pipe);
     assert!(!outbox.is_jammed());
     assert!(outbox.stalled_since().is_none());
+}
+
+#[test]
+fn many_topics_leave_in_as_few_calls_as_there_can_be() {
+    let (outbox, pipe) = outbox(10);
+    pipe.room(1000);
+    for topic in 0..150 {
+        outbox.cork(1, topic, &burst(&["a1"]));
+    }
+    assert_eq!(outbox.uncork(), (Delivery::Written, 150));
+    assert_eq!((pipe.taken(), pipe.calls()), ("a1".repeat(150), 3));
+}
+
+#[test]
+fn a_long_answer_does_not_push_out_positions() {
+    let (outbox, pipe) = outbox(4);
+    outbox.answer(Bytes::from_static(b"<snapshot>"));
+    assert_eq!(outbox.deliver(0, &burst(&["a1", "b1"])), Delivery::Waiting { conflated: 0 });
+    assert_eq!(outbox.deliver(0, &burst(&["a2"])), Delivery::Waiting { conflated: 1 });
+    pipe.room(3);
+    outbox.flush();
+    assert_eq!(outbox.depth().waiting.load(Ordering::Relaxed), 11);
+    assert!(outbox.is_jammed());
+    assert_eq!(pipe.taken() + &flushed(&outbox, &pipe), "<snapshot>a2b1");
 }
