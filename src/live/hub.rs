@@ -1,7 +1,7 @@
 //! `Hub`: which of a worker's clients get what; the fan-out. All of it lives on its worker's thread, without locks.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -49,7 +49,11 @@ pub struct Hub {
     metrics: Arc<LiveMetrics>,
     topics: RefCell<HashMap<Topic, Members>>,
     latest: RefCell<Latest>,
-    /// The number of the batch that `latest` holds.
+    /// What is to be delivered to this worker's clients.
+    inbox: Arc<Inbox>,
+    /// Batches that are in `latest` already but not yet delivered, because someone subscribed meanwhile.
+    staged: RefCell<VecDeque<(u64, Vec<Arc<Published>>)>>,
+    /// The number of the last batch that `latest` holds.
     batch: Cell<u64>,
     next_id: Cell<SubscriptionId>,
 }
@@ -93,7 +97,7 @@ impl Group {
 
     /// Corks the burst for every member, and adds those that had nothing corked yet to `corked`.
     fn cork(&self, number: u64, corked: &mut Vec<(Rc<Outbox>, Rc<Subscription>)>) {
-        for member in self.members.borrow_mut().iter_mut() {
+        for member in self.members.borrow_mut().iter_mut().filter(|member| member.batch < number) {
             member.batch = number;
             if member.outbox.cork(number, member.id, &self.burst) {
                 corked.push((member.outbox.clone(), member.subscription.clone()));
@@ -103,11 +107,13 @@ impl Group {
 }
 
 impl Hub {
-    pub(crate) fn new(metrics: Arc<LiveMetrics>, latest: &[Arc<Published>]) -> Rc<Self> {
+    pub(crate) fn new(metrics: Arc<LiveMetrics>, inbox: Arc<Inbox>, latest: &[Arc<Published>]) -> Rc<Self> {
         let hub = Self {
             metrics,
             topics: RefCell::default(),
             latest: RefCell::default(),
+            inbox,
+            staged: RefCell::default(),
             batch: Cell::new(0),
             next_id: Cell::new(0),
         };
@@ -115,8 +121,9 @@ impl Hub {
         Rc::new(hub)
     }
 
-    /// Subscribes a client and returns the latest position of every device in the topic. What is delivered from
-    /// now on is newer, so the answer must be sent before this thread does anything else.
+    /// Subscribes a client and returns the latest position of every device in the topic: also of those that are
+    /// published but not yet delivered, so that who posted a position and then subscribes finds it. What is delivered
+    /// from now on is newer, so the answer must be sent before this thread does anything else.
     ///
     /// # Errors
     /// [`TooManySubscriptions`] if the client has as many as it may.
@@ -128,6 +135,7 @@ impl Hub {
         if client.has_left() {
             return Ok(Vec::new()); // its handler kept it beyond its end; nobody would count it out again
         }
+        self.stage();
         let mut held = client.subscriptions.borrow_mut();
         let mut topics = self.topics.borrow_mut();
         if let Some(subscription) = held.get(topic) {
@@ -191,26 +199,37 @@ impl Hub {
         }
     }
 
-    /// Delivers what arrives at `inbox`, for ever. What came in while a fan-out was under way goes out together.
-    pub(crate) async fn run(&self, inbox: &Inbox) {
+    /// Delivers what arrives at the inbox, for ever. What came in while a fan-out was under way goes out together.
+    pub(crate) async fn run(&self) {
         loop {
-            inbox.filled().await;
-            let batch = inbox.take();
-            if !batch.is_empty() {
-                self.fan_out(&batch).await;
+            self.inbox.filled().await;
+            self.stage();
+            while let Some((number, batch)) = self.next_staged() {
+                self.fan_out(number, &batch).await;
+                // Batch after batch, each shorter than a slice, must not keep the thread to themselves.
+                tokio::task::yield_now().await;
+                self.stage();
             }
-            // Batch after batch, each shorter than a slice, must not keep the thread to themselves.
-            tokio::task::yield_now().await;
         }
     }
 
-    async fn fan_out(&self, batch: &[Arc<Published>]) {
-        let number = self.batch.get() + 1;
-        self.batch.set(number);
-        {
-            let mut latest = self.latest.borrow_mut();
-            batch.iter().for_each(|published| latest.apply(published));
+    /// Takes what is in the inbox into `latest`, as a batch of its own that is to be delivered.
+    fn stage(&self) {
+        let batch = self.inbox.take();
+        if batch.is_empty() {
+            return;
         }
+        let mut latest = self.latest.borrow_mut();
+        batch.iter().for_each(|published| latest.apply(published));
+        self.batch.set(self.batch.get() + 1);
+        self.staged.borrow_mut().push_back((self.batch.get(), batch));
+    }
+
+    fn next_staged(&self) -> Option<(u64, Vec<Arc<Published>>)> {
+        self.staged.borrow_mut().pop_front()
+    }
+
+    async fn fan_out(&self, number: u64, batch: &[Arc<Published>]) {
         let groups = self.groups(batch);
         let mut round = Round::new(&self.metrics);
         match &groups[..] {

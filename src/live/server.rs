@@ -28,7 +28,7 @@ use super::connection::{self, Accepted, Worker};
 use super::handler::MessageHandler;
 use super::handshake::{self, Refusal};
 use super::hub::Hub;
-use super::publish::{Hubs, Inbox, Published};
+use super::publish::{Hubs, Published};
 use super::registry::{DrainReport, Registry, Shutdown};
 use crate::domain::Position;
 use crate::metrics::LiveMetrics;
@@ -122,7 +122,7 @@ impl LiveServer {
             let (registry, admission, watch) = (registry.clone(), admission.clone(), watch.clone());
             let (inbox, latest) = (hubs.inbox(number), latest.clone());
             worker.spawn_fn(move || {
-                let hub = Hub::new(metrics.clone(), &latest);
+                let hub = Hub::new(metrics.clone(), inbox, &latest);
                 let worker = Worker {
                     settings: Rc::new(settings),
                     handler: handler(hub.clone()),
@@ -131,7 +131,7 @@ impl LiveServer {
                     registry,
                     scratch: RefCell::new(vec![0; SCRATCH_BYTES].into()),
                 };
-                actix_rt::spawn(deliver(hub, inbox, worker.metrics.clone()));
+                actix_rt::spawn(deliver(hub, worker.metrics.clone()));
                 actix_rt::spawn(serve(listener, Rc::new(worker), admission, watch));
             });
             workers.push(worker);
@@ -193,8 +193,8 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// Runs the hub. A panic there would be a mistake of ours; it costs one batch, not all that follow.
-async fn deliver(hub: Rc<Hub>, inbox: Arc<Inbox>, metrics: Arc<LiveMetrics>) {
-    while AssertUnwindSafe(hub.run(&inbox)).catch_unwind().await.is_err() {
+async fn deliver(hub: Rc<Hub>, metrics: Arc<LiveMetrics>) {
+    while AssertUnwindSafe(hub.run()).catch_unwind().await.is_err() {
         metrics.panics.inc();
         log::error!("fan-out panicked; a batch of positions was not delivered to all");
     }

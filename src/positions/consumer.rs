@@ -168,11 +168,8 @@ impl Consumer {
         metrics.commit_seconds.observe(took.as_secs_f64());
         metrics.commit_positions.observe(positions.len() as f64);
         metrics.accepted.inc_by(positions.len() as u64);
-        let mut received = Vec::with_capacity(positions.len());
-        for (count, at, answer) in answers {
-            received.extend(std::iter::repeat_n(at, count));
-            acknowledge(answer, Ok(()));
-        }
+        let received: Vec<_> =
+            answers.iter().flat_map(|(count, at, _)| std::iter::repeat_n(*at, *count)).collect();
         let mut positions: Vec<_> = positions.into_iter().zip(received).collect();
         // Stable, so that of two positions with the same device and time the one that was stored comes first.
         positions.sort_by_key(|(position, _)| position.timestamp);
@@ -192,6 +189,8 @@ impl Consumer {
         if !positions.is_empty() {
             self.publish.publish(positions);
         }
+        // Last, so that whoever has its answer finds the positions in every snapshot.
+        answers.into_iter().for_each(|(_, _, answer)| acknowledge(answer, Ok(())));
     }
 
     fn fail(&mut self, error: &SubmitError, ctx: &mut Context<Self>) {

@@ -137,6 +137,20 @@ async fn the_snapshot_is_the_latest_position_of_every_device_in_the_topic() {
 }
 
 #[actix::test]
+async fn a_position_that_was_answered_200_is_in_every_snapshot_from_then_on_and_comes_once() {
+    let folder = folder();
+    let server = Server::start(folder.path(), &[("LIVE_WS_WORKERS", "2")]);
+    let mut client = server.client().await;
+    for device in 0..300 {
+        let device = device.to_string();
+        server.accept(&position(&device, 1, 1.0)).await;
+        // Had it been delivered as well, the next answer would not be the next message.
+        let answer = client.subscribe(&format!("device:{device}")).await;
+        assert_eq!(answer["snapshot"][0]["device_id"], device.as_str(), "{answer}");
+    }
+}
+
+#[actix::test]
 async fn subscribing_twice_delivers_once_and_unsubscribing_ends_it() {
     let folder = folder();
     let server = Server::start(folder.path(), &[]);
