@@ -24,6 +24,9 @@ const SLICE: Duration = Duration::from_millis(1);
 /// cache at the same time.
 const STRIDE: usize = 16;
 
+/// Batches that may be staged; each is bounded by its inbox.
+const MAX_STAGED: usize = 16;
+
 /// One client's interest in one topic.
 pub(crate) struct Subscription {
     id: SubscriptionId,
@@ -135,7 +138,10 @@ impl Hub {
         if client.has_left() {
             return Ok(Vec::new()); // its handler kept it beyond its end; nobody would count it out again
         }
-        self.stage();
+        // Beyond the bound the snapshot is a little older, and what it lacks follows as positions.
+        if self.staged.borrow().len() < MAX_STAGED {
+            self.stage();
+        }
         let mut held = client.subscriptions.borrow_mut();
         let mut topics = self.topics.borrow_mut();
         if let Some(subscription) = held.get(topic) {
@@ -203,12 +209,10 @@ impl Hub {
     pub(crate) async fn run(&self) {
         loop {
             self.inbox.filled().await;
-            self.stage();
-            while let Some((number, batch)) = self.next_staged() {
+            while let Some((number, batch)) = self.next_batch() {
                 self.fan_out(number, &batch).await;
                 // Batch after batch, each shorter than a slice, must not keep the thread to themselves.
                 tokio::task::yield_now().await;
-                self.stage();
             }
         }
     }
@@ -225,7 +229,12 @@ impl Hub {
         self.staged.borrow_mut().push_back((self.batch.get(), batch));
     }
 
-    fn next_staged(&self) -> Option<(u64, Vec<Arc<Published>>)> {
+    /// What was staged comes first. What is in the inbox stays there until then, as there it is put together, and shed if
+    /// it is too much.
+    fn next_batch(&self) -> Option<(u64, Vec<Arc<Published>>)> {
+        if self.staged.borrow().is_empty() {
+            self.stage();
+        }
         self.staged.borrow_mut().pop_front()
     }
 
