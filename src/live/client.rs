@@ -154,10 +154,16 @@ impl Client {
 
     /// Begins the closing handshake; nothing is sent after it. Does nothing if it has begun already.
     pub fn close(&self, reason: CloseReason) {
-        self.end_with(Stage::Closing, reason, reason.code);
+        self.end_with(Stage::Closing, reason);
     }
 
-    pub(crate) fn end_with(&self, stage: Stage, reason: CloseReason, code: u16) {
+    /// Moves on to `stage`. The reason that came first is the one that counts.
+    pub(crate) fn end_with(&self, stage: Stage, reason: CloseReason) {
+        self.end_with_code(stage, reason, reason.code);
+    }
+
+    /// The same, with a code that the client chose.
+    pub(crate) fn end_with_code(&self, stage: Stage, reason: CloseReason, code: u16) {
         if self.end.get().is_none() {
             self.end.set(Some(End { reason, code }));
         }
@@ -175,6 +181,12 @@ impl Client {
             self.outbox.close(frame::close(code, text));
         }
         self.outbox.wake();
+    }
+
+    /// Resets the connection, for the reason it has or as one that was lost.
+    pub(crate) fn kill(&self) {
+        let End { reason, code } = self.end();
+        self.end_with_code(Stage::Killed, reason, code);
     }
 
     pub(crate) fn stage(&self) -> Stage {

@@ -143,7 +143,7 @@ impl Life {
                 Err(_) => {
                     self.worker.metrics.panics.inc();
                     log::error!("connection panicked id={}", self.client.id());
-                    self.client.end_with(Stage::Failing, close::INTERNAL, close::INTERNAL.code);
+                    self.client.end_with(Stage::Failing, close::INTERNAL);
                     return Poll::Ready(());
                 }
             }
@@ -207,7 +207,7 @@ impl Life {
             }
         }
         if outbox.failed().is_some() {
-            self.client.end_with(Stage::Gone, close::RESET, close::RESET.code);
+            self.client.end_with(Stage::Gone, close::RESET);
         }
     }
 
@@ -215,8 +215,7 @@ impl Life {
     fn poll_timer(&mut self, cx: &mut Context<'_>, limit: Duration) -> Poll<()> {
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(limit)));
         ready!(timer.as_mut().poll(cx));
-        let end = self.client.end();
-        self.client.end_with(Stage::Killed, end.reason, end.code);
+        self.client.kill();
         Poll::Ready(())
     }
 
@@ -259,7 +258,7 @@ impl LiveConnection {
         } else {
             return false;
         };
-        self.client.end_with(Stage::Killed, reason, reason.code);
+        self.client.end_with(Stage::Killed, reason);
         true
     }
 
@@ -299,9 +298,9 @@ impl LiveConnection {
             }
             Event::Close(code) => {
                 let reason = close::from_client(code);
-                client.end_with(Stage::Finishing, reason, code.unwrap_or(reason.code));
+                client.end_with_code(Stage::Finishing, reason, code.unwrap_or(reason.code));
             }
-            Event::Violation(reason) => client.end_with(Stage::Failing, reason, reason.code),
+            Event::Violation(reason) => client.end_with(Stage::Failing, reason),
             Event::Pong => self.small(),
             Event::Text(_) | Event::Binary(_) | Event::Fragment => {}
         }
@@ -310,7 +309,7 @@ impl LiveConnection {
     /// Counts a frame that is no message; whoever sends them without end is not warned first.
     fn small(&mut self) {
         if !self.rate.allow(1.0 / f64::from(FRAMES_PER_MESSAGE)) {
-            self.client.end_with(Stage::Failing, close::RATE_LIMITED, close::RATE_LIMITED.code);
+            self.client.end_with(Stage::Failing, close::RATE_LIMITED);
         }
     }
 
@@ -320,8 +319,7 @@ impl LiveConnection {
         } else if self.rate.warn() {
             self.client.error(ErrorCode::RateLimited, "too many messages; this one was not read, slow down");
         } else {
-            let reason = close::RATE_LIMITED;
-            self.client.end_with(Stage::Failing, reason, reason.code);
+            self.client.end_with(Stage::Failing, close::RATE_LIMITED);
         }
     }
 }
@@ -348,8 +346,8 @@ impl StreamHandler<Inward> for LiveConnection {
                 self.client.seen();
                 self.take(event);
             }
-            Inward::Eof => self.client.end_with(Stage::Gone, close::EOF, close::EOF.code),
-            Inward::Failed => self.client.end_with(Stage::Gone, close::RESET, close::RESET.code),
+            Inward::Eof => self.client.end_with(Stage::Gone, close::EOF),
+            Inward::Failed => self.client.end_with(Stage::Gone, close::RESET),
         }
     }
 
@@ -364,10 +362,7 @@ impl Handler<Control> for LiveConnection {
     fn handle(&mut self, control: Control, _: &mut Self::Context) {
         match control {
             Control::Close(reason) => self.client.close(reason),
-            Control::Terminate => {
-                let end = self.client.end();
-                self.client.end_with(Stage::Killed, end.reason, end.code);
-            }
+            Control::Terminate => self.client.kill(),
         }
     }
 }
