@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use futures_util::future::LocalBoxFuture;
 use tokio::time::Instant;
 
-use crate::descriptors::room_for_connections;
+use crate::descriptors::{prepare_for_connections, room_for_connections};
 use crate::domain::Position;
 use crate::live::registry::ListConnections;
 use crate::live::{self, DrainReport, Hubs, LiveServer, Registry, SubscriptionHandler};
@@ -44,6 +44,7 @@ impl App {
             log::info!("at most {room} connections: the limit of open files (ulimit -n) allows no more");
             settings.live.max_connections = room;
         }
+        prepare_for_connections(settings.live.max_connections);
         let (phase, watch) = phase();
         let metrics = Metrics::new(&settings.instance_id).context("metrics")?;
         let file = &settings.positions.database;

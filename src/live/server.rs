@@ -18,7 +18,7 @@ use actix_http::{HttpService, KeepAlive, Request, Response, h1};
 use actix_service::{Service, ServiceFactory, fn_service};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -188,6 +188,9 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
+    // Accepted sockets inherit these two (Linux copies the whole TCP socket), which saves two calls for each client.
+    socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_notsent_lowat(NOT_SENT_LOW_WATER)?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
 }
@@ -230,8 +233,7 @@ async fn serve(
         .client_disconnect_timeout(Duration::ZERO)
         .keep_alive(KeepAlive::Disabled)
         .upgrade(upgrade)
-        .h1(plain)
-        .tcp();
+        .h1(plain);
     let Ok(http) = factory.new_service(()).await else {
         return log::error!("worker cannot serve HTTP");
     };
@@ -255,10 +257,9 @@ async fn serve(
             Ok(_) = draining => return,
         };
         match accepted {
-            Ok((stream, _)) => {
-                prepare(&stream);
+            Ok((stream, peer)) => {
                 let arrival = door.admission.arrive();
-                let conversation = http.call(stream);
+                let conversation = http.call((stream, Some(peer)));
                 actix_rt::spawn(async move {
                     if let Err(error) = conversation.await {
                         log::debug!("handshake failed: {error:?}");
@@ -290,13 +291,6 @@ impl Complaint {
     }
 }
 
-/// Sets what every accepted socket needs. An error says that the peer is gone already, which is noticed later.
-fn prepare(stream: &TcpStream) {
-    let socket = SockRef::from(stream);
-    drop(socket.set_tcp_nodelay(true));
-    drop(socket.set_tcp_notsent_lowat(NOT_SENT_LOW_WATER));
-}
-
 /// Decides over requests: who becomes a connection.
 struct Door {
     worker: Rc<Worker>,
@@ -308,7 +302,7 @@ impl Door {
     /// A request that asks for an upgrade; the socket is handed over with it.
     fn upgrade(&self, request: &Request, framed: Framed<TcpStream, h1::Codec>) {
         let parts = framed.into_parts();
-        match self.admit(request, &parts.io) {
+        match self.admit(request) {
             Ok(accept) => {
                 let Admitted { remote, answer, permit } = accept;
                 let read_ahead = parts.read_buf.freeze();
@@ -327,14 +321,14 @@ impl Door {
         }
     }
 
-    fn admit(&self, request: &Request, stream: &TcpStream) -> Result<Admitted, Refusal> {
+    fn admit(&self, request: &Request) -> Result<Admitted, Refusal> {
         let settings = &self.worker.settings;
         let answer = handshake::check(request.head(), settings)?;
         if *self.state.borrow() == Accepting::Draining {
             return Err(handshake::DRAINING);
         }
-        // A peer that is gone has no address any more.
-        let peer = stream.peer_addr().unwrap_or_else(|_| SocketAddr::from(([0, 0, 0, 0], 0)));
+        // It is always there: `serve` gives it.
+        let peer = request.peer_addr().unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0)));
         let remote = handshake::remote(request.head(), peer, &settings.trusted_proxies);
         let permit = self.admission.admit(remote.ip()).map_err(|full| match full {
             Full::Server => handshake::SERVER_FULL,
@@ -369,4 +363,22 @@ struct Admitted {
     remote: SocketAddr,
     answer: Bytes,
     permit: super::admission::Permit,
+}
+
+#[cfg(test)]
+mod tests {
+    use socket2::SockRef;
+
+    use super::*;
+
+    #[test]
+    fn accepted_sockets_inherit_what_the_listening_one_was_given() {
+        let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        listener.set_nonblocking(false).unwrap();
+        let _client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (accepted, _) = listener.accept().unwrap();
+        let accepted = SockRef::from(&accepted);
+        assert!(accepted.tcp_nodelay().unwrap());
+        assert_eq!(accepted.tcp_notsent_lowat().unwrap(), NOT_SENT_LOW_WATER);
+    }
 }

@@ -68,6 +68,16 @@ fn check_prints_the_effective_settings_and_no_secret() {
     assert!(!page.contains("s3cret"));
 }
 
+#[test]
+fn the_kernel_has_room_for_all_connections_from_the_start() {
+    let folder = folder();
+    let server = Server::start(folder.path(), &[("LIVE_WS_MAX_CONNECTIONS", "600")]);
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
+    let size = status.lines().find_map(|line| line.strip_prefix("FDSize:")).unwrap();
+    assert!(size.trim().parse::<usize>().unwrap() >= 600, "{status}");
+    server.stop();
+}
+
 #[actix::test]
 async fn health_asks_the_running_server() {
     let folder = folder();
