@@ -271,7 +271,7 @@ impl Hub {
     fn groups(&self, batch: &[Arc<Published>]) -> Vec<Group> {
         let topics = self.topics.borrow();
         let mut places: HashMap<&Topic, usize> = HashMap::new();
-        let mut collected: Vec<(Members, Vec<Step>)> = Vec::new();
+        let mut collected: Vec<(Members, Vec<Rc<Step>>)> = Vec::new();
         for published in batch {
             for (number, topic) in published.topics().enumerate() {
                 let place = match places.get(topic) {
@@ -284,20 +284,20 @@ impl Hub {
                     }
                 };
                 let device = published.position().device_id.clone();
-                collected[place].1.push(Step { device, frame: published.frame(number).clone() });
+                collected[place].1.push(Step::new(device, published.frame(number).clone()));
             }
         }
-        let burst = |steps: Vec<Step>| Rc::new(Burst { joined: join(&steps), steps });
+        let burst = |steps: Vec<Rc<Step>>| Rc::new(Burst { joined: join(&steps), steps });
         collected.into_iter().map(|(members, steps)| Group { members, burst: burst(steps) }).collect()
     }
 }
 
-fn join(steps: &[Step]) -> Bytes {
+fn join(steps: &[Rc<Step>]) -> Bytes {
     if let [only] = steps {
-        return only.frame.clone();
+        return only.frame().clone();
     }
-    let mut joined = BytesMut::with_capacity(steps.iter().map(|step| step.frame.len()).sum());
-    steps.iter().for_each(|step| joined.extend_from_slice(&step.frame));
+    let mut joined = BytesMut::with_capacity(steps.iter().map(|step| step.frame().len()).sum());
+    steps.iter().for_each(|step| joined.extend_from_slice(step.frame()));
     joined.freeze()
 }
 

@@ -11,10 +11,11 @@
 mod queue;
 
 use std::cell::{Cell, RefCell};
+use std::hash::{BuildHasher as _, RandomState};
 use std::io::{self, IoSlice};
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::task::Waker;
 use std::time::Instant;
 
@@ -39,18 +40,33 @@ pub(crate) type SubscriptionId = u32;
 #[derive(Debug)]
 pub(crate) struct Burst {
     /// In the order they are sent.
-    pub(crate) steps: Vec<Step>,
+    pub(crate) steps: Vec<Rc<Step>>,
     /// All frames, one behind the other.
     pub(crate) joined: Bytes,
 }
 
-/// One position of a burst.
-#[derive(Clone, Debug)]
+/// One position of a burst. All outboxes in which it waits share it.
+#[derive(Debug)]
 pub(crate) struct Step {
     /// Whose position it is: a newer one replaces it while it waits.
-    pub(crate) device: Arc<str>,
+    device: Arc<str>,
+    /// Of the device. Made here once, as a thousand outboxes may be conflated for the same burst.
+    hash: u64,
     /// The encoded frame.
-    pub(crate) frame: Bytes,
+    frame: Bytes,
+}
+
+impl Step {
+    pub(crate) fn new(device: Arc<str>, frame: Bytes) -> Rc<Self> {
+        /// Keyed at random, as devices' names come from outside.
+        static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+        Rc::new(Self { hash: HASHER.hash_one(&device), device, frame })
+    }
+
+    /// The encoded frame.
+    pub(crate) fn frame(&self) -> &Bytes {
+        &self.frame
+    }
 }
 
 /// What became of a burst.

@@ -1,10 +1,12 @@
 //! `Queue`: the pieces that wait in an outbox, and conflation. Pure: it never sees a socket.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::io::IoSlice;
-use std::sync::Arc;
+use std::rc::Rc;
 
 use bytes::{Buf, Bytes};
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry as Place;
 
 use super::{Burst, Step, SubscriptionId};
 
@@ -27,26 +29,44 @@ pub(super) struct Queue {
     bytes: usize,
     /// Of these, bytes of answers.
     answers: usize,
-    /// Where the waiting position of a device stands; kept only while conflating. The number counts from the
-    /// first entry that ever was in the queue, so that it stays true when entries leave.
-    index: Option<HashMap<Key, u64>>,
+    /// Where the waiting position of each device stands, by [`Entry::hash`]; kept only while conflating. The number
+    /// counts from the first entry that ever was in the queue, so that it stays true when entries leave.
+    index: Option<HashTable<u64>>,
     /// Entries that have left.
     departed: u64,
     close: Option<Bytes>,
 }
 
-/// A newer position of the same device replaces an older one of the same subscription.
-type Key = (SubscriptionId, Arc<str>);
-
+/// Small, as a slow client has thousands of them.
 enum Entry {
-    Answer(Bytes),
-    Position { key: Key, frame: Bytes },
+    Answer(Box<Bytes>),
+    Position(SubscriptionId, Rc<Step>),
 }
 
 impl Entry {
     fn bytes(&self) -> &Bytes {
         match self {
-            Self::Answer(frame) | Self::Position { frame, .. } => frame,
+            Self::Answer(frame) => frame,
+            Self::Position(_, step) => &step.frame,
+        }
+    }
+
+    /// The same for all that [`Entry::replaces`] holds for.
+    fn hash(&self) -> u64 {
+        match self {
+            Self::Answer(_) => 0,
+            // An odd constant with its bits well mixed (2^64 divided by the golden ratio).
+            Self::Position(subscription, step) => {
+                step.hash ^ u64::from(*subscription).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+            }
+        }
+    }
+
+    /// A newer position of the same device replaces an older one of the same subscription.
+    fn replaces(&self, older: &Self) -> bool {
+        match (self, older) {
+            (Self::Position(a, new), Self::Position(b, old)) => a == b && new.device == old.device,
+            _ => false,
         }
     }
 }
@@ -82,7 +102,7 @@ impl Queue {
     pub(super) fn push_answer(&mut self, frame: Bytes) {
         self.bytes += frame.len();
         self.answers += frame.len();
-        self.entries.push_back(Entry::Answer(frame));
+        self.entries.push_back(Entry::Answer(Box::new(frame)));
     }
 
     /// Puts the close frame behind the answers that wait; positions and a ping have no use any more.
@@ -94,7 +114,7 @@ impl Queue {
 
     /// Drops what waits for a subscription.
     pub(super) fn forget(&mut self, subscription: SubscriptionId) {
-        self.retain(|entry| !matches!(entry, Entry::Position { key, .. } if key.0 == subscription));
+        self.retain(|entry| !matches!(entry, Entry::Position(of, _) if *of == subscription));
     }
 
     /// Takes what is left of a burst whose first `written` bytes have gone out. Returns how many positions were
@@ -107,56 +127,72 @@ impl Queue {
         limit: usize,
     ) -> Result<usize, Overflow> {
         let mut conflated = 0;
-        for Step { device, frame } in &burst.steps {
-            if written >= frame.len() {
-                written -= frame.len();
+        for step in &burst.steps {
+            let length = step.frame.len();
+            if written >= length {
+                written -= length;
             } else if written > 0 {
-                self.partial = frame.slice(written..);
+                self.partial = step.frame.slice(written..);
                 written = 0;
             } else {
-                conflated += self.push((subscription, device.clone()), frame.clone(), limit)?;
+                conflated += self.push(Entry::Position(subscription, step.clone()), limit)?;
             }
         }
         Ok(conflated)
     }
 
-    fn push(&mut self, key: Key, frame: Bytes, limit: usize) -> Result<usize, Overflow> {
+    fn push(&mut self, new: Entry, limit: usize) -> Result<usize, Overflow> {
+        let length = new.bytes().len();
         let mut conflated = 0;
-        if self.index.is_none() && self.is_full(frame.len(), limit) {
+        if self.index.is_none() && self.is_full(length, limit) {
             conflated = self.conflate();
         }
-        if let Some(place) = self.index.as_ref().and_then(|index| index.get(&key)) {
-            // Its place in the queue is kept: a device that moves often must not wait for ever behind the others.
-            let entry = &mut self.entries[(place - self.departed) as usize];
-            self.bytes = self.bytes - entry.bytes().len() + frame.len();
-            *entry = Entry::Position { key, frame };
-            return if self.is_full(0, limit) { Err(Overflow) } else { Ok(conflated + 1) };
-        }
-        if self.is_full(frame.len(), limit) {
-            return Err(Overflow);
-        }
+        let full = self.is_full(length, limit);
         if let Some(index) = &mut self.index {
-            index.insert(key.clone(), self.departed + self.entries.len() as u64);
+            let (entries, departed) = (&mut self.entries, self.departed);
+            let entry = |place: &u64| &entries[(place - departed) as usize];
+            let place =
+                index.entry(new.hash(), |place| new.replaces(entry(place)), |place| entry(place).hash());
+            match place {
+                Place::Occupied(place) => {
+                    // Its place in the queue is kept: a device that moves often must not wait for ever behind others.
+                    let old = &mut entries[(place.get() - departed) as usize];
+                    self.bytes = self.bytes - old.bytes().len() + length;
+                    *old = new;
+                    return if self.is_full(0, limit) { Err(Overflow) } else { Ok(conflated + 1) };
+                }
+                Place::Vacant(_) if full => return Err(Overflow),
+                Place::Vacant(place) => {
+                    place.insert(departed + entries.len() as u64);
+                }
+            }
         }
-        self.bytes += frame.len();
-        self.entries.push_back(Entry::Position { key, frame });
+        self.bytes += length;
+        self.entries.push_back(new);
         Ok(conflated)
     }
 
     /// Leaves one position for each device of each subscription, the newest, at the place of the oldest.
     fn conflate(&mut self) -> usize {
         let before = self.entries.len();
-        let mut index = HashMap::new();
+        let mut index: HashTable<u64> = HashTable::new();
         let mut entries: VecDeque<Entry> = VecDeque::new();
-        for entry in self.entries.drain(..) {
-            if let Entry::Position { key, .. } = &entry {
-                if let Some(place) = index.get(key) {
-                    entries[*place as usize] = entry;
-                    continue;
+        for new in self.entries.drain(..) {
+            if let Entry::Position(..) = new {
+                let entry = |place: &u64| &entries[*place as usize];
+                match index.entry(new.hash(), |place| new.replaces(entry(place)), |place| entry(place).hash())
+                {
+                    Place::Occupied(place) => {
+                        let place = *place.get() as usize;
+                        entries[place] = new;
+                        continue;
+                    }
+                    Place::Vacant(place) => {
+                        place.insert(entries.len() as u64);
+                    }
                 }
-                index.insert(key.clone(), entries.len() as u64);
             }
-            entries.push_back(entry);
+            entries.push_back(new);
         }
         self.entries = entries;
         self.departed = 0;
@@ -214,20 +250,20 @@ impl Queue {
         let Some(entry) = self.entries.pop_front() else {
             return self.close.take();
         };
-        self.departed += 1;
         self.bytes -= entry.bytes().len();
-        match entry {
+        if let Some(index) = &mut self.index
+            && let Ok(found) = index.find_entry(entry.hash(), |place| *place == self.departed)
+        {
+            found.remove();
+        }
+        self.departed += 1;
+        Some(match entry {
             Entry::Answer(frame) => {
                 self.answers -= frame.len();
-                Some(frame)
+                *frame
             }
-            Entry::Position { key, frame } => {
-                if let Some(index) = &mut self.index {
-                    index.remove(&key);
-                }
-                Some(frame)
-            }
-        }
+            Entry::Position(_, step) => step.frame.clone(),
+        })
     }
 
     /// Gives memory back once nothing waits.

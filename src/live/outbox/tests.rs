@@ -2,7 +2,11 @@
 
 use super::*;
 use std::cell::Cell;
+use std::collections::HashMap;
 use std::rc::Rc;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
 
 /// A wire that takes as many bytes as it was given room for.
 #[derive(Default)]
@@ -43,8 +47,7 @@ impl Wire for Rc<Pipe> {
 
 /// A burst of one topic; each step is a device's letter and a number.
 fn burst(steps: &[&str]) -> Rc<Burst> {
-    let step =
-        |text: &&str| Step { device: text[..1].into(), frame: Bytes::copy_from_slice(text.as_bytes()) };
+    let step = |text: &&str| Step::new(text[..1].into(), Bytes::copy_from_slice(text.as_bytes()));
     Rc::new(Burst { steps: steps.iter().map(step).collect(), joined: steps.concat().into() })
 }
 
@@ -190,4 +193,72 @@ fn a_long_answer_does_not_push_out_positions() {
     assert_eq!(outbox.depth().waiting.load(Ordering::Relaxed), 11);
     assert!(outbox.is_jammed());
     assert_eq!(pipe.taken() + &flushed(&outbox, &pipe), "<snapshot>a2b1");
+}
+
+/// What happens to an outbox. Devices are `a` to `f`, subscriptions 0 to 2.
+#[derive(Clone, Debug)]
+enum Act {
+    Deliver(SubscriptionId, Vec<char>),
+    Answer,
+    Forget(SubscriptionId),
+    /// The socket takes so many bytes more.
+    Flush(usize),
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    prop_oneof![
+        6 => (0..3_u32, vec(proptest::char::range('a', 'f'), 1..6)).prop_map(|(of, devices)| Act::Deliver(of, devices)),
+        1 => Just(Act::Answer),
+        1 => (0..3_u32).prop_map(Act::Forget),
+        3 => (0..60_usize).prop_map(Act::Flush),
+    ]
+}
+
+proptest! {
+    /// Frames leave whole, those of a device in their order, and the newest of each comes through.
+    #[test]
+    fn a_slow_client_gets_fewer_steps_and_never_old_ones(acts in vec(act(), 1..120)) {
+        // Six bytes for each frame: room for one of each device and subscription, so that it never overflows.
+        let (outbox, pipe) = outbox(3 * 6 * 6);
+        let mut number = 0;
+        let mut newest = HashMap::new();
+        let mut output = String::new();
+        for act in acts {
+            match act {
+                Act::Deliver(of, devices) => {
+                    let frames: Vec<String> = devices.iter().map(|device| {
+                        number += 1;
+                        newest.insert((*device, of), number);
+                        format!("{device}{of}{number:04}")
+                    }).collect();
+                    let frames: Vec<&str> = frames.iter().map(String::as_str).collect();
+                    let delivery = outbox.deliver(of, &burst(&frames));
+                    prop_assert!(matches!(delivery, Delivery::Written | Delivery::Waiting { .. }), "{delivery:?}");
+                }
+                Act::Answer => outbox.answer(Bytes::from_static(b"answer")),
+                Act::Forget(of) => {
+                    outbox.forget(of);
+                    newest.retain(|(_, subscription), _| *subscription != of);
+                }
+                Act::Flush(room) => {
+                    pipe.room(room);
+                    outbox.flush();
+                }
+            }
+            output += &pipe.taken();
+        }
+        output += &flushed(&outbox, &pipe);
+        let mut seen = HashMap::new();
+        prop_assert_eq!(output.len() % 6, 0, "{}", output);
+        for frame in output.as_bytes().chunks(6).filter(|frame| frame != b"answer") {
+            let frame = std::str::from_utf8(frame).unwrap();
+            let (device, of) = (frame.chars().next().unwrap(), frame[1..2].parse().unwrap());
+            let number: i32 = frame[2..].parse().unwrap();
+            let before = seen.insert((device, of), number);
+            prop_assert!(before.is_none_or(|before| before < number), "{output}");
+        }
+        for (key, number) in newest {
+            prop_assert_eq!(seen.get(&key), Some(&number), "{:?} in {}", key, output);
+        }
+    }
 }
