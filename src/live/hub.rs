@@ -90,7 +90,7 @@ impl Group {
                 for member in stride.iter_mut().filter(|member| member.batch < number) {
                     member.batch = number;
                     let delivery = member.outbox.deliver(member.id, &self.burst);
-                    round.delivered(&member.subscription.client, delivery, self.burst.steps.len());
+                    round.delivered(&member.subscription, delivery, self.burst.steps.len());
                 }
                 end = start;
             }
@@ -252,7 +252,7 @@ impl Hub {
                     stride.iter().for_each(|(outbox, _)| outbox.warm());
                     for (outbox, subscription) in stride {
                         let (delivery, frames) = outbox.uncork();
-                        round.delivered(&subscription.client, delivery, frames);
+                        round.delivered(subscription, delivery, frames);
                     }
                     round.pause().await;
                 }
@@ -316,7 +316,8 @@ impl<'a> Round<'a> {
         Self { metrics, frames_per_write, frames: 0, writes: 0, since: Instant::now() }
     }
 
-    fn delivered(&mut self, client: &Client, delivery: Delivery, frames: usize) {
+    /// In the ordinary case the subscription is not looked at: that would be one more place in memory for each.
+    fn delivered(&mut self, subscription: &Subscription, delivery: Delivery, frames: usize) {
         if frames == 0 {
             return; // all of it was forgotten before it could be sent
         }
@@ -327,9 +328,9 @@ impl<'a> Round<'a> {
             }
             Delivery::Waiting { conflated } => {
                 self.metrics.conflated.inc_by(conflated as u64);
-                self.metrics.outbox_bytes.observe(client.vitals.waiting() as f64);
+                self.metrics.outbox_bytes.observe(subscription.client.vitals.waiting() as f64);
             }
-            Delivery::Overflow => client.close(close::TOO_SLOW),
+            Delivery::Overflow => subscription.client.close(close::TOO_SLOW),
             Delivery::Closed => return,
         }
         self.frames += frames as u64;
