@@ -16,6 +16,7 @@ pub mod publish;
 mod rate;
 pub mod registry;
 pub mod server;
+pub mod snapshot;
 
 pub use client::Client;
 pub use handler::{Message, MessageHandler, ScaffoldHandler, SubscriptionHandler};

@@ -149,6 +149,15 @@ impl Rig {
         Ok(())
     }
 
+    /// Posts a body as it is, and waits for the answer.
+    pub(crate) fn post(&mut self, body: &str) -> Result<()> {
+        let feed = self.feed;
+        self.fleet.post(feed, body.as_bytes())?;
+        let answered = self.fleet.until(BURST_LIMIT, |fleet| fleet.feeds[feed].is_idle())?;
+        ensure!(answered, "a post was not answered");
+        Ok(())
+    }
+
     /// Publishes as fast as it is delivered: a burst follows when all of the one before has arrived, so that no two
     /// bursts can be joined, by any server, into fewer writes than were asked for.
     pub(crate) fn saturate(&mut self, burst: &Burst, per_burst: u64, time: Duration) -> Result<Load> {

@@ -1,6 +1,7 @@
 //! The scenarios, one file each.
 
 mod churn;
+mod comeback;
 mod connect;
 mod drain;
 mod echo;
@@ -18,8 +19,10 @@ use crate::board::Board;
 use crate::options::Options;
 
 /// Those that `full` runs.
-pub(crate) const ALL: [&str; 10] =
-    ["connect", "echo", "fanout", "scale", "topics", "churn", "stalled", "drain", "ingest", "wscat"];
+pub(crate) const ALL: [&str; 11] = [
+    "connect", "echo", "fanout", "scale", "topics", "churn", "stalled", "comeback", "drain", "ingest",
+    "wscat",
+];
 
 /// Runs one.
 pub(crate) fn run(name: &str, options: &Options) -> Result<Board> {
@@ -31,6 +34,7 @@ pub(crate) fn run(name: &str, options: &Options) -> Result<Board> {
         "topics" => topics::run(options),
         "churn" => churn::run(options),
         "stalled" => stalled::run(options),
+        "comeback" => comeback::run(options),
         "drain" => drain::run(options),
         "ingest" => ingest::run(options),
         "wscat" => wscat::run(options),

@@ -14,6 +14,7 @@ use super::frame;
 use super::hub::Subscription;
 use super::outbox::{Depth, Outbox};
 use super::protocol::{Answer, ErrorCode};
+use super::snapshot::Snapshot;
 use crate::domain::{Timestamp, Topic};
 use crate::metrics::LiveMetrics;
 use crate::settings::LiveSettings;
@@ -129,12 +130,20 @@ impl Client {
 
     /// Sends an answer, after what waits already.
     pub fn answer(&self, answer: &Answer<'_>) {
+        self.count(answer);
+        self.outbox.answer(frame::text(&answer.json()));
+    }
+
+    /// Answers a subscription.
+    pub fn subscribed(&self, id: Option<&str>, snapshot: &Snapshot) {
+        let answer = snapshot.answer(id);
+        self.count(&answer);
+        let (head, tail) = snapshot.frame(&answer);
+        self.outbox.answer_in_two(head, tail);
+    }
+
+    fn count(&self, answer: &Answer<'_>) {
         self.metrics.outbound.with_label_values(&[answer.label()]).inc();
-        match serde_json::to_vec(answer) {
-            Ok(json) => self.outbox.answer(frame::text(&json)),
-            // Strings and finished JSON: there is nothing in an answer that serde could refuse.
-            Err(error) => log::error!("answer not encoded: {error}"),
-        }
     }
 
     /// Sends an error that is about no topic.

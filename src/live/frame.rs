@@ -298,10 +298,19 @@ pub fn binary(payload: &[u8]) -> Bytes {
     data(BINARY, payload)
 }
 
+/// The beginning of a text message whose last `more` bytes are kept elsewhere.
+pub(super) fn text_head(payload: &[u8], more: usize) -> Bytes {
+    head(TEXT, payload, more)
+}
+
 fn data(opcode: u8, payload: &[u8]) -> Bytes {
+    head(opcode, payload, 0)
+}
+
+fn head(opcode: u8, payload: &[u8], more: usize) -> Bytes {
     let mut frame = BytesMut::with_capacity(payload.len() + 10);
     frame.put_u8(0x80 | opcode);
-    match payload.len() {
+    match payload.len() + more {
         length @ 0..=125 => frame.put_u8(length as u8),
         length @ 126..=0xFFFF => {
             frame.put_u8(126);

@@ -96,10 +96,7 @@ impl MessageHandler for SubscriptionHandler {
         log::trace!("{} {topic:?} id={}", action.name(), client.id());
         match action {
             Action::Subscribe => match self.hub.subscribe(client, &topic) {
-                Ok(latest) => {
-                    let snapshot = latest.iter().map(|position| position.json()).collect();
-                    client.answer(&Answer::Subscribed { topic: text, id: id.as_deref(), snapshot });
-                }
+                Ok(snapshot) => client.subscribed(id.as_deref(), &snapshot),
                 Err(error) => refuse(ErrorCode::TooManySubscriptions, &error.to_string()),
             },
             Action::Unsubscribe => {

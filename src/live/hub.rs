@@ -14,6 +14,7 @@ use super::close;
 use super::latest::Latest;
 use super::outbox::{Burst, Delivery, Outbox, Step, SubscriptionId};
 use super::publish::{Inbox, Published};
+use super::snapshot::{Snapshot, Snapshots};
 use crate::domain::{Timestamp, Topic};
 use crate::metrics::LiveMetrics;
 
@@ -52,6 +53,8 @@ pub struct Hub {
     metrics: Arc<LiveMetrics>,
     topics: RefCell<HashMap<Topic, Members>>,
     latest: RefCell<Latest>,
+    /// What is made of `latest` for those who subscribe.
+    snapshots: RefCell<Snapshots>,
     /// What is to be delivered to this worker's clients.
     inbox: Arc<Inbox>,
     /// Batches that are in `latest` already but not yet delivered, because someone subscribed meanwhile.
@@ -115,6 +118,7 @@ impl Hub {
             metrics,
             topics: RefCell::default(),
             latest: RefCell::default(),
+            snapshots: RefCell::default(),
             inbox,
             staged: RefCell::default(),
             batch: Cell::new(0),
@@ -134,9 +138,10 @@ impl Hub {
         &self,
         client: &Rc<Client>,
         topic: &Topic,
-    ) -> Result<Vec<Arc<Published>>, TooManySubscriptions> {
+    ) -> Result<Rc<Snapshot>, TooManySubscriptions> {
         if client.has_left() {
-            return Ok(Vec::new()); // its handler kept it beyond its end; nobody would count it out again
+            // Its handler kept it beyond its end: what is sent to it goes nowhere, and nobody would count it out again.
+            return Ok(self.snapshot(topic));
         }
         // Beyond the bound the snapshot is a little older, and what it lacks follows as positions.
         if self.staged.borrow().len() < MAX_STAGED {
@@ -165,7 +170,11 @@ impl Hub {
             self.metrics.subscriptions.inc();
             client.vitals.topics.store(held.len(), Ordering::Relaxed);
         }
-        Ok(self.latest.borrow().of(topic))
+        Ok(self.snapshot(topic))
+    }
+
+    fn snapshot(&self, topic: &Topic) -> Rc<Snapshot> {
+        self.snapshots.borrow_mut().of(topic, || self.latest.borrow().of(topic))
     }
 
     /// Ends a client's subscription, if it has it; nothing of the topic is sent to it after that.
@@ -225,6 +234,7 @@ impl Hub {
         }
         let mut latest = self.latest.borrow_mut();
         batch.iter().for_each(|published| latest.apply(published));
+        self.snapshots.borrow_mut().clear();
         self.batch.set(self.batch.get() + 1);
         self.staged.borrow_mut().push_back((self.batch.get(), batch));
     }

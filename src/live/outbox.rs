@@ -21,7 +21,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use self::queue::{MAX_SLICES, Overflow, Queue};
+use self::queue::{Frame, MAX_SLICES, Overflow, Queue};
 use super::frame;
 
 /// A socket, as far as the outbox needs one. Both return at once, with [`io::ErrorKind::WouldBlock`] if nothing
@@ -228,7 +228,12 @@ impl<W: Wire + ?Sized> Outbox<W> {
 
     /// Sends an answer, after what waits already.
     pub(crate) fn answer(&self, frame: Bytes) {
-        self.put(|inner| inner.queue.push_answer(frame));
+        self.answer_in_two(frame, Bytes::new());
+    }
+
+    /// Sends an answer whose frame is in two pieces, so that its end can be shared.
+    pub(crate) fn answer_in_two(&self, head: Bytes, tail: Bytes) {
+        self.put(|inner| inner.queue.push_answer(Frame { head, tail }));
     }
 
     /// Sends a ping, ahead of all that waits.

@@ -151,6 +151,38 @@ async fn a_position_that_was_answered_200_is_in_every_snapshot_from_then_on_and_
 }
 
 #[actix::test]
+async fn a_snapshot_that_many_share_is_never_an_old_one() {
+    let folder = folder();
+    let server = Server::start(
+        folder.path(),
+        &[("LIVE_WS_WORKERS", "1"), ("LIVE_WS_MAX_MESSAGES_PER_SECOND", "10000")],
+    );
+    let (mut one, mut other) = (server.client().await, server.client().await);
+    let post = async |device: &str, millis| {
+        let mut position = position(device, millis, 1.0);
+        position["topics"] = json!(["event:e"]);
+        server.accept(&position).await;
+    };
+    post("1", 1).await;
+    for step in 2..100 {
+        post("2", step).await;
+        let answer = one.subscribe("event:e").await;
+        one.text(r#"{"type":"unsubscribe","topic":"event:e"}"#).await;
+        assert_eq!(one.json().await["type"], "unsubscribed");
+        assert_eq!(other.subscribe("event:e").await, answer);
+        other.text(r#"{"type":"subscribe","topic":"event:e","id":"a"}"#).await;
+        let named = other.json().await;
+        assert_eq!((&named["id"], &named["snapshot"]), (&json!("a"), &answer["snapshot"]));
+        other.text(r#"{"type":"unsubscribe","topic":"event:e"}"#).await;
+        assert_eq!(other.json().await["type"], "unsubscribed");
+        let mut times: Vec<_> =
+            answer["snapshot"].as_array().unwrap().iter().map(|p| &p["timestamp"]).collect();
+        times.sort_by_key(|time| time.to_string());
+        assert_eq!(times, [&json!(time(1)), &json!(time(step))]);
+    }
+}
+
+#[actix::test]
 async fn subscribing_twice_delivers_once_and_unsubscribing_ends_it() {
     let folder = folder();
     let server = Server::start(folder.path(), &[]);

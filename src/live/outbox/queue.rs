@@ -21,7 +21,7 @@ const KEEP_ENTRIES: usize = 4;
 #[derive(Default)]
 pub(super) struct Queue {
     /// The rest of a frame that left in part.
-    partial: Bytes,
+    partial: Frame,
     pub(super) pong: Option<Bytes>,
     pub(super) ping: Option<Bytes>,
     entries: VecDeque<Entry>,
@@ -37,17 +37,56 @@ pub(super) struct Queue {
     close: Option<Bytes>,
 }
 
+/// A frame in two pieces, of which the second may be empty. Nothing comes between them.
+#[derive(Default)]
+pub(super) struct Frame {
+    pub(super) head: Bytes,
+    pub(super) tail: Bytes,
+}
+
+impl Frame {
+    fn len(&self) -> usize {
+        self.head.len() + self.tail.len()
+    }
+
+    /// Takes away the first bytes, at most `count`; returns how many.
+    fn advance(&mut self, count: usize) -> usize {
+        let of_head = count.min(self.head.len());
+        let of_tail = (count - of_head).min(self.tail.len());
+        for (piece, gone) in [(&mut self.head, of_head), (&mut self.tail, of_tail)] {
+            piece.advance(gone);
+            if piece.is_empty() {
+                *piece = Bytes::new(); // lets go of the shared buffer it was cut from
+            }
+        }
+        of_head + of_tail
+    }
+}
+
+impl From<Bytes> for Frame {
+    fn from(head: Bytes) -> Self {
+        Self { head, tail: Bytes::new() }
+    }
+}
+
 /// Small, as a slow client has thousands of them.
 enum Entry {
-    Answer(Box<Bytes>),
+    Answer(Box<Frame>),
     Position(SubscriptionId, Rc<Step>),
 }
 
 impl Entry {
-    fn bytes(&self) -> &Bytes {
+    fn len(&self) -> usize {
         match self {
-            Self::Answer(frame) => frame,
-            Self::Position(_, step) => &step.frame,
+            Self::Answer(frame) => frame.len(),
+            Self::Position(_, step) => step.frame.len(),
+        }
+    }
+
+    fn pieces(&self) -> [Option<&Bytes>; 2] {
+        match self {
+            Self::Answer(frame) => [Some(&frame.head), Some(&frame.tail)],
+            Self::Position(_, step) => [Some(&step.frame), None],
         }
     }
 
@@ -76,7 +115,7 @@ pub(super) struct Overflow;
 
 impl Queue {
     pub(super) fn is_empty(&self) -> bool {
-        self.partial.is_empty()
+        self.partial.len() == 0
             && self.entries.is_empty()
             && self.ping.is_none()
             && self.pong.is_none()
@@ -99,7 +138,7 @@ impl Queue {
         self.bytes - self.answers + more > limit
     }
 
-    pub(super) fn push_answer(&mut self, frame: Bytes) {
+    pub(super) fn push_answer(&mut self, frame: Frame) {
         self.bytes += frame.len();
         self.answers += frame.len();
         self.entries.push_back(Entry::Answer(Box::new(frame)));
@@ -132,7 +171,7 @@ impl Queue {
             if written >= length {
                 written -= length;
             } else if written > 0 {
-                self.partial = step.frame.slice(written..);
+                self.partial = step.frame.slice(written..).into();
                 written = 0;
             } else {
                 conflated += self.push(Entry::Position(subscription, step.clone()), limit)?;
@@ -142,7 +181,7 @@ impl Queue {
     }
 
     fn push(&mut self, new: Entry, limit: usize) -> Result<usize, Overflow> {
-        let length = new.bytes().len();
+        let length = new.len();
         let mut conflated = 0;
         if self.index.is_none() && self.is_full(length, limit) {
             conflated = self.conflate();
@@ -157,7 +196,7 @@ impl Queue {
                 Place::Occupied(place) => {
                     // Its place in the queue is kept: a device that moves often must not wait for ever behind others.
                     let old = &mut entries[(place.get() - departed) as usize];
-                    self.bytes = self.bytes - old.bytes().len() + length;
+                    self.bytes = self.bytes - old.len() + length;
                     *old = new;
                     return if self.is_full(0, limit) { Err(Overflow) } else { Ok(conflated + 1) };
                 }
@@ -197,13 +236,13 @@ impl Queue {
         self.entries = entries;
         self.departed = 0;
         self.index = Some(index);
-        self.bytes = self.entries.iter().map(|entry| entry.bytes().len()).sum();
+        self.bytes = self.entries.iter().map(|entry| entry.len()).sum();
         before - self.entries.len()
     }
 
     fn retain(&mut self, keep: impl FnMut(&Entry) -> bool) {
         self.entries.retain(keep);
-        self.bytes = self.entries.iter().map(|entry| entry.bytes().len()).sum();
+        self.bytes = self.entries.iter().map(|entry| entry.len()).sum();
         if self.index.is_some() {
             // Places have moved; nothing is conflated by this, as each device stands in the queue once.
             self.conflate();
@@ -213,9 +252,10 @@ impl Queue {
 
     /// Fills `slices` with what is to be written next and returns how many were filled.
     pub(super) fn gather<'a>(&'a self, slices: &mut [IoSlice<'a>; MAX_SLICES]) -> usize {
-        let urgent = [Some(&self.partial), self.pong.as_ref(), self.ping.as_ref()];
-        let entries = self.entries.iter().map(Entry::bytes);
-        let pieces = urgent.into_iter().flatten().chain(entries).chain(&self.close);
+        let partial = [Some(&self.partial.head), Some(&self.partial.tail)];
+        let urgent = [self.pong.as_ref(), self.ping.as_ref()];
+        let entries = self.entries.iter().flat_map(Entry::pieces);
+        let pieces = partial.into_iter().chain(urgent).chain(entries).flatten().chain(&self.close);
         let pieces = pieces.filter(|piece| !piece.is_empty());
         let mut count = 0;
         for (slice, piece) in slices.iter_mut().zip(pieces) {
@@ -228,29 +268,24 @@ impl Queue {
     /// Takes away what has gone out: the first `written` bytes of what [`Queue::gather`] showed.
     pub(super) fn advance(&mut self, mut written: usize) {
         while written > 0 {
-            if self.partial.is_empty() {
+            if self.partial.len() == 0 {
                 let Some(next) = self.take_next() else { break };
                 self.partial = next;
             }
-            let gone = written.min(self.partial.len());
-            self.partial.advance(gone);
-            written -= gone;
-        }
-        if self.partial.is_empty() {
-            self.partial = Bytes::new(); // lets go of the shared buffer it was cut from
+            written -= self.partial.advance(written);
         }
         self.settle();
     }
 
     /// The next whole frame, in the order of [`Queue::gather`].
-    fn take_next(&mut self) -> Option<Bytes> {
+    fn take_next(&mut self) -> Option<Frame> {
         if let Some(frame) = self.pong.take().or_else(|| self.ping.take()) {
-            return Some(frame);
+            return Some(frame.into());
         }
         let Some(entry) = self.entries.pop_front() else {
-            return self.close.take();
+            return self.close.take().map(Frame::from);
         };
-        self.bytes -= entry.bytes().len();
+        self.bytes -= entry.len();
         if let Some(index) = &mut self.index
             && let Ok(found) = index.find_entry(entry.hash(), |place| *place == self.departed)
         {
@@ -262,7 +297,7 @@ impl Queue {
                 self.answers -= frame.len();
                 *frame
             }
-            Entry::Position(_, step) => step.frame.clone(),
+            Entry::Position(_, step) => step.frame.clone().into(),
         })
     }
 

@@ -195,6 +195,19 @@ fn a_long_answer_does_not_push_out_positions() {
     assert_eq!(pipe.taken() + &flushed(&outbox, &pipe), "<snapshot>a2b1");
 }
 
+#[test]
+fn nothing_comes_between_the_pieces_of_an_answer() {
+    for room in 1..10 {
+        let (outbox, pipe) = outbox(100);
+        pipe.room(room);
+        outbox.answer_in_two(Bytes::from_static(b"<head"), Bytes::from_static(b"tail>"));
+        outbox.ping();
+        pipe.room(usize::MAX);
+        outbox.flush();
+        assert_eq!(std::mem::take(&mut *pipe.taken.borrow_mut()), b"<headtail>\x89\x00", "{room}");
+    }
+}
+
 /// What happens to an outbox. Devices are `a` to `f`, subscriptions 0 to 2.
 #[derive(Clone, Debug)]
 enum Act {
@@ -235,7 +248,7 @@ proptest! {
                     let delivery = outbox.deliver(of, &burst(&frames));
                     prop_assert!(matches!(delivery, Delivery::Written | Delivery::Waiting { .. }), "{delivery:?}");
                 }
-                Act::Answer => outbox.answer(Bytes::from_static(b"answer")),
+                Act::Answer => outbox.answer_in_two(Bytes::from_static(b"ans"), Bytes::from_static(b"wer")),
                 Act::Forget(of) => {
                     outbox.forget(of);
                     newest.retain(|(_, subscription), _| *subscription != of);
