@@ -228,7 +228,9 @@ impl<W: Wire + ?Sized> Outbox<W> {
 
     /// Sends an answer, after what waits already.
     pub(crate) fn answer(&self, frame: Bytes) {
-        self.answer_in_two(frame, Bytes::new());
+        if !self.write_past(&frame) {
+            self.answer_in_two(frame, Bytes::new());
+        }
     }
 
     /// Sends an answer whose frame is in two pieces, so that its end can be shared.
@@ -238,13 +240,35 @@ impl<W: Wire + ?Sized> Outbox<W> {
 
     /// Sends a ping, ahead of all that waits.
     pub(crate) fn ping(&self) {
-        self.put(|inner| inner.queue.ping = Some(frame::PING_FRAME));
+        if !self.write_past(&frame::PING_FRAME) {
+            self.put(|inner| inner.queue.ping = Some(frame::PING_FRAME));
+        }
     }
 
     /// Answers a ping, ahead of all that waits. An older pong that still waits is replaced, as RFC 6455
     /// section 5.5.3 allows, so that a flood of pings costs no memory.
     pub(crate) fn pong(&self, payload: &[u8]) {
-        self.put(|inner| inner.queue.pong = Some(frame::pong(payload)));
+        let frame = frame::pong(payload);
+        if !self.write_past(&frame) {
+            self.put(|inner| inner.queue.pong = Some(frame));
+        }
+    }
+
+    /// Writes a frame past the queue if nothing waits there. False if none of it was taken; if that is because the
+    /// socket has failed, the queue's own attempt will meet it again.
+    fn write_past(&self, frame: &Bytes) -> bool {
+        if !self.free.get() {
+            return false;
+        }
+        let Ok(written) = self.wire.try_write(frame) else { return false };
+        if written < frame.len() {
+            self.change(|inner| {
+                inner.queue.push_rest(frame.slice(written..));
+                inner.progress = Some(Instant::now());
+                inner.wake();
+            });
+        }
+        true
     }
 
     /// Sends a close frame, ahead of waiting positions, which are dropped, but after answers, which may say why.

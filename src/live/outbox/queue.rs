@@ -156,6 +156,11 @@ impl Queue {
         self.retain(|entry| !matches!(entry, Entry::Position(of, _) if *of == subscription));
     }
 
+    /// Takes the rest of a frame that left in part, while nothing else waits.
+    pub(super) fn push_rest(&mut self, rest: Bytes) {
+        self.partial = rest.into();
+    }
+
     /// Takes what is left of a burst whose first `written` bytes have gone out. Returns how many positions were
     /// conflated.
     pub(super) fn push_burst(
@@ -171,7 +176,7 @@ impl Queue {
             if written >= length {
                 written -= length;
             } else if written > 0 {
-                self.partial = step.frame.slice(written..).into();
+                self.push_rest(step.frame.slice(written..));
                 written = 0;
             } else {
                 conflated += self.push(Entry::Position(subscription, step.clone()), limit)?;
