@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// How many sockets may shake hands at the same time while all places are taken.
+/// How many sockets may shake hands at the same time while all places are taken, those of the server or of one address.
 const OVER_THE_LIMIT: usize = 64;
 
 /// Counts connections against the limits; shared by all workers. One short lock for each connect and leave.
@@ -17,10 +17,34 @@ pub(crate) struct Admission {
 
 #[derive(Debug, Default)]
 struct Counts {
+    all: Tally,
+    /// Only addresses that have any.
+    per_address: HashMap<IpAddr, Tally>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Tally {
     /// Sockets whose handshake is under way.
     arriving: usize,
-    total: usize,
-    per_address: HashMap<IpAddr, usize>,
+    connected: usize,
+}
+
+impl Tally {
+    /// Those over the limit may arrive, so that they can be told, but only some at the same time.
+    fn may_arrive(self, limit: usize) -> bool {
+        self.arriving + self.connected < limit.saturating_add(OVER_THE_LIMIT)
+    }
+}
+
+impl Counts {
+    /// Changes what is counted of an address.
+    fn change(&mut self, address: IpAddr, change: impl FnOnce(&mut Tally)) {
+        let tally = self.per_address.entry(address).or_default();
+        change(tally);
+        if *tally == Tally::default() {
+            self.per_address.remove(&address);
+        }
+    }
 }
 
 /// Which limit is reached.
@@ -34,7 +58,10 @@ pub(crate) enum Full {
 
 /// A socket whose handshake is under way; dropped when that is over, well or badly.
 #[derive(Debug)]
-pub(crate) struct Arrival(Arc<Admission>);
+pub(crate) struct Arrival {
+    admission: Arc<Admission>,
+    address: Option<IpAddr>,
+}
 
 /// A place among the connections, given back when dropped.
 #[derive(Debug)]
@@ -48,51 +75,60 @@ impl Admission {
         Arc::new(Self { max_total, max_per_address, counts: Mutex::default() })
     }
 
-    /// True if one more socket may be accepted: those over the limit of connections are, so that they can be told,
-    /// but only some at the same time, so that descriptors are left for the rest of the server.
-    pub(crate) fn has_room(&self) -> bool {
-        let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        counts.arriving + counts.total < self.max_total.saturating_add(OVER_THE_LIMIT)
+    fn counts(&self) -> MutexGuard<'_, Counts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts a socket that was accepted.
-    pub(crate) fn arrive(self: &Arc<Self>) -> Arrival {
-        self.counts.lock().unwrap_or_else(PoisonError::into_inner).arriving += 1;
-        Arrival(self.clone())
+    /// True if one more socket may be accepted. The bound leaves descriptors for the rest of the server.
+    pub(crate) fn has_room(&self) -> bool {
+        self.counts().all.may_arrive(self.max_total)
+    }
+
+    /// Counts a socket that was accepted, and against the limit of its address if there is one. `None` if too many of
+    /// that address are there.
+    pub(crate) fn arrive(self: &Arc<Self>, address: Option<IpAddr>) -> Option<Arrival> {
+        let mut counts = self.counts();
+        if let Some(address) = address {
+            let tally = counts.per_address.get(&address).copied().unwrap_or_default();
+            if !tally.may_arrive(self.max_per_address) {
+                return None;
+            }
+            counts.change(address, |tally| tally.arriving += 1);
+        }
+        counts.all.arriving += 1;
+        Some(Arrival { admission: self.clone(), address })
     }
 
     /// Takes a place for a connection from `address`.
     pub(crate) fn admit(self: &Arc<Self>, address: IpAddr) -> Result<Permit, Full> {
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        if counts.total >= self.max_total {
+        let mut counts = self.counts();
+        if counts.all.connected >= self.max_total {
             return Err(Full::Server);
         }
-        let from_here = counts.per_address.entry(address).or_insert(0);
-        if *from_here >= self.max_per_address {
-            return Err(Full::Address); // the entry is there already, as no limit is 0
+        if counts.per_address.get(&address).is_some_and(|tally| tally.connected >= self.max_per_address) {
+            return Err(Full::Address);
         }
-        *from_here += 1;
-        counts.total += 1;
+        counts.change(address, |tally| tally.connected += 1);
+        counts.all.connected += 1;
         Ok(Permit { admission: self.clone(), address })
     }
 }
 
 impl Drop for Arrival {
     fn drop(&mut self) {
-        self.0.counts.lock().unwrap_or_else(PoisonError::into_inner).arriving -= 1;
+        let mut counts = self.admission.counts();
+        counts.all.arriving -= 1;
+        if let Some(address) = self.address {
+            counts.change(address, |tally| tally.arriving -= 1);
+        }
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        let mut counts = self.admission.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        counts.total -= 1;
-        if let Some(from_here) = counts.per_address.get_mut(&self.address) {
-            *from_here -= 1;
-            if *from_here == 0 {
-                counts.per_address.remove(&self.address);
-            }
-        }
+        let mut counts = self.admission.counts();
+        counts.all.connected -= 1;
+        counts.change(self.address, |tally| tally.connected -= 1);
     }
 }
 
@@ -106,11 +142,26 @@ mod tests {
         let _place = admission.admit(IpAddr::from([127, 0, 0, 1])).unwrap();
         let mut arrivals = Vec::new();
         while admission.has_room() {
-            arrivals.push(admission.arrive());
+            arrivals.push(admission.arrive(None));
         }
         assert_eq!(arrivals.len(), OVER_THE_LIMIT);
         arrivals.pop();
         assert!(admission.has_room());
+    }
+
+    #[test]
+    fn those_of_one_address_leave_room_for_others() {
+        let admission = Admission::new(1000, 1);
+        let [a, b] = [IpAddr::from([127, 0, 0, 1]), IpAddr::from([127, 0, 0, 2])];
+        let place = admission.admit(a).unwrap();
+        let mut arrivals: Vec<_> = std::iter::from_fn(|| admission.arrive(Some(a))).collect();
+        assert_eq!(arrivals.len(), OVER_THE_LIMIT);
+        arrivals.push(admission.arrive(Some(b)).unwrap());
+        drop(place);
+        assert!(admission.arrive(Some(a)).is_some());
+        drop(arrivals);
+        assert_eq!(admission.counts().per_address.len(), 0);
+        assert_eq!(admission.counts().all, Tally::default());
     }
 
     #[test]
@@ -124,6 +175,6 @@ mod tests {
         assert_eq!(admission.admit(b).unwrap_err(), Full::Server);
         drop(first);
         drop(admission.admit(a).unwrap());
-        assert_eq!(admission.counts.lock().unwrap().per_address.len(), 2);
+        assert_eq!(admission.counts().per_address.len(), 2);
     }
 }

@@ -133,12 +133,15 @@ fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
     values.flat_map(|value| value.split(',')).any(|part| part.trim().eq_ignore_ascii_case(token))
 }
 
+/// True for a proxy that speaks for others.
+pub(crate) fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
+    trusted.iter().any(|network| network.contains(&address.to_canonical()))
+}
+
 /// Who the client is: the peer; or, if the peer is a trusted proxy, the last address in `X-Forwarded-For` that is
 /// none (each proxy appends the one it saw, so what stands before it is the client's own word).
 pub(crate) fn remote(head: &RequestHead, peer: SocketAddr, trusted: &[IpNet]) -> SocketAddr {
-    let is_trusted =
-        |address: IpAddr| trusted.iter().any(|network| network.contains(&address.to_canonical()));
-    if !is_trusted(peer.ip()) {
+    if !is_trusted(peer.ip(), trusted) {
         return peer;
     }
     let headers: Vec<_> = head.headers().get_all(header::X_FORWARDED_FOR).collect();
@@ -148,7 +151,7 @@ pub(crate) fn remote(head: &RequestHead, peer: SocketAddr, trusted: &[IpNet]) ->
     for hop in hops {
         let Ok(address) = hop.trim().parse::<IpAddr>() else { break };
         remote = SocketAddr::new(address, 0);
-        if !is_trusted(address) {
+        if !is_trusted(address, trusted) {
             break;
         }
     }

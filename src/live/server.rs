@@ -23,7 +23,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
-use super::admission::{Admission, Full};
+use super::admission::{Admission, Arrival, Full};
 use super::connection::{self, Accepted, Worker};
 use super::handler::MessageHandler;
 use super::handshake::{self, Refusal};
@@ -258,7 +258,7 @@ async fn serve(
         };
         match accepted {
             Ok((stream, peer)) => {
-                let arrival = door.admission.arrive();
+                let Some(arrival) = door.arrive(peer) else { continue };
                 let conversation = http.call((stream, Some(peer)));
                 actix_rt::spawn(async move {
                     if let Err(error) = conversation.await {
@@ -299,6 +299,17 @@ struct Door {
 }
 
 impl Door {
+    /// Counts a socket in. From an address that has all the connections it may have, and many that do not get on with
+    /// their handshake, no more are taken; they cost others their places. A trusted proxy's are many clients'.
+    fn arrive(&self, peer: SocketAddr) -> Option<Arrival> {
+        let proxy = handshake::is_trusted(peer.ip(), &self.worker.settings.trusted_proxies);
+        let arrival = self.admission.arrive((!proxy).then(|| peer.ip()));
+        if arrival.is_none() {
+            self.count(handshake::ADDRESS_FULL);
+        }
+        arrival
+    }
+
     /// A request that asks for an upgrade; the socket is handed over with it.
     fn upgrade(&self, request: &Request, framed: Framed<TcpStream, h1::Codec>) {
         let parts = framed.into_parts();

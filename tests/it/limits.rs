@@ -3,7 +3,7 @@
 use processor::live::{ScaffoldHandler, SubscriptionHandler};
 use serde_json::json;
 
-use crate::harness::{Client, HANDSHAKE, Live, Raw, Server, eventually, folder};
+use crate::harness::{Client, HANDSHAKE, Live, Raw, Server, eventually, folder, soon};
 
 #[actix::test]
 async fn connections_over_the_limit_get_503_and_health_stays_green() {
@@ -48,6 +48,28 @@ async fn connections_from_one_address_are_limited_and_a_trusted_proxy_speaks_for
     let (again, _) = connect([127, 0, 0, 2], "198.51.100.1").await;
     assert!(again.starts_with("HTTP/1.1 429 "), "{again}");
     assert_eq!(live.metric("processor_live_refused_total", "address_full"), 2.0);
+}
+
+#[actix::test]
+async fn one_address_cannot_take_all_places_by_never_ending_its_handshakes() {
+    use tokio::io::AsyncReadExt as _;
+    let settings = [("LIVE_WS_MAX_CONNECTIONS", "100"), ("LIVE_WS_MAX_CONNECTIONS_PER_ADDRESS", "10")];
+    let live = Live::start(&settings, |_| ScaffoldHandler);
+    let connect = async || {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind(([127, 0, 0, 5], 0).into()).unwrap();
+        socket.connect(live.address()).await.unwrap()
+    };
+    let mut silent = Vec::new();
+    for _ in 0..200 {
+        silent.push(connect().await);
+    }
+    let refused = async || live.metric("processor_live_refused_total", "address_full") == 126.0;
+    eventually("those beyond 10 and 64 turned away", refused).await;
+    let mut last = silent.pop().unwrap();
+    assert_eq!(soon("the end of the last", last.read(&mut [0])).await.unwrap(), 0);
+    // Another address is served at once.
+    Client::connect(live.address()).await.close().await;
 }
 
 #[actix::test]
