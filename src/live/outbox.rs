@@ -95,15 +95,19 @@ pub(crate) struct Depth {
 }
 
 /// What waits to be written to one connection. Lives on its worker's thread.
-///
-/// The fan-out touches thousands of these in a row, so what it needs of each in the ordinary case, `free` and the wire,
-/// stands together at the end, the socket itself included.
 #[repr(C)]
 pub(crate) struct Outbox<W: ?Sized = dyn Wire> {
     /// Bytes of positions and answers that may wait before positions are conflated.
     limit: usize,
     depth: Arc<Depth>,
     inner: RefCell<Inner>,
+    hot: Hot<W>,
+}
+
+/// What the fan-out needs of an outbox in the ordinary case. It touches thousands in a row, so this is one line of the
+/// processor's cache, the socket itself included.
+#[repr(C, align(64))]
+struct Hot<W: ?Sized> {
     /// Nothing waits, and nothing stands against sending: see [`Outbox::change`].
     free: Cell<bool>,
     wire: W,
@@ -127,12 +131,12 @@ struct Inner {
 impl<W: Wire> Outbox<W> {
     pub(crate) fn new(wire: W, limit: usize) -> Rc<Self> {
         let (depth, inner) = (Arc::default(), RefCell::default());
-        Rc::new(Self { limit, depth, inner, free: Cell::new(true), wire })
+        Rc::new(Self { limit, depth, inner, hot: Hot { free: Cell::new(true), wire } })
     }
 
     /// The socket it writes to.
     pub(crate) fn wire(&self) -> &W {
-        &self.wire
+        &self.hot.wire
     }
 }
 
@@ -146,7 +150,7 @@ impl<W: Wire + ?Sized> Outbox<W> {
     fn change<T>(&self, change: impl FnOnce(&mut Inner) -> T) -> T {
         let mut inner = self.inner.borrow_mut();
         let result = change(&mut inner);
-        self.free.set(!inner.is_shut() && inner.queue.is_empty());
+        self.hot.free.set(!inner.is_shut() && inner.queue.is_empty());
         self.depth.waiting.store(inner.queue.bytes() as u64, Ordering::Relaxed);
         result
     }
@@ -154,14 +158,14 @@ impl<W: Wire + ?Sized> Outbox<W> {
     /// Brings what [`Outbox::deliver`] needs into the processor's cache. Asked of several in a row, they are fetched
     /// at the same time.
     pub(crate) fn warm(&self) {
-        std::hint::black_box(self.free.get());
+        std::hint::black_box(self.hot.free.get());
     }
 
     /// Sends a burst: at once if nothing waits, else as soon as the socket takes it.
     pub(crate) fn deliver(&self, subscription: SubscriptionId, burst: &Burst) -> Delivery {
         let mut result = Ok(0);
-        if self.free.get() {
-            result = self.wire.try_write(&burst.joined);
+        if self.hot.free.get() {
+            result = self.hot.wire.try_write(&burst.joined);
             if result.as_ref().is_ok_and(|written| *written == burst.joined.len()) {
                 return Delivery::Written;
             }
@@ -197,11 +201,11 @@ impl<W: Wire + ?Sized> Outbox<W> {
     fn deliver_several(&self, bursts: &[(SubscriptionId, Rc<Burst>)]) -> Delivery {
         let mut written = 0;
         let mut result = Ok(());
-        if self.free.get() {
+        if self.hot.free.get() {
             for some in bursts.chunks(MAX_SLICES) {
                 let slices: Vec<_> = some.iter().map(|(_, burst)| IoSlice::new(&burst.joined)).collect();
                 let offered: usize = some.iter().map(|(_, burst)| burst.joined.len()).sum();
-                let taken = match self.wire.try_write_vectored(&slices) {
+                let taken = match self.hot.wire.try_write_vectored(&slices) {
                     Ok(taken) => taken,
                     Err(error) => {
                         result = Err(error);
@@ -257,10 +261,10 @@ impl<W: Wire + ?Sized> Outbox<W> {
     /// Writes a frame past the queue if nothing waits there. False if none of it was taken; if that is because the
     /// socket has failed, the queue's own attempt will meet it again.
     fn write_past(&self, frame: &Bytes) -> bool {
-        if !self.free.get() {
+        if !self.hot.free.get() {
             return false;
         }
-        let Ok(written) = self.wire.try_write(frame) else { return false };
+        let Ok(written) = self.hot.wire.try_write(frame) else { return false };
         if written < frame.len() {
             self.change(|inner| {
                 inner.queue.push_rest(frame.slice(written..));
@@ -315,7 +319,7 @@ impl<W: Wire + ?Sized> Outbox<W> {
             while !inner.queue.is_empty() && inner.failed.is_none() {
                 let mut slices = [IoSlice::new(&[]); MAX_SLICES];
                 let count = inner.queue.gather(&mut slices);
-                match self.wire.try_write_vectored(&slices[..count]) {
+                match self.hot.wire.try_write_vectored(&slices[..count]) {
                     Ok(written) => {
                         inner.progress = Some(Instant::now());
                         inner.queue.advance(written);
