@@ -9,7 +9,6 @@ use anyhow::Context as _;
 use futures_util::future::LocalBoxFuture;
 use tokio::time::Instant;
 
-use crate::descriptors::{prepare_for_connections, room_for_connections};
 use crate::domain::Position;
 use crate::live::registry::ListConnections;
 use crate::live::{self, DrainReport, Hubs, LiveServer, Registry, SubscriptionHandler};
@@ -17,6 +16,7 @@ use crate::metrics::Metrics;
 use crate::ops::{self, ConnectionView, Connections, Ingest, OpsServer, Refused};
 use crate::phase::{Phase, PhaseOwner, phase};
 use crate::positions::{Consumer, Publish, Stop, Store, Submit};
+use crate::process::{avoid_huge_pages, prepare_for_connections, room_for_connections};
 use crate::settings::Settings;
 
 /// When the consumer must be done, counted from the end of the drain's timeout: the whole stop may take a second more
@@ -39,6 +39,7 @@ impl App {
     /// What failed first; each message names the setting, its value and the reason. What was started before it
     /// ends with the process.
     pub async fn start(mut settings: Settings) -> anyhow::Result<Self> {
+        avoid_huge_pages();
         let room = room_for_connections();
         if room < settings.live.max_connections {
             log::info!("at most {room} connections: the limit of open files (ulimit -n) allows no more");

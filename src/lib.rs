@@ -10,12 +10,11 @@
 //! | [`ops`] | metrics page, health, ingest |
 //! | [`health`] | asking a server whether it is alive |
 //! | [`simulate`] | devices that move, for trying it out |
-//! | [`settings`], [`metrics`], [`phase`], [`shutdown`], [`descriptors`] | what all of them use |
+//! | [`settings`], [`metrics`], [`phase`], [`shutdown`], [`process`] | what all of them use |
 //!
 //! `ARCHITECTURE.md` says who may import whom.
 
 pub mod app;
-pub mod descriptors;
 pub mod domain;
 pub mod health;
 pub mod live;
@@ -23,6 +22,7 @@ pub mod metrics;
 pub mod ops;
 pub mod phase;
 pub mod positions;
+pub mod process;
 pub mod settings;
 pub mod shutdown;
 pub mod simulate;

@@ -82,6 +82,11 @@ impl Load {
     pub(crate) fn cost(&self) -> f64 {
         self.usage.server.as_secs_f64() * 1e6 / self.deliveries as f64
     }
+
+    /// The same without what publishing costs, `post` microseconds for each burst.
+    pub(crate) fn net_cost(&self, post: f64) -> f64 {
+        self.cost() - post * self.bursts as f64 / self.deliveries as f64
+    }
 }
 
 impl Rig {
@@ -147,6 +152,12 @@ impl Rig {
             self.fleet.seen.sent(number, at);
         }
         Ok(())
+    }
+
+    /// The server's processor time for a burst that goes to nobody, in microseconds.
+    pub(crate) fn publishing(&mut self, burst: &Burst, time: Duration) -> Result<f64> {
+        let load = self.saturate(burst, 0, time)?;
+        Ok(load.usage.server.as_secs_f64() * 1e6 / load.bursts as f64)
     }
 
     /// Posts a body as it is, and waits for the answer.

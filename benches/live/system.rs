@@ -17,6 +17,8 @@ pub(crate) struct Memory {
     pub(crate) resident: f64,
     /// Of that, what is not backed by a file: heap and stacks.
     pub(crate) anonymous: f64,
+    /// The most that was resident since [`forget_peak`].
+    pub(crate) peak: f64,
 }
 
 /// User and system time of all threads of a process.
@@ -45,7 +47,12 @@ pub(crate) fn memory(pid: u32) -> Result<Memory> {
         let kibibytes: f64 = line.trim().trim_end_matches(" kB").parse()?;
         anyhow::Ok(kibibytes * 1024.0)
     };
-    Ok(Memory { resident: bytes("VmRSS:")?, anonymous: bytes("RssAnon:")? })
+    Ok(Memory { resident: bytes("VmRSS:")?, anonymous: bytes("RssAnon:")?, peak: bytes("VmHWM:")? })
+}
+
+/// Begins anew to look for the most memory that is resident.
+pub(crate) fn forget_peak(pid: u32) -> Result<()> {
+    fs::write(format!("/proc/{pid}/clear_refs"), "5").context("the server is gone")
 }
 
 /// The cores this process was given, in order.

@@ -1,13 +1,13 @@
 //! `Admission`: how many connections there may be, in all and from one address.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// How many sockets may shake hands at the same time while all places are taken, those of the server or of one address.
 const OVER_THE_LIMIT: usize = 64;
 
-/// Counts connections against the limits; shared by all workers. One short lock for each connect and leave.
+/// Counts connections against the limits; shared by all workers. A few short locks for each connect and leave.
 #[derive(Debug)]
 pub(crate) struct Admission {
     max_total: usize,
@@ -37,12 +37,16 @@ impl Tally {
 }
 
 impl Counts {
+    fn of(&self, address: IpAddr) -> Tally {
+        self.per_address.get(&key(address)).copied().unwrap_or_default()
+    }
+
     /// Changes what is counted of an address.
     fn change(&mut self, address: IpAddr, change: impl FnOnce(&mut Tally)) {
-        let tally = self.per_address.entry(address).or_default();
+        let tally = self.per_address.entry(key(address)).or_default();
         change(tally);
         if *tally == Tally::default() {
-            self.per_address.remove(&address);
+            self.per_address.remove(&key(address));
         }
     }
 }
@@ -70,6 +74,14 @@ pub(crate) struct Permit {
     address: IpAddr,
 }
 
+/// What is counted as one address. Of IPv6 it is the network of 64 bits: whoever has one address there has them all.
+fn key(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
+        v4 => v4,
+    }
+}
+
 impl Admission {
     pub(crate) fn new(max_total: usize, max_per_address: usize) -> Arc<Self> {
         Arc::new(Self { max_total, max_per_address, counts: Mutex::default() })
@@ -89,8 +101,7 @@ impl Admission {
     pub(crate) fn arrive(self: &Arc<Self>, address: Option<IpAddr>) -> Option<Arrival> {
         let mut counts = self.counts();
         if let Some(address) = address {
-            let tally = counts.per_address.get(&address).copied().unwrap_or_default();
-            if !tally.may_arrive(self.max_per_address) {
+            if !counts.of(address).may_arrive(self.max_per_address) {
                 return None;
             }
             counts.change(address, |tally| tally.arriving += 1);
@@ -105,7 +116,7 @@ impl Admission {
         if counts.all.connected >= self.max_total {
             return Err(Full::Server);
         }
-        if counts.per_address.get(&address).is_some_and(|tally| tally.connected >= self.max_per_address) {
+        if counts.of(address).connected >= self.max_per_address {
             return Err(Full::Address);
         }
         counts.change(address, |tally| tally.connected += 1);
@@ -162,6 +173,17 @@ mod tests {
         drop(arrivals);
         assert_eq!(admission.counts().per_address.len(), 0);
         assert_eq!(admission.counts().all, Tally::default());
+    }
+
+    #[test]
+    fn a_network_of_ipv6_is_one_address_and_a_mapped_address_is_ipv4() {
+        let admission = Admission::new(10, 1);
+        let admit = |address: &str| admission.admit(address.parse().unwrap());
+        let _place = admit("2001:db8:0:1::1").unwrap();
+        assert_eq!(admit("2001:db8:0:1:ffff::2").unwrap_err(), Full::Address);
+        let _other = admit("2001:db8:0:2::1").unwrap();
+        let _mapped = admit("::ffff:192.0.2.1").unwrap();
+        assert_eq!(admit("192.0.2.1").unwrap_err(), Full::Address);
     }
 
     #[test]

@@ -124,7 +124,7 @@ impl Hub {
             batch: Cell::new(0),
             next_id: Cell::new(0),
         };
-        latest.iter().for_each(|published| hub.latest.borrow_mut().apply(published));
+        latest.iter().for_each(|published| hub.latest.borrow_mut().apply(published, |_| ()));
         Rc::new(hub)
     }
 
@@ -141,7 +141,7 @@ impl Hub {
     ) -> Result<Rc<Snapshot>, TooManySubscriptions> {
         if client.has_left() {
             // Its handler kept it beyond its end: what is sent to it goes nowhere, and nobody would count it out again.
-            return Ok(self.snapshot(topic));
+            return Ok(Snapshot::new(topic, &[]));
         }
         // Beyond the bound the snapshot is a little older, and what it lacks follows as positions.
         if self.staged.borrow().len() < MAX_STAGED {
@@ -170,17 +170,14 @@ impl Hub {
             self.metrics.subscriptions.inc();
             client.vitals.topics.store(held.len(), Ordering::Relaxed);
         }
-        Ok(self.snapshot(topic))
-    }
-
-    fn snapshot(&self, topic: &Topic) -> Rc<Snapshot> {
-        self.snapshots.borrow_mut().of(topic, || self.latest.borrow().of(topic))
+        Ok(self.snapshots.borrow_mut().of(topic, || self.latest.borrow().of(topic)))
     }
 
     /// Ends a client's subscription, if it has it; nothing of the topic is sent to it after that.
     pub fn unsubscribe(&self, client: &Client, topic: &Topic) {
         let mut held = client.subscriptions.borrow_mut();
         if let Some(subscription) = held.remove(topic) {
+            client.outbox.forget(subscription.id);
             self.remove(topic, &subscription);
             client.vitals.topics.store(held.len(), Ordering::Relaxed);
         }
@@ -188,6 +185,7 @@ impl Hub {
 
     /// Ends all of a client's subscriptions: it is gone.
     pub(crate) fn leave(&self, client: &Client) {
+        client.outbox.forget_all();
         let held = std::mem::take(&mut *client.subscriptions.borrow_mut());
         for (topic, subscription) in &held {
             self.remove(topic, subscription);
@@ -197,7 +195,6 @@ impl Hub {
     }
 
     fn remove(&self, topic: &Topic, subscription: &Subscription) {
-        subscription.client.outbox.forget(subscription.id);
         self.metrics.subscriptions.dec();
         let mut topics = self.topics.borrow_mut();
         let Some(members) = topics.get(topic) else { return };
@@ -211,6 +208,7 @@ impl Hub {
         drop(list);
         if last {
             topics.remove(topic);
+            self.snapshots.borrow_mut().forget(topic);
         }
     }
 
@@ -232,9 +230,8 @@ impl Hub {
         if batch.is_empty() {
             return;
         }
-        let mut latest = self.latest.borrow_mut();
-        batch.iter().for_each(|published| latest.apply(published));
-        self.snapshots.borrow_mut().clear();
+        let (mut latest, mut snapshots) = (self.latest.borrow_mut(), self.snapshots.borrow_mut());
+        batch.iter().for_each(|published| latest.apply(published, |topic| snapshots.forget(topic)));
         self.batch.set(self.batch.get() + 1);
         self.staged.borrow_mut().push_back((self.batch.get(), batch));
     }

@@ -15,12 +15,13 @@ pub(super) struct Latest {
 }
 
 impl Latest {
-    /// Takes a position that is newer than any before of its device.
-    pub(super) fn apply(&mut self, published: &Arc<Published>) {
+    /// Takes a position that is newer than any before of its device. `changed` gets each event that looks different now.
+    pub(super) fn apply(&mut self, published: &Arc<Published>, mut changed: impl FnMut(&Topic)) {
         let device = &published.position().device_id;
         let before = self.devices.insert(device.clone(), published.clone());
         let topics = &published.position().topics;
         let topics_before = before.as_ref().map_or(&[][..], |before| &before.position().topics);
+        topics.iter().chain(topics_before).for_each(&mut changed);
         if topics == topics_before {
             return;
         }

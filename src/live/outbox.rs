@@ -292,6 +292,14 @@ impl<W: Wire + ?Sized> Outbox<W> {
         });
     }
 
+    /// Drops all positions that wait: nobody will read them.
+    pub(crate) fn forget_all(&self) {
+        self.change(|inner| {
+            inner.corked.clear();
+            inner.queue.forget_all();
+        });
+    }
+
     fn put(&self, put: impl FnOnce(&mut Inner)) {
         let jammed = self.change(|inner| {
             if inner.is_shut() {

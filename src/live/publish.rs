@@ -46,7 +46,7 @@ impl Published {
     }
 
     /// The position as a JSON object.
-    pub fn json(&self) -> &RawValue {
+    pub(super) fn json(&self) -> &RawValue {
         self.json.get_or_init(|| {
             serde_json::value::to_raw_value(&self.position).unwrap_or_else(|error| {
                 // Numbers are finite and times in range since they were read; nothing else can fail.

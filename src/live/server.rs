@@ -190,7 +190,10 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.bind(&address.into())?;
     // Accepted sockets inherit these two (Linux copies the whole TCP socket), which saves two calls for each client.
     socket.set_tcp_nodelay(true)?;
-    socket.set_tcp_notsent_lowat(NOT_SENT_LOW_WATER)?;
+    if let Err(error) = socket.set_tcp_notsent_lowat(NOT_SENT_LOW_WATER) {
+        // Not every sandbox knows it. Slow clients get older positions then, and cost the kernel more.
+        log::info!("TCP_NOTSENT_LOWAT cannot be set: {error}");
+    }
     socket.listen(BACKLOG)?;
     Ok(socket.into())
 }
@@ -299,13 +302,15 @@ struct Door {
 }
 
 impl Door {
-    /// Counts a socket in. From an address that has all the connections it may have, and many that do not get on with
-    /// their handshake, no more are taken; they cost others their places. A trusted proxy's are many clients'.
+    /// Counts a socket in, or closes it unanswered: an address may have so many connections, and some more sockets that
+    /// are to be told so; were there no end to those that say nothing, they would take the places of all others. A
+    /// trusted proxy's sockets are many clients'.
     fn arrive(&self, peer: SocketAddr) -> Option<Arrival> {
         let proxy = handshake::is_trusted(peer.ip(), &self.worker.settings.trusted_proxies);
         let arrival = self.admission.arrive((!proxy).then(|| peer.ip()));
         if arrival.is_none() {
-            self.count(handshake::ADDRESS_FULL);
+            self.worker.metrics.refused.with_label_values(&[handshake::ADDRESS_FULL.label]).inc();
+            log::debug!("socket closed unanswered remote={peer}: too many of this address");
         }
         arrival
     }

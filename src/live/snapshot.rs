@@ -22,12 +22,12 @@ pub struct Snapshot {
     tail: Bytes,
 }
 
-/// The snapshots that were asked for since the last batch of positions.
+/// The snapshots that are still true, of topics that someone is subscribed to.
 #[derive(Debug, Default)]
 pub(super) struct Snapshots(HashMap<Topic, Rc<Snapshot>>);
 
 impl Snapshot {
-    fn new(topic: &Topic, positions: &[Arc<Published>]) -> Rc<Self> {
+    pub(super) fn new(topic: &Topic, positions: &[Arc<Published>]) -> Rc<Self> {
         let positions: Vec<&RawValue> = positions.iter().map(|position| position.json()).collect();
         let mut tail = serde_json::to_vec(&positions).unwrap_or_else(|error| {
             // It is finished JSON, there is nothing that serde could refuse.
@@ -35,7 +35,8 @@ impl Snapshot {
             b"[]".to_vec()
         });
         tail.push(b'}');
-        Rc::new(Self { topic: topic.to_string(), tail: tail.into() })
+        // Boxed, as a `Vec` has up to twice the room it needs.
+        Rc::new(Self { topic: topic.to_string(), tail: tail.into_boxed_slice().into() })
     }
 
     /// What answers a subscription, but for the positions.
@@ -71,8 +72,8 @@ impl Snapshots {
         snapshot
     }
 
-    /// Forgets them, as positions have changed.
-    pub(super) fn clear(&mut self) {
-        self.0.clear();
+    /// Forgets a topic's, as its positions have changed or nobody is subscribed to it.
+    pub(super) fn forget(&mut self, topic: &Topic) {
+        self.0.remove(topic);
     }
 }

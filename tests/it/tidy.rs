@@ -15,7 +15,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("metrics", &[]),
     ("phase", &[]),
     ("shutdown", &[]),
-    ("descriptors", &[]),
+    ("process", &[]),
     ("health", &[]),
     ("simulate", &["domain"]),
     ("live", &["domain", "settings", "metrics", "phase"]),

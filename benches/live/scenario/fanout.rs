@@ -64,12 +64,18 @@ fn measure(
     board: &mut Board,
 ) -> Result<()> {
     let mut rig = Rig::start(kind, setup)?;
+    let posts = STEPS.map(|steps| rig.publishing(&Burst::of(steps), options.seconds(1.0, 0.3)));
     rig.subscribe(count, 1, Manner::Polite)?;
-    for steps in STEPS {
+    for (steps, post) in STEPS.into_iter().zip(posts) {
         let burst = Burst::of(steps);
         let load = rig.saturate(&burst, (count * steps) as u64, options.seconds(3.0, 0.6))?;
         board.add(row(steps, "deliveries/s"), column, load.rate());
         board.add(row(steps, COST), column, load.cost());
+        board.add(
+            row(steps, "the same without what publishing to nobody costs"),
+            column,
+            load.net_cost(post?),
+        );
         board.generator(&row(steps, "saturation"), column, load.usage.own_share());
         let rate = load.rate() / 2.0 / (count * steps) as f64;
         let (load, latencies) = rig.pace(&burst, rate, options.seconds(4.0, 1.0), |_| Ok(()))?;

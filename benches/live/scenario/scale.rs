@@ -22,8 +22,7 @@ pub(crate) fn run(options: &Options) -> Result<Board> {
     for kind in options.turns(&[Kind::Processor, Kind::Limit]) {
         let column = kind.name();
         let mut rig = Rig::start(kind, &options.setup())?;
-        let idle = rig.saturate(&Burst::of(1), 0, options.seconds(1.0, 0.5))?;
-        let post = idle.usage.server.as_secs_f64() * 1e6 / idle.bursts as f64;
+        let post = rig.publishing(&Burst::of(1), options.seconds(1.0, 0.5))?;
         board.add("publishing to nobody, CPU µs", column, post);
         let mut open = 0;
         for &count in &counts {
@@ -31,8 +30,7 @@ pub(crate) fn run(options: &Options) -> Result<Board> {
             open = count;
             let load = rig.saturate(&Burst::of(1), count as u64, options.seconds(3.0, 0.6))?;
             board.add(format!("{count}: {COST}"), column, load.cost());
-            let net = load.cost() - post * load.bursts as f64 / load.deliveries as f64;
-            board.add(format!("{count}: {NET}"), column, net);
+            board.add(format!("{count}: {NET}"), column, load.net_cost(post));
             board.generator(&count.to_string(), column, load.usage.own_share());
         }
     }

@@ -110,6 +110,17 @@ impl Entry {
     }
 }
 
+/// Where the position stands that `new` replaces, or a place for `new` in the index.
+fn find<'a>(
+    index: &'a mut HashTable<u64>,
+    entries: &VecDeque<Entry>,
+    departed: u64,
+    new: &Entry,
+) -> Place<'a, u64> {
+    let entry = |place: &u64| &entries[(place - departed) as usize];
+    index.entry(new.hash(), |place| new.replaces(entry(place)), |place| entry(place).hash())
+}
+
 /// It does not fit, even conflated.
 pub(super) struct Overflow;
 
@@ -148,6 +159,11 @@ impl Queue {
     pub(super) fn push_close(&mut self, frame: Bytes) {
         self.close = Some(frame);
         self.ping = None;
+        self.forget_all();
+    }
+
+    /// Drops all positions that wait.
+    pub(super) fn forget_all(&mut self) {
         self.retain(|entry| matches!(entry, Entry::Answer(_)));
     }
 
@@ -193,21 +209,17 @@ impl Queue {
         }
         let full = self.is_full(length, limit);
         if let Some(index) = &mut self.index {
-            let (entries, departed) = (&mut self.entries, self.departed);
-            let entry = |place: &u64| &entries[(place - departed) as usize];
-            let place =
-                index.entry(new.hash(), |place| new.replaces(entry(place)), |place| entry(place).hash());
-            match place {
+            match find(index, &self.entries, self.departed, &new) {
                 Place::Occupied(place) => {
                     // Its place in the queue is kept: a device that moves often must not wait for ever behind others.
-                    let old = &mut entries[(place.get() - departed) as usize];
+                    let old = &mut self.entries[(place.get() - self.departed) as usize];
                     self.bytes = self.bytes - old.len() + length;
                     *old = new;
                     return if self.is_full(0, limit) { Err(Overflow) } else { Ok(conflated + 1) };
                 }
                 Place::Vacant(_) if full => return Err(Overflow),
                 Place::Vacant(place) => {
-                    place.insert(departed + entries.len() as u64);
+                    place.insert(self.departed + self.entries.len() as u64);
                 }
             }
         }
@@ -223,9 +235,7 @@ impl Queue {
         let mut entries: VecDeque<Entry> = VecDeque::new();
         for new in self.entries.drain(..) {
             if let Entry::Position(..) = new {
-                let entry = |place: &u64| &entries[*place as usize];
-                match index.entry(new.hash(), |place| new.replaces(entry(place)), |place| entry(place).hash())
-                {
+                match find(&mut index, &entries, 0, &new) {
                     Place::Occupied(place) => {
                         let place = *place.get() as usize;
                         entries[place] = new;
@@ -241,16 +251,25 @@ impl Queue {
         self.entries = entries;
         self.departed = 0;
         self.index = Some(index);
-        self.bytes = self.entries.iter().map(|entry| entry.len()).sum();
+        self.count_bytes();
         before - self.entries.len()
     }
 
+    fn count_bytes(&mut self) {
+        self.bytes = self.entries.iter().map(Entry::len).sum();
+    }
+
     fn retain(&mut self, keep: impl FnMut(&Entry) -> bool) {
+        let before = self.entries.len();
         self.entries.retain(keep);
-        self.bytes = self.entries.iter().map(|entry| entry.len()).sum();
+        if self.entries.len() == before {
+            return;
+        }
         if self.index.is_some() {
             // Places have moved; nothing is conflated by this, as each device stands in the queue once.
             self.conflate();
+        } else {
+            self.count_bytes();
         }
         self.settle();
     }

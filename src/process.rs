@@ -1,6 +1,7 @@
-//! File descriptors: each connection needs one, so the process takes as many as it may have.
+//! What the process asks of the system before it serves: file descriptors, as each connection needs one, and small pages.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::thread::disable_transparent_huge_pages;
 
 /// Descriptors kept back for everything but live connections: the store, the ops server, epoll, the standard three.
 const RESERVE: usize = 128;
@@ -34,5 +35,15 @@ pub fn prepare_for_connections(connections: usize) {
         Ok(descriptor) => drop(descriptor),
         // Over the limit where that is tight; the table grows as it is needed then.
         Err(error) => log::debug!("no room made for {last} descriptors: {error}"),
+    }
+}
+
+/// Keeps to small pages, whatever the host prefers.
+///
+/// A huge page is found and cleared as a whole when it is first touched. In a virtual machine whose host has yet to
+/// find that memory this takes milliseconds, with every client of a worker; and the fan-out gained nothing from them.
+pub fn avoid_huge_pages() {
+    if let Err(error) = disable_transparent_huge_pages(true) {
+        log::debug!("huge pages not switched off: {error}");
     }
 }
