@@ -53,3 +53,33 @@ impl Latest {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+    use crate::domain::{Position, Timestamp};
+
+    #[test]
+    fn tells_which_events_look_different() {
+        let mut latest = Latest::default();
+        let mut apply = |second: u8, topics: &str| {
+            let json = format!(
+                r#"{{"device_id":"1","timestamp":"2026-01-02T03:04:{second:02}Z","latitude":1,"longitude":2,"topics":[{topics}]}}"#
+            );
+            let position = Position::from_json(&json, Timestamp::now()).unwrap();
+            let mut changed = HashSet::new();
+            latest.apply(&Published::new(position, Instant::now()), |topic| {
+                changed.insert(topic.to_string());
+            });
+            changed
+        };
+        let events = |names: &[&str]| names.iter().map(ToString::to_string).collect::<HashSet<_>>();
+        assert_eq!(apply(1, r#""event:a""#), events(&["event:a"]));
+        assert_eq!(apply(2, r#""event:a""#), events(&["event:a"]));
+        assert_eq!(apply(3, r#""event:b""#), events(&["event:a", "event:b"]));
+        assert_eq!(apply(4, ""), events(&["event:b"]));
+        assert_eq!(apply(5, ""), events(&[]));
+    }
+}
