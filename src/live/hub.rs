@@ -7,8 +7,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
-
 use super::client::Client;
 use super::close;
 use super::latest::Latest;
@@ -93,7 +91,7 @@ impl Group {
                 for member in stride.iter_mut().filter(|member| member.batch < number) {
                     member.batch = number;
                     let delivery = member.outbox.deliver(member.id, &self.burst);
-                    round.delivered(&member.subscription, delivery, self.burst.steps.len());
+                    round.delivered(&member.subscription, delivery, self.burst.len());
                 }
                 end = start;
             }
@@ -294,18 +292,8 @@ impl Hub {
                 collected[place].1.push(Step::new(device, published.frame(number).clone()));
             }
         }
-        let burst = |steps: Vec<Rc<Step>>| Rc::new(Burst { joined: join(&steps), steps });
-        collected.into_iter().map(|(members, steps)| Group { members, burst: burst(steps) }).collect()
+        collected.into_iter().map(|(members, steps)| Group { members, burst: Burst::new(steps) }).collect()
     }
-}
-
-fn join(steps: &[Rc<Step>]) -> Bytes {
-    if let [only] = steps {
-        return only.frame().clone();
-    }
-    let mut joined = BytesMut::with_capacity(steps.iter().map(|step| step.frame().len()).sum());
-    steps.iter().for_each(|step| joined.extend_from_slice(step.frame()));
-    joined.freeze()
 }
 
 /// The bookkeeping of one fan-out: figures are summed up here and made known at its end.

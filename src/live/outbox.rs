@@ -8,19 +8,20 @@
 //! 3. answers and positions, in the order they came;
 //! 4. the close frame, after which nothing is taken any more.
 
+mod burst;
 mod queue;
 
 use std::cell::{Cell, RefCell};
-use std::hash::{BuildHasher as _, RandomState};
 use std::io::{self, IoSlice};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock};
 use std::task::Waker;
 use std::time::Instant;
 
 use bytes::Bytes;
 
+pub(crate) use self::burst::{Burst, Delivery, Step};
 use self::queue::{Frame, MAX_SLICES, Overflow, Queue};
 use super::frame;
 
@@ -35,55 +36,6 @@ pub(crate) trait Wire {
 
 /// Tells one subscription of a connection from its others.
 pub(crate) type SubscriptionId = u32;
-
-/// Positions of one topic that came in together, as frames: shared by all subscribers of the topic.
-#[derive(Debug)]
-pub(crate) struct Burst {
-    /// In the order they are sent.
-    pub(crate) steps: Vec<Rc<Step>>,
-    /// All frames, one behind the other.
-    pub(crate) joined: Bytes,
-}
-
-/// One position of a burst. All outboxes in which it waits share it.
-#[derive(Debug)]
-pub(crate) struct Step {
-    /// Whose position it is: a newer one replaces it while it waits.
-    device: Arc<str>,
-    /// Of the device. Made here once, as a thousand outboxes may be conflated for the same burst.
-    hash: u64,
-    /// The encoded frame.
-    frame: Bytes,
-}
-
-impl Step {
-    pub(crate) fn new(device: Arc<str>, frame: Bytes) -> Rc<Self> {
-        /// Keyed at random, as devices' names come from outside.
-        static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
-        Rc::new(Self { hash: HASHER.hash_one(&device), device, frame })
-    }
-
-    /// The encoded frame.
-    pub(crate) fn frame(&self) -> &Bytes {
-        &self.frame
-    }
-}
-
-/// What became of a burst.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Delivery {
-    /// All of it went to the kernel.
-    Written,
-    /// Some of it waits; so many older positions were replaced by newer ones.
-    Waiting {
-        /// Positions that were replaced.
-        conflated: usize,
-    },
-    /// It does not fit, even conflated. The connection is to be closed as too slow.
-    Overflow,
-    /// The connection is closing or its socket has failed.
-    Closed,
-}
 
 /// What others may know of a connection's outbox, from any thread.
 #[derive(Debug, Default)]
@@ -189,7 +141,7 @@ impl<W: Wire + ?Sized> Outbox<W> {
     /// Sends what [`Outbox::cork`] took. Also says how many frames that was.
     pub(crate) fn uncork(&self) -> (Delivery, usize) {
         let corked = std::mem::take(&mut self.inner.borrow_mut().corked);
-        let frames = corked.iter().map(|(_, burst)| burst.steps.len()).sum();
+        let frames = corked.iter().map(|(_, burst)| burst.len()).sum();
         let delivery = match &corked[..] {
             [] => Delivery::Written, // all of it was forgotten meanwhile
             [(subscription, burst)] => self.deliver(*subscription, burst),

@@ -48,7 +48,7 @@ impl Wire for Rc<Pipe> {
 /// A burst of one topic; each step is a device's letter and a number.
 fn burst(steps: &[&str]) -> Rc<Burst> {
     let step = |text: &&str| Step::new(text[..1].into(), Bytes::copy_from_slice(text.as_bytes()));
-    Rc::new(Burst { steps: steps.iter().map(step).collect(), joined: steps.concat().into() })
+    Burst::new(steps.iter().map(step).collect())
 }
 
 fn outbox(limit: usize) -> (Rc<Outbox<Rc<Pipe>>>, Rc<Pipe>) {
