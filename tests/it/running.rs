@@ -69,12 +69,13 @@ fn check_prints_the_effective_settings_and_no_secret() {
 }
 
 #[test]
-fn the_kernel_has_room_for_all_connections_from_the_start() {
+fn the_kernel_has_room_for_all_connections_from_the_start_and_keeps_to_small_pages() {
     let folder = folder();
     let server = Server::start(folder.path(), &[("LIVE_WS_MAX_CONNECTIONS", "600")]);
     let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
     let size = status.lines().find_map(|line| line.strip_prefix("FDSize:")).unwrap();
     assert!(size.trim().parse::<usize>().unwrap() >= 600, "{status}");
+    assert!(!status.contains("THP_enabled:\t1"), "{status}");
     server.stop();
 }
 
