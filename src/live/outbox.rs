@@ -219,9 +219,8 @@ impl<W: Wire + ?Sized> Outbox<W> {
         let Ok(written) = self.hot.wire.try_write(frame) else { return false };
         if written < frame.len() {
             self.change(|inner| {
+                inner.begin_to_wait();
                 inner.queue.push_rest(frame.slice(written..));
-                inner.progress = Some(Instant::now());
-                inner.wake();
             });
         }
         true
@@ -340,6 +339,12 @@ impl Inner {
         self.wake();
     }
 
+    /// Something is about to wait where nothing did: whoever waits for the socket has to know.
+    fn begin_to_wait(&mut self) {
+        self.progress = Some(Instant::now());
+        self.wake();
+    }
+
     fn wake(&self) {
         if let Some(waker) = &self.waker {
             waker.wake_by_ref();
@@ -366,8 +371,7 @@ impl Inner {
             }
         };
         if self.queue.is_empty() {
-            self.progress = Some(Instant::now());
-            self.wake();
+            self.begin_to_wait();
         }
         let mut conflated = 0;
         for (subscription, burst) in bursts {
