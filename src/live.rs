@@ -1,9 +1,11 @@
 //! The live server: WebSockets, who is connected, who gets what. Nothing here knows SQL or HTTP ingest.
 
 mod admission;
+mod catchup;
 pub mod client;
 pub mod close;
 mod connection;
+mod fanout;
 pub mod frame;
 pub mod handler;
 mod handshake;
@@ -15,8 +17,8 @@ pub mod protocol;
 pub mod publish;
 mod rate;
 pub mod registry;
+mod roster;
 pub mod server;
-pub mod snapshot;
 
 pub use client::Client;
 pub use handler::{Message, MessageHandler, ScaffoldHandler, SubscriptionHandler};

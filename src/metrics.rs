@@ -29,7 +29,7 @@ pub struct LiveMetrics {
     pub subscriptions: IntGauge,
     /// Messages received, by type (`subscribe`, `unsubscribe`, `invalid`).
     pub inbound: IntCounterVec,
-    /// Messages sent, by type (`subscribed`, `unsubscribed`, `position`, `error`).
+    /// Messages sent, by type (`subscribed`, `unsubscribed`, `position`, `left`, `error`).
     pub outbound: IntCounterVec,
     /// Connections that ended, by close code and reason (1006 and a reason where no close frame was exchanged).
     pub closes: IntCounterVec,
@@ -41,7 +41,7 @@ pub struct LiveMetrics {
     pub pings: IntCounter,
     /// Pings that were due while the one before was not answered.
     pub pings_missed: IntCounter,
-    /// Waiting positions that a newer one of the same device replaced, because the client was slow.
+    /// Positions that were not sent to a client in their turn, because it was slow.
     pub conflated: IntCounter,
     /// Positions that a newer one of the same device replaced before the fan-out, because the server was slow.
     pub shed: IntCounter,
@@ -126,6 +126,14 @@ impl Metrics {
 }
 
 impl LiveMetrics {
+    /// Counts updates that were handed to clients.
+    pub(crate) fn count_updates(&self, positions: usize, left: usize) {
+        self.outbound.with_label_values(&["position"]).inc_by(positions as u64);
+        if left > 0 {
+            self.outbound.with_label_values(&["left"]).inc_by(left as u64);
+        }
+    }
+
     fn new(make: &Maker<'_>) -> Result<Self, prometheus::Error> {
         Ok(Self {
             connections: make.gauge("live_connections", "Connections that are open now.")?,
@@ -140,7 +148,7 @@ impl LiveMetrics {
                 "live_messages_outbound_total",
                 "Messages handed to client sockets or outboxes, by type.",
                 &["type"],
-                &[&["subscribed"], &["unsubscribed"], &["position"], &["error"]],
+                &[&["subscribed"], &["unsubscribed"], &["position"], &["left"], &["error"]],
             )?,
             closes: make.counters(
                 "live_closes_total",
@@ -165,7 +173,7 @@ impl LiveMetrics {
             )?,
             conflated: make.counter(
                 "live_conflated_total",
-                "Waiting positions replaced by a newer one of the same device, because the client was slow.",
+                "Positions not sent to a client in their turn because it was slow; it gets the newest of each device later.",
             )?,
             shed: make.counter(
                 "live_shed_total",

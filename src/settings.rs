@@ -28,6 +28,7 @@ const KEYS: &[&str] = &[
     "live_ws_drain_timeout_ms",
     "live_ws_max_message_bytes",
     "live_ws_outbox_bytes",
+    "live_ws_worker_outbox_bytes",
     "live_ws_max_connections",
     "live_ws_max_connections_per_address",
     "live_ws_max_messages_per_second",
@@ -83,6 +84,8 @@ pub struct LiveSettings {
     pub max_message_bytes: usize,
     /// What may wait for one client, in bytes, before positions are conflated.
     pub outbox_bytes: usize,
+    /// The same for all clients of one worker together; what several of them wait for counts once.
+    pub worker_outbox_bytes: usize,
     /// Connections in all.
     pub max_connections: usize,
     /// Connections from one address.
@@ -219,6 +222,7 @@ impl Settings {
             ms(live.drain_timeout),
             live.max_message_bytes.to_string(),
             live.outbox_bytes.to_string(),
+            live.worker_outbox_bytes.to_string(),
             live.max_connections.to_string(),
             live.max_connections_per_address.to_string(),
             live.max_messages_per_second.to_string(),
@@ -285,6 +289,7 @@ impl Reader {
                 drain_timeout: self.duration("live_ws_drain_timeout_ms", 0),
                 max_message_bytes: self.number("live_ws_max_message_bytes", 125..=64 << 20),
                 outbox_bytes: self.number("live_ws_outbox_bytes", 4096..=1 << 30),
+                worker_outbox_bytes: self.number("live_ws_worker_outbox_bytes", 1 << 20..=1 << 40),
                 max_connections: self.number("live_ws_max_connections", 1..=100_000_000),
                 max_connections_per_address: self
                     .number("live_ws_max_connections_per_address", 1..=100_000_000),

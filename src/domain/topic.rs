@@ -59,6 +59,14 @@ impl Topic {
         check_name(name)?;
         Ok(make(name.into()))
     }
+
+    /// What comes after the kind.
+    pub fn name(&self) -> &Arc<str> {
+        match self {
+            Self::Device(id) => id,
+            Self::Event(id) => id,
+        }
+    }
 }
 
 impl fmt::Display for Topic {

@@ -1,12 +1,13 @@
 //! `Client`: one connection as hub and handlers see it: who it is, and what can be sent to it.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
+use bytes::Bytes;
 use uuid::Uuid;
 
 use super::close::CloseReason;
@@ -14,7 +15,7 @@ use super::frame;
 use super::hub::Subscription;
 use super::outbox::{Depth, Outbox};
 use super::protocol::{Answer, ErrorCode};
-use super::snapshot::Snapshot;
+use super::roster::SNAPSHOT_END;
 use crate::domain::{Timestamp, Topic};
 use crate::metrics::LiveMetrics;
 use crate::settings::LiveSettings;
@@ -27,6 +28,10 @@ pub struct Client {
     pub(crate) metrics: Arc<LiveMetrics>,
     /// Filled and emptied by the hub.
     pub(crate) subscriptions: RefCell<HashMap<Topic, Rc<Subscription>>>,
+    /// Those that have not got everything yet, in the order they are served.
+    pub(super) behind: RefCell<VecDeque<Rc<Subscription>>>,
+    /// Its messages are not read for a while, because of what its snapshots cost.
+    pub(super) paused: Cell<bool>,
     stage: Cell<Stage>,
     end: Cell<Option<End>>,
     left: Cell<bool>,
@@ -65,9 +70,13 @@ impl Vitals {
         self.depth.waiting.load(Ordering::Relaxed)
     }
 
-    /// How many positions it did not get because newer ones replaced them.
+    /// How many positions it was not sent in their turn, because it was slow.
     pub fn conflated(&self) -> u64 {
         self.depth.conflated.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn count_conflated(&self, positions: usize) {
+        self.depth.conflated.fetch_add(positions as u64, Ordering::Relaxed);
     }
 }
 
@@ -117,6 +126,8 @@ impl Client {
             settings,
             metrics,
             subscriptions: RefCell::default(),
+            behind: RefCell::default(),
+            paused: Cell::new(false),
             stage: Cell::new(Stage::Open),
             end: Cell::new(None),
             left: Cell::new(false),
@@ -131,15 +142,29 @@ impl Client {
     /// Sends an answer, after what waits already.
     pub fn answer(&self, answer: &Answer<'_>) {
         self.count(answer);
-        self.outbox.answer(frame::text(&answer.json()));
+        self.outbox.respond(frame::text(&answer.json()));
     }
 
-    /// Answers a subscription.
-    pub fn subscribed(&self, id: Option<&str>, snapshot: &Snapshot) {
-        let answer = snapshot.answer(id);
+    /// Answers a subscription with the positions of all devices, which end with [`SNAPSHOT_END`].
+    pub(super) fn subscribed(&self, topic: &Topic, id: Option<&str>, positions: Bytes) {
+        let head = self.snapshot_head(topic, id);
+        debug_assert!(positions.ends_with(SNAPSHOT_END));
+        self.outbox.snapshot(frame::text_head(&head, positions.len()), positions);
+    }
+
+    /// Begins to answer a subscription in several fragments. Returns the JSON before the first position.
+    pub(super) fn begin_snapshot(&self, topic: &Topic, id: Option<&str>) -> Vec<u8> {
+        self.outbox.begin_stream();
+        self.snapshot_head(topic, id)
+    }
+
+    fn snapshot_head(&self, topic: &Topic, id: Option<&str>) -> Vec<u8> {
+        let answer = Answer::Subscribed { topic: &topic.to_string(), id };
         self.count(&answer);
-        let (head, tail) = snapshot.frame(&answer);
-        self.outbox.answer_in_two(head, tail);
+        let mut head = answer.json();
+        head.pop(); // the brace
+        head.extend_from_slice(br#","snapshot":["#);
+        head
     }
 
     fn count(&self, answer: &Answer<'_>) {
@@ -153,12 +178,12 @@ impl Client {
 
     /// Sends a message of text as it is.
     pub fn text(&self, text: &str) {
-        self.outbox.answer(frame::text(text.as_bytes()));
+        self.outbox.respond(frame::text(text.as_bytes()));
     }
 
     /// Sends a message of bytes as it is.
     pub fn binary(&self, bytes: &[u8]) {
-        self.outbox.answer(frame::binary(bytes));
+        self.outbox.respond(frame::binary(bytes));
     }
 
     /// Begins the closing handshake; nothing is sent after it. Does nothing if it has begun already.

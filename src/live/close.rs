@@ -42,8 +42,6 @@ pub const PROTOCOL_ERROR: CloseReason = CloseReason::new(1002, "protocol error",
 pub const UNSUPPORTED_DATA: CloseReason = CloseReason::new(1003, "unsupported data", "unsupported_data");
 /// Text that is not UTF-8.
 pub const INVALID_DATA: CloseReason = CloseReason::new(1007, "text is not UTF-8", "invalid_data");
-/// The client reads too slowly: even one position of each device is more than its outbox holds.
-pub const TOO_SLOW: CloseReason = CloseReason::new(1008, "reads too slowly", "too_slow");
 /// The client sends too many messages.
 pub const RATE_LIMITED: CloseReason = CloseReason::new(1008, "too many messages", "rate_limited");
 /// A message over the limit.

@@ -4,7 +4,7 @@
 //! closes work also while the client reads nothing, the hub can write to the socket itself, and a quiet
 //! connection holds no buffers.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
 use std::net::{Shutdown, SocketAddr};
@@ -31,7 +31,7 @@ use super::frame::Event;
 use super::handler::{Message, MessageHandler};
 use super::hub::Hub;
 use super::inbound::{Inbound, Inward, poll_read};
-use super::outbox::{Outbox, Wire};
+use super::outbox::{Budget, Outbox, Wire};
 use super::protocol::ErrorCode;
 use super::rate::Rate;
 use super::registry::{Control, Deregister, Register, Registry};
@@ -44,11 +44,21 @@ const LINGER: Duration = Duration::from_secs(1);
 /// Fragments, pings and pongs cost work too; so many are taken for one message.
 const FRAMES_PER_MESSAGE: u32 = 32;
 
+/// So many pieces of snapshots and of what a slow client missed are sent to one client before others have their turn.
+const PIECES_PER_TURN: usize = 4;
+
+/// The fractional part of the golden ratio: its multiples spread evenly over an interval, however many there are.
+const GOLDEN: f64 = 0.618_033_988_749_894_9;
+
 /// What the connections of one worker share.
 pub(crate) struct Worker {
     pub(crate) settings: Rc<LiveSettings>,
     pub(crate) metrics: Arc<LiveMetrics>,
     pub(crate) hub: Rc<Hub>,
+    /// What may wait for all of them together.
+    pub(crate) budget: Arc<Budget>,
+    /// Where in its interval the next connection's first ping comes, 0 to 1.
+    pub(crate) phase: Cell<f64>,
     pub(crate) handler: Rc<dyn MessageHandler>,
     pub(crate) registry: Addr<Registry>,
     /// Where every connection's bytes are read to; none keeps a buffer of its own.
@@ -105,12 +115,12 @@ impl Drop for Registration {
 /// All is set up before the task is made, so that the task holds nothing it has no use for: there may be very many.
 pub(crate) fn open(accepted: Accepted, worker: Rc<Worker>) {
     let Accepted { stream, remote, answer, read_ahead, permit } = accepted;
-    let outbox = Outbox::new(Socket(stream), worker.settings.outbox_bytes);
-    outbox.answer(answer);
+    let outbox = Outbox::new(Socket(stream), worker.settings.outbox_bytes, worker.budget.clone());
+    outbox.respond(answer);
     let client = Client::new(remote, outbox.clone(), worker.settings.clone(), worker.metrics.clone());
     log::debug!("connection opened id={} remote={remote}", client.id());
     let registration = Registration { worker: worker.clone(), client: client.clone(), _permit: permit };
-    let inbound = Inbound::new(outbox.clone(), &read_ahead, worker.clone());
+    let inbound = Inbound::new(client.clone(), outbox.clone(), &read_ahead, worker.clone());
     let actor = LiveConnection::new(client.clone(), worker.clone(), inbound);
     // Boxed, as a future keeps room for everything that is ever moved into it.
     let actor = Box::pin(HttpContext::create(actor));
@@ -148,7 +158,7 @@ impl Life {
                 }
             }
             let jammed = self.outbox.is_jammed();
-            self.poll_flush(cx);
+            self.poll_output(cx);
             if jammed && !self.outbox.is_jammed() {
                 cx.waker().wake_by_ref(); // the actor may read again, see `Inbound`
             }
@@ -192,6 +202,19 @@ impl Life {
             // says that the socket is gone already.
             drop(SockRef::from(self.stream()).set_linger(Some(Duration::ZERO)));
         }
+    }
+
+    /// Writes what waits, and what the client has not got yet of its topics, as long as the socket takes it, but not for
+    /// so long that others have to wait.
+    fn poll_output(&self, cx: &mut Context<'_>) {
+        for _ in 0..PIECES_PER_TURN {
+            self.poll_flush(cx);
+            let may_send = self.outbox.is_empty() && self.client.stage() == Stage::Open;
+            if !may_send || !self.worker.hub.catch_up(&self.client, cx.waker()) {
+                return;
+            }
+        }
+        cx.waker().wake_by_ref();
     }
 
     fn stream(&self) -> &TcpStream {
@@ -249,8 +272,9 @@ impl LiveConnection {
     /// Ends a connection whose client is silent or takes nothing. True if it did.
     fn check_pulse(&self) -> bool {
         let timeout = self.worker.settings.pong_timeout;
-        // A jammed client is not read from, so it cannot show that it lives but by taking what waits for it.
-        let reason = if !self.client.outbox.is_jammed() && self.last_seen.elapsed() >= timeout {
+        // A client that is jammed or paused is not read from, so it cannot show that it lives but by taking what waits.
+        let is_read = !self.client.outbox.is_jammed() && !self.client.paused.get();
+        let reason = if is_read && self.last_seen.elapsed() >= timeout {
             self.worker.metrics.pings_missed.inc_by(u64::from(self.awaiting_pong));
             close::PONG_TIMEOUT
         } else if self.client.outbox.stalled_since().is_some_and(|since| since.elapsed() >= timeout) {
@@ -333,7 +357,14 @@ impl Actor for LiveConnection {
         if let Some(inbound) = self.inbound.take() {
             ctx.add_stream(inbound);
         }
-        ctx.run_interval(self.worker.settings.ping_interval, Self::beat);
+        // Connections that came together are not pinged together.
+        let interval = self.worker.settings.ping_interval;
+        let phase = (self.worker.phase.get() + GOLDEN).fract();
+        self.worker.phase.set(phase);
+        ctx.run_later(interval.mul_f64(phase), move |actor, ctx| {
+            actor.beat(ctx);
+            ctx.run_interval(interval, Self::beat);
+        });
     }
 }
 

@@ -300,16 +300,21 @@ pub fn binary(payload: &[u8]) -> Bytes {
 
 /// The beginning of a text message whose last `more` bytes are kept elsewhere.
 pub(super) fn text_head(payload: &[u8], more: usize) -> Bytes {
-    head(TEXT, payload, more)
+    head(TEXT, true, payload, more)
+}
+
+/// The beginning of a fragment of a text message (RFC 6455 section 5.4) whose last `more` bytes are kept elsewhere.
+pub(super) fn fragment_head(first: bool, last: bool, payload: &[u8], more: usize) -> Bytes {
+    head(if first { TEXT } else { CONTINUATION }, last, payload, more)
 }
 
 fn data(opcode: u8, payload: &[u8]) -> Bytes {
-    head(opcode, payload, 0)
+    head(opcode, true, payload, 0)
 }
 
-fn head(opcode: u8, payload: &[u8], more: usize) -> Bytes {
+fn head(opcode: u8, fin: bool, payload: &[u8], more: usize) -> Bytes {
     let mut frame = BytesMut::with_capacity(payload.len() + 10);
-    frame.put_u8(0x80 | opcode);
+    frame.put_u8(if fin { 0x80 | opcode } else { opcode });
     match payload.len() + more {
         length @ 0..=125 => frame.put_u8(length as u8),
         length @ 126..=0xFFFF => {

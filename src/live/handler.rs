@@ -95,10 +95,11 @@ impl MessageHandler for SubscriptionHandler {
         };
         log::trace!("{} {topic:?} id={}", action.name(), client.id());
         match action {
-            Action::Subscribe => match self.hub.subscribe(client, &topic) {
-                Ok(snapshot) => client.subscribed(id.as_deref(), &snapshot),
-                Err(error) => refuse(ErrorCode::TooManySubscriptions, &error.to_string()),
-            },
+            Action::Subscribe => {
+                if let Err(error) = self.hub.subscribe(client, &topic, id.as_deref()) {
+                    refuse(ErrorCode::TooManySubscriptions, &error.to_string());
+                }
+            }
             Action::Unsubscribe => {
                 self.hub.unsubscribe(client, &topic);
                 client.answer(&Answer::Unsubscribed { topic: text, id: id.as_deref() });

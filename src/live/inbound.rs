@@ -1,19 +1,24 @@
 //! `Inbound`: what a client sends, read and decoded as a stream for its actor.
 
 use std::collections::VecDeque;
+use std::future::Future as _;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
+use std::time::Instant;
 
 use futures_util::Stream;
 use rustix::net::RecvFlags;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
+use tokio::time::{Sleep, sleep};
 
+use super::client::{Client, Stage};
 use super::connection::{Socket, Worker};
 use super::frame::{Decoder, Event};
 use super::outbox::Outbox;
+use super::rate::Charge;
 
 /// What comes from the socket.
 pub(super) enum Inward {
@@ -26,19 +31,51 @@ pub(super) enum Inward {
 
 /// Reads and decodes what the client sends, as a stream for its actor.
 pub(super) struct Inbound {
+    client: Rc<Client>,
     outbox: Rc<Outbox<Socket>>,
     decoder: Decoder,
     events: VecDeque<Event>,
     ended: bool,
     worker: Rc<Worker>,
+    charge: Charge,
+    /// Until its snapshots are paid for.
+    pause: Option<Pin<Box<Sleep>>>,
 }
 
 impl Inbound {
-    pub(super) fn new(outbox: Rc<Outbox<Socket>>, read_ahead: &[u8], worker: Rc<Worker>) -> Self {
+    pub(super) fn new(
+        client: Rc<Client>,
+        outbox: Rc<Outbox<Socket>>,
+        read_ahead: &[u8],
+        worker: Rc<Worker>,
+    ) -> Self {
         let mut decoder = Decoder::new(worker.settings.max_message_bytes);
         let mut events = VecDeque::new();
         decoder.feed(read_ahead, &mut events);
-        Self { outbox, decoder, events, ended: false, worker }
+        let charge = Charge::new(worker.settings.max_messages_per_second, Instant::now());
+        Self { client, outbox, decoder, events, ended: false, worker, charge, pause: None }
+    }
+
+    /// Ready when the client has paid for its snapshots, or closes.
+    fn poll_paid(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.pause.is_none() {
+            let bytes = self.outbox.take_charge();
+            if bytes == 0 {
+                return Poll::Ready(());
+            }
+            let wait = self.charge.pay(bytes, Instant::now());
+            self.pause = wait.map(|wait| Box::pin(sleep(wait)));
+        }
+        if let Some(pause) = &mut self.pause
+            && self.client.stage() == Stage::Open
+            && pause.as_mut().poll(cx).is_pending()
+        {
+            self.client.paused.set(true);
+            return Poll::Pending;
+        }
+        self.client.paused.set(false);
+        self.pause = None;
+        Poll::Ready(())
     }
 }
 
@@ -53,6 +90,7 @@ impl Stream for Inbound {
             if this.outbox.is_jammed() {
                 return Poll::Pending;
             }
+            ready!(this.poll_paid(cx));
             if let Some(event) = this.events.pop_front() {
                 return Poll::Ready(Some(Inward::Event(event)));
             }

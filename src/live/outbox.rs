@@ -1,14 +1,19 @@
-//! `Outbox`: what waits to be written to one connection, bounded; positions are conflated when it is full.
+//! `Outbox`: what waits to be written to one connection, bounded.
 //!
 //! Most of the time it is empty, and what is to be sent goes straight to the socket in one system call. Only what
 //! the socket refuses waits here:
 //!
 //! 1. the rest of a frame that left in part, as a frame cannot be taken back;
 //! 2. a pong and a ping, which must not wait behind a burst;
-//! 3. answers and positions, in the order they came;
+//! 3. responses and updates, in the order they came;
 //! 4. the close frame, after which nothing is taken any more.
+//!
+//! Updates that would be more than the limit are not kept at all: their subscription has fallen behind, and is caught up
+//! from the latest positions as soon as the socket takes something (see `catchup`).
 
+mod budget;
 mod burst;
+mod deliver;
 mod queue;
 
 use std::cell::{Cell, RefCell};
@@ -21,8 +26,9 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-pub(crate) use self::burst::{Burst, Delivery, Step};
-use self::queue::{Frame, MAX_SLICES, Overflow, Queue};
+pub(crate) use self::budget::Budget;
+pub(crate) use self::burst::{Burst, Count, Delivery, Step};
+use self::queue::{Frame, MAX_SLICES, Queue};
 use super::frame;
 
 /// A socket, as far as the outbox needs one. Both return at once, with [`io::ErrorKind::WouldBlock`] if nothing
@@ -42,15 +48,28 @@ pub(crate) type SubscriptionId = u32;
 pub(crate) struct Depth {
     /// Bytes that wait.
     pub(crate) waiting: AtomicU64,
-    /// Positions that were conflated so far.
+    /// Updates that were not sent in their turn so far, because the client was slow.
     pub(crate) conflated: AtomicU64,
+}
+
+/// A subscription whose updates do not fit any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Behind {
+    pub(crate) subscription: SubscriptionId,
+    /// Every update of it up to this number has been sent or is in the socket's queue, none after it.
+    pub(crate) since: u64,
+    /// How many updates were dropped.
+    pub(crate) dropped: usize,
 }
 
 /// What waits to be written to one connection. Lives on its worker's thread.
 #[repr(C)]
 pub(crate) struct Outbox<W: ?Sized = dyn Wire> {
-    /// Bytes of positions and answers that may wait before positions are conflated.
+    /// Bytes of updates that may wait before their subscriptions fall behind; also bytes of responses before the client
+    /// is not read any more.
     limit: usize,
+    /// What may wait for all clients of the worker.
+    budget: Arc<Budget>,
     depth: Arc<Depth>,
     inner: RefCell<Inner>,
     hot: Hot<W>,
@@ -60,7 +79,7 @@ pub(crate) struct Outbox<W: ?Sized = dyn Wire> {
 /// processor's cache, the socket itself included.
 #[repr(C, align(64))]
 struct Hot<W: ?Sized> {
-    /// Nothing waits, and nothing stands against sending: see [`Outbox::change`].
+    /// Queue empty, no close queued, no message half sent, socket not failed; maintained by [`Outbox::change`].
     free: Cell<bool>,
     wire: W,
 }
@@ -70,6 +89,10 @@ struct Inner {
     queue: Queue,
     /// A close frame was given; nothing more is taken.
     closing: bool,
+    /// A message is under way whose later fragments are still to come; no other message may come between.
+    streaming: bool,
+    /// Responses that came meanwhile.
+    after_stream: Vec<Frame>,
     failed: Option<io::ErrorKind>,
     /// When the socket last took something, or when something began to wait.
     progress: Option<Instant>,
@@ -77,13 +100,17 @@ struct Inner {
     corked: Vec<(SubscriptionId, Rc<Burst>)>,
     /// The batch they are of.
     corked_in: u64,
+    /// Subscriptions that have fallen behind and were not yet taken note of.
+    behind: Vec<Behind>,
+    /// Bytes of snapshots since [`Outbox::take_charge`].
+    charge: usize,
     waker: Option<Waker>,
 }
 
 impl<W: Wire> Outbox<W> {
-    pub(crate) fn new(wire: W, limit: usize) -> Rc<Self> {
+    pub(crate) fn new(wire: W, limit: usize, budget: Arc<Budget>) -> Rc<Self> {
         let (depth, inner) = (Arc::default(), RefCell::default());
-        Rc::new(Self { limit, depth, inner, hot: Hot { free: Cell::new(true), wire } })
+        Rc::new(Self { limit, budget, depth, inner, hot: Hot { free: Cell::new(true), wire } })
     }
 
     /// The socket it writes to.
@@ -102,7 +129,7 @@ impl<W: Wire + ?Sized> Outbox<W> {
     fn change<T>(&self, change: impl FnOnce(&mut Inner) -> T) -> T {
         let mut inner = self.inner.borrow_mut();
         let result = change(&mut inner);
-        self.hot.free.set(!inner.is_shut() && inner.queue.is_empty());
+        self.hot.free.set(!inner.is_shut() && !inner.streaming && inner.queue.is_empty());
         self.depth.waiting.store(inner.queue.bytes() as u64, Ordering::Relaxed);
         result
     }
@@ -113,85 +140,49 @@ impl<W: Wire + ?Sized> Outbox<W> {
         std::hint::black_box(self.hot.free.get());
     }
 
-    /// Sends a burst: at once if nothing waits, else as soon as the socket takes it.
-    pub(crate) fn deliver(&self, subscription: SubscriptionId, burst: &Burst) -> Delivery {
-        let mut result = Ok(0);
-        if self.hot.free.get() {
-            result = self.hot.wire.try_write(&burst.joined);
-            if result.as_ref().is_ok_and(|written| *written == burst.joined.len()) {
-                return Delivery::Written;
-            }
-        }
-        self.change(|inner| inner.keep(result, [(subscription, burst)], self.limit, &self.depth))
+    /// Sends updates of a subscription that is being caught up, whatever the limit.
+    pub(crate) fn catch_up(&self, subscription: SubscriptionId, steps: impl IntoIterator<Item = Rc<Step>>) {
+        self.put(|inner| {
+            steps.into_iter().for_each(|step| inner.queue.push_update(subscription, step));
+        });
     }
 
-    /// Takes a burst without offering it to the socket yet, so that bursts of several topics leave in one write.
-    /// True for the first of batch `batch`; then [`Outbox::uncork`] must follow. What an earlier batch left corked, because
-    /// its fan-out did not come to its end, is forgotten.
-    pub(crate) fn cork(&self, batch: u64, subscription: SubscriptionId, burst: &Rc<Burst>) -> bool {
-        let mut inner = self.inner.borrow_mut();
-        if inner.corked_in != batch {
-            inner.corked.clear();
-            inner.corked_in = batch;
-        }
-        inner.corked.push((subscription, burst.clone()));
-        inner.corked.len() == 1
-    }
-
-    /// Sends what [`Outbox::cork`] took. Also says how many frames that was.
-    pub(crate) fn uncork(&self) -> (Delivery, usize) {
-        let corked = std::mem::take(&mut self.inner.borrow_mut().corked);
-        let frames = corked.iter().map(|(_, burst)| burst.len()).sum();
-        let delivery = match &corked[..] {
-            [] => Delivery::Written, // all of it was forgotten meanwhile
-            [(subscription, burst)] => self.deliver(*subscription, burst),
-            several => self.deliver_several(several),
-        };
-        (delivery, frames)
-    }
-
-    fn deliver_several(&self, bursts: &[(SubscriptionId, Rc<Burst>)]) -> Delivery {
-        let mut written = 0;
-        let mut result = Ok(());
-        if self.hot.free.get() {
-            for some in bursts.chunks(MAX_SLICES) {
-                let slices: Vec<_> = some.iter().map(|(_, burst)| IoSlice::new(&burst.joined)).collect();
-                let offered: usize = some.iter().map(|(_, burst)| burst.joined.len()).sum();
-                let taken = match self.hot.wire.try_write_vectored(&slices) {
-                    Ok(taken) => taken,
-                    Err(error) => {
-                        result = Err(error);
-                        break;
-                    }
-                };
-                written += taken;
-                if taken < offered {
-                    break;
-                }
-            }
-            let total: usize = bursts.iter().map(|(_, burst)| burst.joined.len()).sum();
-            if written == total {
-                return Delivery::Written;
-            }
-        }
-        let result = match result {
-            Err(error) if !would_block(&error) => Err(error),
-            _ => Ok(written),
-        };
-        let bursts = bursts.iter().map(|(subscription, burst)| (*subscription, &**burst));
-        self.change(|inner| inner.keep(result, bursts, self.limit, &self.depth))
-    }
-
-    /// Sends an answer, after what waits already.
-    pub(crate) fn answer(&self, frame: Bytes) {
+    /// Sends a response, after what waits already.
+    pub(crate) fn respond(&self, frame: Bytes) {
         if !self.write_past(&frame) {
-            self.answer_in_two(frame, Bytes::new());
+            self.put(|inner| inner.respond(frame.into()));
         }
     }
 
-    /// Sends an answer whose frame is in two pieces, so that its end can be shared.
-    pub(crate) fn answer_in_two(&self, head: Bytes, tail: Bytes) {
-        self.put(|inner| inner.queue.push_answer(Frame { head, tail }));
+    /// Sends a snapshot whose frame is in two pieces, so that its end can be shared.
+    pub(crate) fn snapshot(&self, head: Bytes, tail: Bytes) {
+        self.put(|inner| {
+            inner.charge += head.len() + tail.len();
+            inner.respond(Frame { head, tail });
+        });
+    }
+
+    /// Sends a fragment of a snapshot. Until the one with `last`, only control frames come between.
+    pub(crate) fn fragment(&self, head: Bytes, tail: Bytes, last: bool) {
+        self.put(|inner| {
+            inner.charge += head.len() + tail.len();
+            inner.queue.push_response(Frame { head, tail });
+            inner.streaming = !last;
+            if last {
+                let after = std::mem::take(&mut inner.after_stream);
+                after.into_iter().for_each(|frame| inner.queue.push_response(frame));
+            }
+        });
+    }
+
+    /// No message may come between from now on, until [`Outbox::fragment`] has sent the last one.
+    pub(crate) fn begin_stream(&self) {
+        self.change(|inner| inner.streaming = true);
+    }
+
+    /// How many bytes of snapshots it was given since this was last asked.
+    pub(crate) fn take_charge(&self) -> usize {
+        std::mem::take(&mut self.inner.borrow_mut().charge)
     }
 
     /// Sends a ping, ahead of all that waits.
@@ -226,28 +217,32 @@ impl<W: Wire + ?Sized> Outbox<W> {
         true
     }
 
-    /// Sends a close frame, ahead of waiting positions, which are dropped, but after answers, which may say why.
+    /// Sends a close frame, ahead of waiting updates, which are dropped, but after responses, which may say why.
     /// Nothing is taken after it; a second one is ignored.
     pub(crate) fn close(&self, frame: Bytes) {
         self.put(|inner| {
             inner.closing = true;
+            // A close frame may come between the fragments of a message (RFC 6455 section 5.4); no more of it follows.
+            inner.streaming = false;
             inner.queue.push_close(frame);
         });
     }
 
-    /// Drops the positions of a subscription that wait: it has ended, or a snapshot that is newer follows.
+    /// Drops the updates of a subscription that wait: it has ended, or a snapshot that is newer follows.
     pub(crate) fn forget(&self, subscription: SubscriptionId) {
         self.change(|inner| {
             inner.corked.retain(|(corked, _)| *corked != subscription);
+            inner.behind.retain(|behind| behind.subscription != subscription);
             inner.queue.forget(subscription);
         });
     }
 
-    /// Drops all positions that wait: nobody will read them.
+    /// Drops all updates that wait: nobody will read them.
     pub(crate) fn forget_all(&self) {
         self.change(|inner| {
             inner.corked.clear();
-            inner.queue.forget_all();
+            inner.behind.clear();
+            inner.queue.drop_all_updates();
         });
     }
 
@@ -307,9 +302,10 @@ impl<W: Wire + ?Sized> Outbox<W> {
         self.inner.borrow().queue.is_empty()
     }
 
-    /// True if the answers alone fill the outbox: nothing more should be asked.
+    /// True if the responses alone fill the outbox, or one of them is not complete: nothing more should be asked.
     pub(crate) fn is_jammed(&self) -> bool {
-        self.inner.borrow().queue.answers() > self.limit
+        let inner = self.inner.borrow();
+        inner.streaming || inner.queue.responses() > self.limit
     }
 
     /// Why the socket failed, if it did.
@@ -334,6 +330,14 @@ impl Inner {
         self.closing || self.failed.is_some()
     }
 
+    fn respond(&mut self, frame: Frame) {
+        if self.streaming {
+            self.after_stream.push(frame);
+        } else {
+            self.queue.push_response(frame);
+        }
+    }
+
     fn fail(&mut self, kind: io::ErrorKind) {
         self.failed = Some(kind);
         self.wake();
@@ -349,41 +353,6 @@ impl Inner {
         if let Some(waker) = &self.waker {
             waker.wake_by_ref();
         }
-    }
-
-    /// Keeps what a write left over of these bursts, and sees to it that it is written later.
-    fn keep<'a>(
-        &mut self,
-        write: io::Result<usize>,
-        bursts: impl IntoIterator<Item = (SubscriptionId, &'a Burst)>,
-        limit: usize,
-        depth: &Depth,
-    ) -> Delivery {
-        if self.is_shut() {
-            return Delivery::Closed;
-        }
-        let mut written = match write {
-            Ok(written) => written,
-            Err(error) if would_block(&error) => 0,
-            Err(error) => {
-                self.fail(error.kind());
-                return Delivery::Closed;
-            }
-        };
-        if self.queue.is_empty() {
-            self.begin_to_wait();
-        }
-        let mut conflated = 0;
-        for (subscription, burst) in bursts {
-            let gone = written.min(burst.joined.len());
-            written -= gone;
-            match self.queue.push_burst(subscription, burst, gone, limit) {
-                Ok(more) => conflated += more,
-                Err(Overflow) => return Delivery::Overflow,
-            }
-        }
-        depth.conflated.fetch_add(conflated as u64, Ordering::Relaxed);
-        Delivery::Waiting { conflated }
     }
 }
 

@@ -81,8 +81,8 @@ impl Envelope {
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
 pub enum Answer<'a> {
-    /// The topic's positions follow. To be sent with [`Client::subscribed`](super::Client::subscribed), which adds the last
-    /// field, `snapshot`.
+    /// The topic's positions follow. Sent by [`Hub::subscribe`](super::Hub::subscribe), which adds the last field,
+    /// `snapshot`.
     Subscribed {
         /// The topic, as it was asked for.
         topic: &'a str,

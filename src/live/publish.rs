@@ -5,11 +5,12 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::sync::Notify;
 
 use super::frame;
-use crate::domain::{Position, Topic};
+use crate::domain::{Position, Timestamp, Topic};
 use crate::metrics::LiveMetrics;
 
 /// Positions that may wait for one worker's fan-out before older ones of the same device are shed.
@@ -56,16 +57,39 @@ impl Published {
         })
     }
 
-    /// The frame that carries it to subscribers of its topic number `place`.
-    pub(super) fn frame(&self, place: usize) -> &Bytes {
-        let (topic, frame) = &self.frames[place];
-        frame.get_or_init(|| {
+    /// The frame that carries it to subscribers of a topic.
+    pub(super) fn frame(&self, topic: &Topic) -> Bytes {
+        let encode = || {
             // The envelope's fields and the position's are one object, so the two texts are joined inside it.
             let topic = serde_json::Value::String(topic.to_string());
             let fields = self.json().get().trim_start_matches('{');
             frame::text(format!(r#"{{"type":"position","topic":{topic},{fields}"#).as_bytes())
-        })
+        };
+        match self.frames.iter().find(|(known, _)| known == topic) {
+            Some((_, frame)) => frame.get_or_init(encode).clone(),
+            None => encode(),
+        }
     }
+
+    /// The frame that tells subscribers of a topic that its device has left with this position.
+    pub(super) fn left_frame(&self, topic: &Topic) -> Bytes {
+        let Position { device_id, timestamp, .. } = &self.position;
+        let left = Left { kind: "left", topic: &topic.to_string(), device_id, timestamp: *timestamp };
+        frame::text(&serde_json::to_vec(&left).unwrap_or_else(|error| {
+            // Strings and a time: there is nothing that serde could refuse.
+            log::error!("update not encoded: {error}");
+            b"{}".to_vec()
+        }))
+    }
+}
+
+#[derive(Serialize)]
+struct Left<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    topic: &'a str,
+    device_id: &'a str,
+    timestamp: Timestamp,
 }
 
 /// The way from outside to the hubs of all workers. Cheap to clone.

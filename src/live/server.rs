@@ -3,7 +3,7 @@
 //! Each worker is an arbiter (a thread) that accepts from the one listening socket and keeps what it accepted.
 //! HTTP is spoken by `actix-http` up to the end of the handshake; then the socket is ours (see `connection`).
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt::Display;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -28,6 +28,7 @@ use super::connection::{self, Accepted, Worker};
 use super::handler::MessageHandler;
 use super::handshake::{self, Refusal};
 use super::hub::Hub;
+use super::outbox::Budget;
 use super::publish::{Hubs, Published};
 use super::registry::{DrainReport, Registry, Shutdown};
 use crate::domain::Position;
@@ -122,13 +123,16 @@ impl LiveServer {
             let (registry, admission, watch) = (registry.clone(), admission.clone(), watch.clone());
             let (inbox, latest) = (hubs.inbox(number), latest.clone());
             worker.spawn_fn(move || {
-                let hub = Hub::new(metrics.clone(), inbox, &latest);
+                let budget = Budget::new(settings.worker_outbox_bytes);
+                let hub = Hub::new(metrics.clone(), inbox, budget.clone(), &latest);
                 let worker = Worker {
                     settings: Rc::new(settings),
                     handler: handler(hub.clone()),
                     hub: hub.clone(),
                     metrics,
                     registry,
+                    budget,
+                    phase: Cell::new(0.0),
                     scratch: RefCell::new(vec![0; SCRATCH_BYTES].into()),
                 };
                 actix_rt::spawn(deliver(hub, worker.metrics.clone()));

@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt as _;
 
-use crate::harness::{Client, Raw, Server, eventually, folder, narrow, position};
+use crate::harness::{Client, Raw, Server, delayed, folder, narrow, position};
 
 /// Milliseconds since the start of the day of `harness::time`.
 fn millis(position: &Value) -> u64 {
@@ -152,25 +152,84 @@ async fn a_slow_client_sees_fewer_steps_but_the_newest_and_no_old_ones() {
     assert_eq!(server.connections().await, 2.0);
 }
 
+/// Positions of so many devices of event `e` at one step.
+fn crowd(devices: usize, step: u64) -> Value {
+    let position = |device: usize| {
+        let mut position = position(&format!("{device:05}"), step, 1.0);
+        position["topics"] = json!(["event:e"]);
+        position
+    };
+    (0..devices).map(position).collect()
+}
+
+/// Reads until every one of `devices` is at `step`; no device may go back.
+async fn reads_up_to(client: &mut Client, devices: usize, step: u64) {
+    let mut newest = HashMap::new();
+    while newest.values().filter(|now| **now == step).count() < devices {
+        let message = client.json().await;
+        assert_eq!(message["type"], "position", "{message}");
+        let (device, now) = (message["device_id"].to_string(), millis(&message));
+        let before = newest.insert(device, now).unwrap_or(0);
+        assert!(now > before, "after {before} came {now}");
+    }
+}
+
 #[actix::test]
-async fn a_client_whose_devices_do_not_fit_is_closed_1008() {
+async fn whoever_reads_gets_the_newest_of_every_device_of_a_burst_however_small_its_window() {
+    const DEVICES: usize = 4000;
     let folder = folder();
-    let server = Server::start(folder.path(), &[("LIVE_WS_OUTBOX_BYTES", "8192")]);
-    let mut slow = Raw::over(narrow(server.live, 4096).await).await;
-    slow.frame(0x81, br#"{"type":"subscribe","topic":"event:e"}"#).await;
-    eventually("the subscription", async || server.metric("processor_live_subscriptions", "").await == 1.0)
-        .await;
+    let settings = [("LIVE_WS_OUTBOX_BYTES", "65536"), ("LIVE_WS_PING_INTERVAL_MS", "5000")];
+    let server = Server::start(folder.path(), &settings);
+    let far = delayed(server.live, Duration::from_millis(200)).await;
+    let mut clients = Vec::new();
+    for address in [server.live, server.live, server.live, far, far] {
+        let mut client = Client::narrow(address, 32 * 1024).await;
+        client.subscribe("event:e").await;
+        clients.push(client);
+    }
+    for step in 1..=3 {
+        let reading = join_all(clients.iter_mut().map(|client| reads_up_to(client, DEVICES, step)));
+        let burst = crowd(DEVICES, step);
+        tokio::join!(server.accept(&burst), reading);
+    }
+    assert_eq!(server.connections().await, 5.0);
+    // All caught up, they get each step again.
+    for step in 4..8 {
+        server.accept(&crowd(1, step)).await;
+        for client in &mut clients {
+            assert_eq!(millis(&client.json().await), step);
+        }
+    }
+}
+
+#[actix::test]
+async fn a_client_that_does_not_read_holds_little_and_has_the_newest_when_it_does() {
+    let folder = folder();
+    let settings = [("LIVE_WS_OUTBOX_BYTES", "8192"), ("LIVE_WS_PONG_TIMEOUT_MS", "60001")];
+    let server = Server::start(folder.path(), &settings);
+    let mut slow = Client::narrow(server.live, 4096).await;
+    slow.subscribe("event:e").await;
     // A megabyte: many times what its outbox and its socket hold.
-    let mut steps = 0;
-    flood(&server, 8, async || {
-        steps += 1;
-        steps > 40
+    let last = flood(&server, 8, {
+        let steps = std::cell::Cell::new(0);
+        async move || steps.replace(steps.get() + 1) == 40
     })
     .await;
-    assert_eq!(slow.close_code().await, 1008);
-    drop(slow);
-    eventually("its end", async || server.connections().await == 0.0).await;
-    assert_eq!(server.metric("processor_live_closes_total", "too_slow").await, 1.0);
+    let connections: Value = serde_json::from_str(&server.get("/connections").await.1).unwrap();
+    let waiting = connections["connections"][0]["waiting_bytes"].as_u64().unwrap();
+    // One piece of catching up: here all eight devices.
+    assert!(waiting <= 8 * 3500 + 8192, "{connections}");
+    let mut newest = HashMap::new();
+    while newest.len() < 8 || newest.values().any(|now| *now < last) {
+        let message = slow.json().await;
+        newest.insert(message["device_id"].to_string(), millis(&message));
+    }
+    // Up to date, it gets each step again.
+    for step in last + 1..last + 5 {
+        server.accept(&with_ballast(position("1", step, 1.0))).await;
+        assert_eq!(millis(&slow.json().await), step);
+    }
+    assert_eq!(server.connections().await, 1.0);
 }
 
 #[actix::test]

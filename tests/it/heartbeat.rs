@@ -110,3 +110,24 @@ async fn a_ping_is_answered_with_its_payload() {
     client.frame(0x89, b"marco").await;
     assert_eq!(client.read().await.unwrap(), (0x8A, b"marco".to_vec()));
 }
+
+#[actix::test]
+async fn pings_of_connections_that_came_together_are_spread_over_the_interval() {
+    let live =
+        Live::start(&[("LIVE_WS_PING_INTERVAL_MS", "2000"), ("LIVE_WS_WORKERS", "1")], |_| ScaffoldHandler);
+    let mut clients = Vec::new();
+    for _ in 0..40 {
+        clients.push(Raw::connect(live.address()).await);
+    }
+    let began = Instant::now();
+    let first_ping = |mut client: Raw| async move {
+        assert_eq!(client.read().await.unwrap().0, 0x89);
+        began.elapsed()
+    };
+    let mut times = futures_util::future::join_all(clients.into_iter().map(first_ping)).await;
+    times.sort();
+    // Evenly, half of them come in each half of the interval. Together, the first and the last would be one.
+    let middle = times.iter().filter(|time| **time < INTERVAL * 10 / 3).count();
+    assert!((12..=28).contains(&middle), "{times:?}");
+    assert!(times[39] - times[0] > Duration::from_millis(1200), "{times:?}");
+}

@@ -224,3 +224,80 @@ async fn one_that_was_jammed_by_its_own_answers_is_read_again_as_soon_as_it_read
     client.frame(0x89, b"still there?").await;
     assert_eq!(client.read().await.unwrap(), (0x8A, b"still there?".to_vec()));
 }
+
+/// So many devices in event `e`.
+async fn populate(server: &Server, devices: usize) {
+    for some in (0..devices).collect::<Vec<_>>().chunks(2000) {
+        let positions: Vec<_> = some
+            .iter()
+            .map(|device| {
+                let mut position = crate::harness::position(&device.to_string(), 1, 1.0);
+                position["topics"] = json!(["event:e"]);
+                position
+            })
+            .collect();
+        server.accept(&positions.into()).await;
+    }
+}
+
+#[actix::test]
+async fn one_who_asks_for_a_large_snapshot_again_and_again_waits_for_it_and_is_not_closed() {
+    use tokio::io::AsyncReadExt as _;
+    let folder = folder();
+    let server = Server::start(folder.path(), &[("LIVE_WS_MAX_MESSAGES_PER_SECOND", "50")]);
+    populate(&server, 4000).await;
+    let mut greedy = Raw::connect(server.live).await;
+    let subscribe = crate::harness::frame(0x81, br#"{"type":"subscribe","topic":"event:e"}"#);
+    greedy.write(&subscribe.repeat(325)).await;
+    let mut buffer = vec![0; 1 << 20];
+    let mut received = 0;
+    let since = std::time::Instant::now();
+    while since.elapsed() < std::time::Duration::from_secs(3) {
+        let read =
+            tokio::time::timeout(std::time::Duration::from_millis(100), greedy.0.read(&mut buffer)).await;
+        received += read.map_or(0, |read| read.unwrap());
+    }
+    // 325 times 0.4 MB were asked for. Ten seconds' worth at once are 8 MB, then 0.8 MB a second; and one more.
+    assert!((4 << 20..12 << 20).contains(&received), "{received} bytes");
+    assert_eq!(server.connections().await, 1.0);
+    assert_eq!(server.metric("processor_live_messages_outbound_total", "error").await, 0.0);
+    // Someone else is served as always.
+    server.client().await.subscribe("event:e").await;
+}
+
+#[actix::test]
+async fn large_snapshots_that_nobody_reads_hold_little_memory() {
+    let folder = folder();
+    let settings = [("LIVE_WS_WORKER_OUTBOX_BYTES", "4194304"), ("LIVE_WS_WORKERS", "1")];
+    let server = Server::start(folder.path(), &settings);
+    populate(&server, 20_000).await;
+    server.client().await.subscribe("event:e").await;
+    let before = server.metric_plain("process_resident_memory_bytes").await;
+    let mut deaf = Vec::new();
+    for step in 0..60 {
+        let mut client = Raw::over(crate::harness::narrow(server.live, 4096).await).await;
+        client.frame(0x81, br#"{"type":"subscribe","topic":"event:e"}"#).await;
+        deaf.push(client);
+        // All of it has changed before the next one comes.
+        let moved: Vec<_> = (0..20_000)
+            .step_by(100)
+            .map(|device| {
+                let mut position = crate::harness::position(&device.to_string(), 10 + step, 1.0);
+                position["topics"] = json!(["event:e"]);
+                position
+            })
+            .collect();
+        server.accept(&moved.into()).await;
+    }
+    eventually("their subscriptions", async || {
+        server.metric("processor_live_subscriptions", "").await >= 60.0
+    })
+    .await;
+    let grown = server.metric_plain("process_resident_memory_bytes").await - before;
+    // Sixty snapshots of 2.5 MB would be 150 MB.
+    assert!(grown < 40e6, "{grown} bytes more");
+    // One who reads gets through all the same, when those who hold too much have been told to go.
+    drop(deaf);
+    let snapshot = server.client().await.subscribe("event:e").await;
+    assert_eq!(snapshot["snapshot"].as_array().unwrap().len(), 20_000);
+}

@@ -233,3 +233,95 @@ async fn a_handler_of_one_s_own_gets_whole_messages() {
     client.send(Message::binary(&b"\x00\xFF"[..])).await;
     assert_eq!(client.next().await, Some(Message::binary(&b"\x00\xFF"[..])));
 }
+
+#[actix::test]
+async fn a_device_that_leaves_an_event_is_said_to_have_left_in_its_place_in_the_order() {
+    let folder = folder();
+    let server = Server::start(folder.path(), &[("LIVE_WS_WORKERS", "2")]);
+    let at = |millis, topics: &[&str]| {
+        let mut position = position("1", millis, 1.0);
+        position["topics"] = json!(topics);
+        position
+    };
+    server.accept(&at(1, &["event:e"])).await;
+    let mut client = server.client().await;
+    let snapshot = client.subscribe("event:e").await;
+    assert_eq!(snapshot["snapshot"].as_array().unwrap().len(), 1);
+    let mut device = server.client().await;
+    device.subscribe("device:1").await;
+    // Moves, changes to another event, comes back, and leaves for good, in one post.
+    let steps =
+        [at(2, &["event:e"]), at(3, &["event:f"]), at(4, &["event:e", "event:f"]), at(5, &[]), at(6, &[])];
+    server.accept(&json!(steps)).await;
+    let mut seen = Vec::new();
+    for _ in 0..4 {
+        let message = client.json().await;
+        assert_eq!((&message["topic"], &message["device_id"]), (&json!("event:e"), &json!("1")));
+        seen.push((message["type"].as_str().unwrap().to_owned(), message["timestamp"].clone()));
+    }
+    let expected = [("position", 2), ("left", 3), ("position", 4), ("left", 5)];
+    assert_eq!(seen, expected.map(|(kind, millis)| (kind.to_owned(), json!(time(millis)))));
+    let left = json!({ "type": "left", "topic": "event:e", "device_id": "1", "timestamp": time(7) });
+    server.accept(&json!([at(6, &["event:e"]), at(7, &[])])).await;
+    server.accept(&at(8, &["event:e"])).await;
+    // 6 was there already.
+    assert_eq!(client.json().await["timestamp"], time(8));
+    server.accept(&at(9, &["event:f"])).await;
+    let mut expected = left;
+    expected["timestamp"] = json!(time(9));
+    assert_eq!(client.json().await, expected);
+    for millis in 2..10 {
+        let message = device.json().await;
+        assert_eq!((&message["type"], &message["timestamp"]), (&json!("position"), &json!(time(millis))));
+    }
+    assert_eq!(client.subscribe("event:e").await["snapshot"], json!([]));
+    assert_eq!(server.metric("processor_live_messages_outbound_total", "left").await, 3.0);
+}
+
+#[actix::test]
+async fn a_large_snapshot_comes_as_one_message_with_all_devices_and_goes_on_without_a_gap() {
+    const DEVICES: usize = 3000;
+    let folder = folder();
+    let server = Server::start(folder.path(), &[]);
+    let crowd = |step: u64| -> serde_json::Value {
+        let position = |device: usize| {
+            let mut position = position(&device.to_string(), step, 1.0);
+            position["topics"] = json!(["event:e"]);
+            position
+        };
+        (0..DEVICES).map(position).collect()
+    };
+    server.accept(&crowd(1)).await;
+    // It moves while clients come.
+    let load = async {
+        for step in 2..12 {
+            server.accept(&crowd(step)).await;
+        }
+    };
+    let clients = async {
+        for number in 0..6 {
+            let mut client = server.client().await;
+            client
+                .text(
+                    json!({ "type": "subscribe", "topic": "event:e", "id": number.to_string() }).to_string(),
+                )
+                .await;
+            let answer = client.json().await;
+            assert_eq!((&answer["type"], &answer["id"]), (&json!("subscribed"), &json!(number.to_string())));
+            let mut newest: std::collections::HashMap<String, String> = answer["snapshot"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|p| (p["device_id"].to_string(), p["timestamp"].as_str().unwrap().to_owned()))
+                .collect();
+            assert_eq!(newest.len(), DEVICES);
+            while newest.values().any(|now| *now < time(11)) {
+                let message = client.json().await;
+                let now = message["timestamp"].as_str().unwrap().to_owned();
+                let before = newest.insert(message["device_id"].to_string(), now.clone()).unwrap();
+                assert!(before < now, "{before} before {now}");
+            }
+        }
+    };
+    tokio::join!(load, clients);
+}

@@ -1,18 +1,41 @@
-//! `Burst`: positions of one topic that go out together, as frames.
+//! `Burst`: updates of one topic that go out together, as frames shared by all subscribers of the topic.
 
-use std::hash::{BuildHasher as _, RandomState};
 use std::rc::Rc;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
-/// Positions of one topic that came in together, as frames: shared by all subscribers of the topic.
+use super::budget::{Budget, Share};
+
+/// Updates of one topic that came in together, as frames: shared by all subscribers of the topic.
 #[derive(Debug)]
 pub(crate) struct Burst {
     /// In the order they are sent.
     pub(super) steps: Vec<Rc<Step>>,
     /// All frames, one behind the other.
     pub(super) joined: Bytes,
+    count: Count,
+}
+
+/// How many updates there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Count {
+    /// Positions.
+    pub(crate) positions: usize,
+    /// Devices that left a topic.
+    pub(crate) left: usize,
+}
+
+impl Count {
+    /// How many frames that is.
+    pub(crate) fn frames(self) -> usize {
+        self.positions + self.left
+    }
+
+    pub(crate) fn add(&mut self, more: Self) {
+        self.positions += more.positions;
+        self.left += more.left;
+    }
 }
 
 impl Burst {
@@ -24,31 +47,32 @@ impl Burst {
             steps.iter().for_each(|step| joined.extend_from_slice(&step.frame));
             joined.freeze()
         };
-        Rc::new(Self { steps, joined })
+        let left = steps.iter().filter(|step| step.left).count();
+        let count = Count { positions: steps.len() - left, left };
+        Rc::new(Self { steps, joined, count })
     }
 
-    /// How many frames it has.
-    pub(crate) fn len(&self) -> usize {
-        self.steps.len()
+    /// How many updates it has.
+    pub(crate) fn count(&self) -> Count {
+        self.count
     }
 }
 
-/// One position of a burst. All outboxes in which it waits share it.
+/// One update of a burst. All outboxes in which it waits share it.
 #[derive(Debug)]
 pub(crate) struct Step {
-    /// Whose position it is: a newer one replaces it while it waits.
-    pub(super) device: Arc<str>,
-    /// Of the device. Made here once, as a thousand outboxes may be conflated for the same burst.
-    pub(super) hash: u64,
+    /// The number of the update, by which a client that fell behind is told what it has not been sent.
+    pub(super) number: u64,
+    /// It says that a device has left the topic. Such an update is never dropped in favour of a newer one.
+    pub(super) left: bool,
     /// The encoded frame.
     pub(super) frame: Bytes,
+    _share: Share,
 }
 
 impl Step {
-    pub(crate) fn new(device: Arc<str>, frame: Bytes) -> Rc<Self> {
-        /// Keyed at random, as devices' names come from outside.
-        static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
-        Rc::new(Self { hash: HASHER.hash_one(&device), device, frame })
+    pub(crate) fn new(number: u64, left: bool, frame: Bytes, budget: &Arc<Budget>) -> Rc<Self> {
+        Rc::new(Self { number, left, _share: budget.share(frame.len()), frame })
     }
 }
 
@@ -57,13 +81,11 @@ impl Step {
 pub(crate) enum Delivery {
     /// All of it went to the kernel.
     Written,
-    /// Some of it waits; so many older positions were replaced by newer ones.
-    Waiting {
-        /// Positions that were replaced.
-        conflated: usize,
-    },
-    /// It does not fit, even conflated. The connection is to be closed as too slow.
-    Overflow,
+    /// Some of it waits.
+    Waiting,
+    /// It does not fit. Nothing waits for the subscriptions that [`Outbox::take_behind`](super::Outbox::take_behind)
+    /// names; they are to be caught up later.
+    Behind,
     /// The connection is closing or its socket has failed.
     Closed,
 }

@@ -1,14 +1,12 @@
-//! `Queue`: the pieces that wait in an outbox, and conflation. Pure: it never sees a socket.
+//! `Queue`: the pieces that wait in an outbox, in order. Pure: it never sees a socket.
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::rc::Rc;
 
 use bytes::{Buf, Bytes};
-use hashbrown::HashTable;
-use hashbrown::hash_table::Entry as Place;
 
-use super::{Burst, Step, SubscriptionId};
+use super::{Step, SubscriptionId};
 
 /// Most pieces handed to one vectored write. Linux takes 1024; beyond a few dozen nothing is gained.
 pub(super) const MAX_SLICES: usize = 64;
@@ -27,13 +25,8 @@ pub(super) struct Queue {
     entries: VecDeque<Entry>,
     /// Bytes in `entries`.
     bytes: usize,
-    /// Of these, bytes of answers.
-    answers: usize,
-    /// Where the waiting position of each device stands, by [`Entry::hash`]; kept only while conflating. The number
-    /// counts from the first entry that ever was in the queue, so that it stays true when entries leave.
-    index: Option<HashTable<u64>>,
-    /// Entries that have left.
-    departed: u64,
+    /// Of these, bytes of responses.
+    responses: usize,
     close: Option<Bytes>,
 }
 
@@ -71,58 +64,34 @@ impl From<Bytes> for Frame {
 
 /// Small, as a slow client has thousands of them.
 enum Entry {
-    Answer(Box<Frame>),
-    Position(SubscriptionId, Rc<Step>),
+    Response(Box<Frame>),
+    Update(SubscriptionId, Rc<Step>),
 }
 
 impl Entry {
     fn len(&self) -> usize {
         match self {
-            Self::Answer(frame) => frame.len(),
-            Self::Position(_, step) => step.frame.len(),
+            Self::Response(frame) => frame.len(),
+            Self::Update(_, step) => step.frame.len(),
         }
     }
 
     fn pieces(&self) -> [Option<&Bytes>; 2] {
         match self {
-            Self::Answer(frame) => [Some(&frame.head), Some(&frame.tail)],
-            Self::Position(_, step) => [Some(&step.frame), None],
-        }
-    }
-
-    /// The same for all that [`Entry::replaces`] holds for.
-    fn hash(&self) -> u64 {
-        match self {
-            Self::Answer(_) => 0,
-            // An odd constant with its bits well mixed (2^64 divided by the golden ratio).
-            Self::Position(subscription, step) => {
-                step.hash ^ u64::from(*subscription).wrapping_mul(0x9E37_79B9_7F4A_7C15)
-            }
-        }
-    }
-
-    /// A newer position of the same device replaces an older one of the same subscription.
-    fn replaces(&self, older: &Self) -> bool {
-        match (self, older) {
-            (Self::Position(a, new), Self::Position(b, old)) => a == b && new.device == old.device,
-            _ => false,
+            Self::Response(frame) => [Some(&frame.head), Some(&frame.tail)],
+            Self::Update(_, step) => [Some(&step.frame), None],
         }
     }
 }
 
-/// Where the position stands that `new` replaces, or a place for `new` in the index.
-fn find<'a>(
-    index: &'a mut HashTable<u64>,
-    entries: &VecDeque<Entry>,
-    departed: u64,
-    new: &Entry,
-) -> Place<'a, u64> {
-    let entry = |place: &u64| &entries[(place - departed) as usize];
-    index.entry(new.hash(), |place| new.replaces(entry(place)), |place| entry(place).hash())
+/// What a subscription loses when its positions are dropped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Dropped {
+    /// The number of the first of them.
+    pub(super) first: Option<u64>,
+    /// How many.
+    pub(super) count: usize,
 }
-
-/// It does not fit, even conflated.
-pub(super) struct Overflow;
 
 impl Queue {
     pub(super) fn is_empty(&self) -> bool {
@@ -133,43 +102,33 @@ impl Queue {
             && self.close.is_none()
     }
 
-    /// Bytes that wait: of answers and positions, and of the frame that left in part.
+    /// Bytes that wait: of responses and updates, and of the frame that left in part.
     pub(super) fn bytes(&self) -> usize {
         self.bytes + self.partial.len()
     }
 
-    /// Bytes of answers; the frame that left in part is taken for one.
-    pub(super) fn answers(&self) -> usize {
-        self.answers + self.partial.len()
+    /// Bytes of responses; the frame that left in part is taken for one.
+    pub(super) fn responses(&self) -> usize {
+        self.responses + self.partial.len()
     }
 
-    /// True if `more` bytes of positions do not fit. Answers are bounded in another way (see `Outbox::is_jammed`): a long
-    /// snapshot must not push out the positions that follow it.
-    fn is_full(&self, more: usize, limit: usize) -> bool {
-        self.bytes - self.answers + more > limit
+    /// Bytes of updates. Responses are bounded in another way (see `Outbox::is_jammed`): a long snapshot must not push
+    /// out the positions that follow it.
+    pub(super) fn updates(&self) -> usize {
+        self.bytes - self.responses
     }
 
-    pub(super) fn push_answer(&mut self, frame: Frame) {
+    pub(super) fn push_response(&mut self, frame: Frame) {
         self.bytes += frame.len();
-        self.answers += frame.len();
-        self.entries.push_back(Entry::Answer(Box::new(frame)));
+        self.responses += frame.len();
+        self.entries.push_back(Entry::Response(Box::new(frame)));
     }
 
-    /// Puts the close frame behind the answers that wait; positions and a ping have no use any more.
+    /// Puts the close frame behind the responses that wait; updates and a ping have no use any more.
     pub(super) fn push_close(&mut self, frame: Bytes) {
         self.close = Some(frame);
         self.ping = None;
-        self.forget_all();
-    }
-
-    /// Drops all positions that wait.
-    pub(super) fn forget_all(&mut self) {
-        self.retain(|entry| matches!(entry, Entry::Answer(_)));
-    }
-
-    /// Drops what waits for a subscription.
-    pub(super) fn forget(&mut self, subscription: SubscriptionId) {
-        self.retain(|entry| !matches!(entry, Entry::Position(of, _) if *of == subscription));
+        self.drop_all_updates();
     }
 
     /// Takes the rest of a frame that left in part, while nothing else waits.
@@ -177,101 +136,43 @@ impl Queue {
         self.partial = rest.into();
     }
 
-    /// Takes what is left of a burst whose first `written` bytes have gone out. Returns how many positions were
-    /// conflated.
-    pub(super) fn push_burst(
-        &mut self,
-        subscription: SubscriptionId,
-        burst: &Burst,
-        mut written: usize,
-        limit: usize,
-    ) -> Result<usize, Overflow> {
-        let mut conflated = 0;
-        for step in &burst.steps {
-            let length = step.frame.len();
-            if written >= length {
-                written -= length;
-            } else if written > 0 {
-                self.push_rest(step.frame.slice(written..));
-                written = 0;
-            } else {
-                conflated += self.push(Entry::Position(subscription, step.clone()), limit)?;
-            }
-        }
-        Ok(conflated)
+    pub(super) fn push_update(&mut self, subscription: SubscriptionId, step: Rc<Step>) {
+        self.bytes += step.frame.len();
+        self.entries.push_back(Entry::Update(subscription, step));
     }
 
-    fn push(&mut self, new: Entry, limit: usize) -> Result<usize, Overflow> {
-        let length = new.len();
-        let mut conflated = 0;
-        if self.index.is_none() && self.is_full(length, limit) {
-            conflated = self.conflate();
-        }
-        let full = self.is_full(length, limit);
-        if let Some(index) = &mut self.index {
-            match find(index, &self.entries, self.departed, &new) {
-                Place::Occupied(place) => {
-                    // Its place in the queue is kept: a device that moves often must not wait for ever behind others.
-                    let old = &mut self.entries[(place.get() - self.departed) as usize];
-                    self.bytes = self.bytes - old.len() + length;
-                    *old = new;
-                    return if self.is_full(0, limit) { Err(Overflow) } else { Ok(conflated + 1) };
-                }
-                Place::Vacant(_) if full => return Err(Overflow),
-                Place::Vacant(place) => {
-                    place.insert(self.departed + self.entries.len() as u64);
-                }
-            }
-        }
-        self.bytes += length;
-        self.entries.push_back(new);
-        Ok(conflated)
+    /// Drops all updates that wait.
+    pub(super) fn drop_all_updates(&mut self) {
+        self.retain(|entry| matches!(entry, Entry::Response(_)));
     }
 
-    /// Leaves one position for each device of each subscription, the newest, at the place of the oldest.
-    fn conflate(&mut self) -> usize {
-        let before = self.entries.len();
-        let mut index: HashTable<u64> = HashTable::new();
-        let mut entries: VecDeque<Entry> = VecDeque::new();
-        for new in self.entries.drain(..) {
-            if let Entry::Position(..) = new {
-                match find(&mut index, &entries, 0, &new) {
-                    Place::Occupied(place) => {
-                        let place = *place.get() as usize;
-                        entries[place] = new;
-                        continue;
-                    }
-                    Place::Vacant(place) => {
-                        place.insert(entries.len() as u64);
-                    }
-                }
-            }
-            entries.push_back(new);
-        }
-        self.entries = entries;
-        self.departed = 0;
-        self.index = Some(index);
-        self.count_bytes();
-        before - self.entries.len()
+    /// Drops all updates that wait for a subscription.
+    pub(super) fn forget(&mut self, subscription: SubscriptionId) {
+        self.retain(|entry| !matches!(entry, Entry::Update(of, _) if *of == subscription));
     }
 
-    fn count_bytes(&mut self) {
-        self.bytes = self.entries.iter().map(Entry::len).sum();
+    /// Drops the positions that wait for a subscription. They stand in the order of their numbers. That a device has left
+    /// is kept: nobody may know it any more when the client is caught up.
+    pub(super) fn drop_positions(&mut self, subscription: SubscriptionId) -> Dropped {
+        let mut dropped = Dropped::default();
+        self.retain(|entry| match entry {
+            Entry::Update(of, step) if *of == subscription && !step.left => {
+                dropped.first.get_or_insert(step.number);
+                dropped.count += 1;
+                false
+            }
+            _ => true,
+        });
+        dropped
     }
 
     fn retain(&mut self, keep: impl FnMut(&Entry) -> bool) {
         let before = self.entries.len();
         self.entries.retain(keep);
-        if self.entries.len() == before {
-            return;
+        if self.entries.len() != before {
+            self.bytes = self.entries.iter().map(Entry::len).sum();
+            self.settle();
         }
-        if self.index.is_some() {
-            // Places have moved; nothing is conflated by this, as each device stands in the queue once.
-            self.conflate();
-        } else {
-            self.count_bytes();
-        }
-        self.settle();
     }
 
     /// Fills `slices` with what is to be written next and returns how many were filled.
@@ -310,28 +211,19 @@ impl Queue {
             return self.close.take().map(Frame::from);
         };
         self.bytes -= entry.len();
-        if let Some(index) = &mut self.index
-            && let Ok(found) = index.find_entry(entry.hash(), |place| *place == self.departed)
-        {
-            found.remove();
-        }
-        self.departed += 1;
         Some(match entry {
-            Entry::Answer(frame) => {
-                self.answers -= frame.len();
+            Entry::Response(frame) => {
+                self.responses -= frame.len();
                 *frame
             }
-            Entry::Position(_, step) => step.frame.clone().into(),
+            Entry::Update(_, step) => step.frame.clone().into(),
         })
     }
 
     /// Gives memory back once nothing waits.
     fn settle(&mut self) {
-        if self.entries.is_empty() {
-            self.index = None;
-            if self.entries.capacity() > KEEP_ENTRIES {
-                self.entries = VecDeque::new();
-            }
+        if self.entries.is_empty() && self.entries.capacity() > KEEP_ENTRIES {
+            self.entries = VecDeque::new();
         }
     }
 }

@@ -1,0 +1,125 @@
+//! `Budget`: how many bytes wait in all outboxes of one worker together, each shared frame counted once.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+
+use bytes::Bytes;
+
+/// Bytes that are held for slow clients. One for each worker; atomic because `Bytes` may be dropped on any thread.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    limit: usize,
+    held: AtomicUsize,
+    /// Connections that wait for room.
+    waiting: Mutex<Vec<Waker>>,
+}
+
+impl Budget {
+    /// A budget of `limit` bytes.
+    pub(crate) fn new(limit: usize) -> Arc<Self> {
+        Arc::new(Self { limit, held: AtomicUsize::new(0), waiting: Mutex::default() })
+    }
+
+    /// True while less is held than the limit.
+    pub(crate) fn has_room(&self) -> bool {
+        self.held.load(Ordering::Relaxed) < self.limit
+    }
+
+    /// True while at least half of the limit is free: then it may also be spent on what only saves work.
+    pub(crate) fn is_ample(&self) -> bool {
+        self.held.load(Ordering::Relaxed) < self.limit / 2
+    }
+
+    #[cfg(test)]
+    pub(crate) fn is_unused(&self) -> bool {
+        self.held.load(Ordering::Relaxed) == 0
+    }
+
+    /// Wakes `waker` when there is room again.
+    pub(crate) fn wait(&self, waker: &Waker) {
+        let mut waiting = self.waiting();
+        if !waiting.iter().any(|known| known.will_wake(waker)) {
+            waiting.push(waker.clone());
+        }
+    }
+
+    /// Counts `bytes` until they are dropped everywhere.
+    pub(crate) fn hold(self: &Arc<Self>, bytes: Vec<u8>) -> Bytes {
+        let share = self.share(bytes.len());
+        Bytes::from_owner(Held { bytes: bytes.into_boxed_slice(), _share: share })
+    }
+
+    /// Counts `bytes` until the share is dropped.
+    pub(super) fn share(self: &Arc<Self>, bytes: usize) -> Share {
+        self.held.fetch_add(bytes, Ordering::Relaxed);
+        Share { budget: self.clone(), bytes }
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Vec<Waker>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Bytes that are counted while this lives.
+#[derive(Debug)]
+pub(super) struct Share {
+    budget: Arc<Budget>,
+    bytes: usize,
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let before = self.budget.held.fetch_sub(self.bytes, Ordering::Relaxed);
+        // All are woken, as one that was woken may have ended meanwhile. Whoever finds no room waits again.
+        if before >= self.budget.limit && before - self.bytes < self.budget.limit {
+            std::mem::take(&mut *self.budget.waiting()).into_iter().for_each(Waker::wake);
+        }
+    }
+}
+
+struct Held {
+    bytes: Box<[u8]>,
+    _share: Share,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Wake;
+
+    use super::*;
+
+    struct Count(AtomicUsize);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn shared_bytes_count_once_and_those_who_wait_are_woken_when_there_is_room() {
+        let budget = Budget::new(10);
+        let first = budget.hold(vec![0; 6]);
+        let copy = first.clone();
+        assert!(budget.has_room() && !budget.is_ample());
+        let second = budget.hold(vec![0; 6]);
+        assert!(!budget.has_room());
+        let count = Arc::new(Count(AtomicUsize::new(0)));
+        let waker = Waker::from(count.clone());
+        budget.wait(&waker);
+        budget.wait(&waker);
+        drop(first);
+        assert_eq!((budget.has_room(), count.0.load(Ordering::Relaxed)), (false, 0));
+        drop(copy);
+        assert_eq!((budget.has_room(), count.0.load(Ordering::Relaxed)), (true, 1));
+        drop(second);
+        assert!(budget.is_ample());
+    }
+}
