@@ -193,10 +193,13 @@ impl Conn {
             self.send(&greeting);
             bytes = &bytes[end + 4..];
         }
-        while let Some((opcode, payload, rest)) = frame::next(bytes) {
+        while let Some((first, payload, rest)) = frame::next(bytes) {
             bytes = rest;
-            match opcode {
-                frame::TEXT => self.text(payload, now, seen),
+            let is_last = first & frame::FIN != 0;
+            match first & 0x0f {
+                frame::TEXT if is_last => self.text(payload, now, seen),
+                // Only snapshots come in fragments.
+                frame::CONTINUATION if is_last => self.answer(seen),
                 frame::PING => {
                     seen.pings += 1;
                     self.send(&frame::masked(frame::PONG, payload));
@@ -217,11 +220,15 @@ impl Conn {
 
     fn text(&mut self, payload: &[u8], now: u64, seen: &mut Seen) {
         if payload::kind(payload) != b'p' {
-            seen.answers += 1;
-            self.credit += 1;
+            self.answer(seen);
         } else if self.manner == Manner::Polite {
             seen.position(payload, now);
         }
+    }
+
+    fn answer(&mut self, seen: &mut Seen) {
+        seen.answers += 1;
+        self.credit += 1;
     }
 
     /// Sends as many messages as answers came, in one write.

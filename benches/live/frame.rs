@@ -3,6 +3,7 @@
 /// Masks what a client sends. The server undoes it whatever it is.
 const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
+pub(crate) const CONTINUATION: u8 = 0;
 pub(crate) const TEXT: u8 = 1;
 pub(crate) const CLOSE: u8 = 8;
 pub(crate) const PING: u8 = 9;
@@ -40,7 +41,11 @@ fn head(opcode: u8, length: usize) -> Vec<u8> {
     frame
 }
 
-/// The first frame of what a server sent, its payload, and what follows; `None` if it is not there as a whole.
+/// Set in the first byte of a frame that ends its message.
+pub(crate) const FIN: u8 = 0x80;
+
+/// The first frame of what a server sent: its first byte, its payload, and what follows; `None` if it is not there as a
+/// whole.
 pub(crate) fn next(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let [first, second, ..] = *bytes else { return None };
     let (length, at) = match second & 0x7f {
@@ -49,5 +54,5 @@ pub(crate) fn next(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
         short => (usize::from(short), 2),
     };
     let payload = bytes.get(at..at + length)?;
-    Some((first & 0x0f, payload, &bytes[at + length..]))
+    Some((first, payload, &bytes[at + length..]))
 }
