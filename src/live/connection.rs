@@ -26,7 +26,7 @@ use tokio::time::{Sleep, sleep};
 
 use super::admission::Permit;
 use super::client::{Client, Stage};
-use super::close;
+use super::close::{self, CloseReason};
 use super::frame::Event;
 use super::handler::{Message, MessageHandler};
 use super::hub::Hub;
@@ -269,19 +269,30 @@ impl LiveConnection {
         Self { client, worker, inbound: Some(inbound), last_seen: Instant::now(), awaiting_pong: false, rate }
     }
 
+    /// Since when the client has shown no life, and what that is called; `None` if nothing is asked of it now.
+    ///
+    /// While something waits for it, it is the socket that shows it: a pong may be a long way behind what a slow client has
+    /// still to read. Then the pong has as long as the last of that took.
+    fn lifeless_since(&self) -> Option<(Instant, CloseReason)> {
+        let outbox = &self.client.outbox;
+        if let Some(since) = outbox.stalled_since() {
+            return Some((since, close::NOT_READING));
+        }
+        // One that is not read from cannot show anything.
+        let is_read = !outbox.is_jammed() && !self.client.paused.get();
+        let seen = outbox.progress().map_or(self.last_seen, |progress| progress.max(self.last_seen));
+        is_read.then_some((seen, close::PONG_TIMEOUT))
+    }
+
     /// Ends a connection whose client is silent or takes nothing. True if it did.
     fn check_pulse(&self) -> bool {
-        let timeout = self.worker.settings.pong_timeout;
-        // A client that is jammed or paused is not read from, so it cannot show that it lives but by taking what waits.
-        let is_read = !self.client.outbox.is_jammed() && !self.client.paused.get();
-        let reason = if is_read && self.last_seen.elapsed() >= timeout {
-            self.worker.metrics.pings_missed.inc_by(u64::from(self.awaiting_pong));
-            close::PONG_TIMEOUT
-        } else if self.client.outbox.stalled_since().is_some_and(|since| since.elapsed() >= timeout) {
-            close::NOT_READING
-        } else {
+        let Some((since, reason)) = self.lifeless_since() else { return false };
+        if since.elapsed() < self.worker.settings.pong_timeout {
             return false;
-        };
+        }
+        if reason == close::PONG_TIMEOUT {
+            self.worker.metrics.pings_missed.inc_by(u64::from(self.awaiting_pong));
+        }
         self.client.end_with(Stage::Killed, reason);
         true
     }
@@ -299,7 +310,8 @@ impl LiveConnection {
         self.awaiting_pong = true;
         self.client.outbox.ping();
         let settings = &self.worker.settings;
-        let left = settings.pong_timeout.saturating_sub(self.last_seen.elapsed());
+        let since = self.lifeless_since().map_or(self.last_seen, |(since, _)| since);
+        let left = settings.pong_timeout.saturating_sub(since.elapsed());
         if left < settings.ping_interval {
             ctx.run_later(left, |actor, _| {
                 actor.check_pulse();

@@ -313,6 +313,11 @@ impl<W: Wire + ?Sized> Outbox<W> {
         self.inner.borrow().failed
     }
 
+    /// When the socket last took something that had waited, or something began to wait; `None` if nothing ever did.
+    pub(crate) fn progress(&self) -> Option<Instant> {
+        self.inner.borrow().progress
+    }
+
     /// Since when the socket has taken nothing of what waits; `None` if nothing waits.
     pub(crate) fn stalled_since(&self) -> Option<Instant> {
         let inner = self.inner.borrow();

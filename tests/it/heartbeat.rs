@@ -131,3 +131,39 @@ async fn pings_of_connections_that_came_together_are_spread_over_the_interval() 
     assert!((12..=28).contains(&middle), "{times:?}");
     assert!(times[39] - times[0] > Duration::from_millis(1200), "{times:?}");
 }
+
+#[actix::test]
+async fn a_slow_client_that_reads_stays_though_its_pongs_are_late() {
+    let folder = folder();
+    let beat = [("LIVE_WS_PING_INTERVAL_MS", "200"), ("LIVE_WS_PONG_TIMEOUT_MS", "800")];
+    let server = Server::start(folder.path(), &beat);
+    let mut slow = Raw::over(narrow(server.live, 16 * 1024).await).await;
+    slow.frame(0x81, br#"{"type":"subscribe","topic":"device:1"}"#).await;
+    eventually("the subscription", async || server.metric("processor_live_subscriptions", "").await == 1.0)
+        .await;
+    // It reads all the time, but a ping is a long way behind the positions that are on their way already.
+    let began = Instant::now();
+    let (mut millis, mut pings) = (0, 0);
+    while began.elapsed() < Duration::from_secs(5) {
+        let steps: Vec<_> = (0..40)
+            .map(|step| {
+                let mut position = position("1", millis + step, 1.0);
+                position["attributes"] = serde_json::json!({ "ballast": "x".repeat(3000) });
+                position
+            })
+            .collect();
+        server.accept(&steps.into()).await;
+        millis += 40;
+        let turn = Instant::now();
+        while turn.elapsed() < Duration::from_millis(300) {
+            let (first, _) = slow.read().await.expect("it was cut off");
+            if first == 0x89 {
+                slow.frame(0x8A, b"").await;
+                pings += 1;
+            }
+            tokio::time::sleep(Duration::from_millis(80)).await;
+        }
+    }
+    assert!(pings > 0 && millis > 400);
+    assert_eq!(server.connections().await, 1.0);
+}
