@@ -172,8 +172,8 @@ impl Client {
     }
 
     /// Sends an error that is about no topic.
-    pub fn error(&self, code: ErrorCode, message: &str) {
-        self.answer(&Answer::Error { code, topic: None, id: None, message });
+    pub fn error(&self, code: ErrorCode, message: &str, detail: Option<&str>) {
+        self.answer(&Answer::Error { code, topic: None, id: None, message, detail });
     }
 
     /// Sends a message of text as it is.

@@ -353,7 +353,8 @@ impl LiveConnection {
         if self.rate.allow(1.0) {
             self.worker.handler.message(&self.client, message);
         } else if self.rate.warn() {
-            self.client.error(ErrorCode::RateLimited, "too many messages; this one was not read, slow down");
+            let message = "too many messages; this one was not read, slow down";
+            self.client.error(ErrorCode::RateLimited, message, None);
         } else {
             self.client.end_with(Stage::Failing, close::RATE_LIMITED);
         }

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::client::Client;
 use super::hub::Hub;
-use super::protocol::{Action, Answer, Envelope, ErrorCode};
+use super::protocol::{Action, Answer, Envelope, ErrorCode, InvalidEnvelope};
 use crate::domain::{Topic, TopicError};
 
 /// A whole message from a client.
@@ -45,7 +45,8 @@ pub trait MessageHandler: 'static {
             Err(invalid) => {
                 inbound.with_label_values(&["invalid"]).inc();
                 log::debug!("inbound message id={} type=invalid", client.id());
-                client.error(ErrorCode::ProtocolViolation, &invalid.to_string());
+                let detail = invalid.to_string();
+                client.error(ErrorCode::ProtocolViolation, InvalidEnvelope::MESSAGE, Some(&detail));
             }
         }
     }
@@ -62,6 +63,7 @@ impl MessageHandler for ScaffoldHandler {
             topic: Some(&envelope.topic),
             id: envelope.id.as_deref(),
             message: "this server has no topics yet",
+            detail: None,
         });
     }
 }
@@ -82,7 +84,13 @@ impl MessageHandler for SubscriptionHandler {
     fn envelope(&self, client: &Rc<Client>, envelope: Envelope) {
         let Envelope { action, topic: text, id } = &envelope;
         let refuse = |code, message: &str| {
-            client.answer(&Answer::Error { code, topic: Some(text), id: id.as_deref(), message });
+            client.answer(&Answer::Error {
+                code,
+                topic: Some(text),
+                id: id.as_deref(),
+                message,
+                detail: None,
+            });
         };
         let topic = match Topic::parse(text) {
             Ok(topic) => topic,

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 /// Longest `id` of an envelope, in bytes.
 pub const MAX_ID_BYTES: usize = 128;
@@ -37,18 +38,62 @@ impl Action {
     }
 }
 
-/// The message is not an envelope.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("Invalid message envelope")]
-pub struct InvalidEnvelope;
+/// The types of envelope there are, as an error names them.
+const TYPES: &str = "subscribe, unsubscribe";
 
+/// Why a message is not an envelope.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidEnvelope {
+    /// It is no JSON object, or one with a field twice.
+    #[error("the message must be a JSON object in UTF-8 with type, topic and perhaps id, each once")]
+    NotAnObject,
+    /// A field that must be there is not.
+    #[error("{0}: missing; it must be a string")]
+    Missing(&'static str),
+    /// A field is no string.
+    #[error("{0}: must be a string")]
+    Mistyped(&'static str),
+    /// There is no such type.
+    #[error("type: one of {TYPES}")]
+    UnknownType,
+    /// A field is too long.
+    #[error("{field}: at most {limit} bytes")]
+    TooLong {
+        /// Its name.
+        field: &'static str,
+        /// What is allowed.
+        limit: usize,
+    },
+}
+
+impl InvalidEnvelope {
+    /// What the response says as its `message`, whatever the fault; its `detail` names the fault.
+    pub const MESSAGE: &str = "Invalid message envelope";
+}
+
+/// A message as it came: which fields there are, none of them read yet, so that an error can name its field.
 #[derive(Deserialize)]
 struct Raw<'a> {
     #[serde(rename = "type", borrow)]
-    kind: Cow<'a, str>,
+    kind: Option<&'a RawValue>,
     #[serde(borrow)]
-    topic: Cow<'a, str>,
-    id: Option<String>,
+    topic: Option<&'a RawValue>,
+    #[serde(borrow)]
+    id: Option<&'a RawValue>,
+}
+
+fn string<'a>(
+    field: &'static str,
+    raw: Option<&'a RawValue>,
+) -> Result<Option<Cow<'a, str>>, InvalidEnvelope> {
+    #[derive(Deserialize)]
+    struct Borrowed<'a>(#[serde(borrow)] Cow<'a, str>);
+    let read = raw.map(|raw| serde_json::from_str::<Borrowed<'_>>(raw.get()).map(|Borrowed(text)| text));
+    read.transpose().map_err(|_| InvalidEnvelope::Mistyped(field))
+}
+
+fn bounded(field: &'static str, text: &str, limit: usize) -> Result<(), InvalidEnvelope> {
+    if text.len() > limit { Err(InvalidEnvelope::TooLong { field, limit }) } else { Ok(()) }
 }
 
 impl Envelope {
@@ -60,20 +105,22 @@ impl Envelope {
     pub fn parse(json: &[u8], max_topic_bytes: usize) -> Result<Self, InvalidEnvelope> {
         // serde would read a struct from an array as well.
         if json.trim_ascii_start().first() != Some(&b'{') {
-            return Err(InvalidEnvelope);
+            return Err(InvalidEnvelope::NotAnObject);
         }
         // Not `from_slice`, which lets through what is not UTF-8 in the fields it ignores.
-        let json = std::str::from_utf8(json).map_err(|_| InvalidEnvelope)?;
-        let raw: Raw<'_> = serde_json::from_str(json).map_err(|_| InvalidEnvelope)?;
-        let action = match &*raw.kind {
-            "subscribe" => Action::Subscribe,
-            "unsubscribe" => Action::Unsubscribe,
-            _ => return Err(InvalidEnvelope),
+        let json = std::str::from_utf8(json).map_err(|_| InvalidEnvelope::NotAnObject)?;
+        let raw: Raw<'_> = serde_json::from_str(json).map_err(|_| InvalidEnvelope::NotAnObject)?;
+        let action = match string("type", raw.kind)?.as_deref() {
+            Some("subscribe") => Action::Subscribe,
+            Some("unsubscribe") => Action::Unsubscribe,
+            Some(_) => return Err(InvalidEnvelope::UnknownType),
+            None => return Err(InvalidEnvelope::Missing("type")),
         };
-        if raw.topic.len() > max_topic_bytes || raw.id.as_ref().is_some_and(|id| id.len() > MAX_ID_BYTES) {
-            return Err(InvalidEnvelope);
-        }
-        Ok(Self { action, topic: raw.topic.into_owned(), id: raw.id })
+        let topic = string("topic", raw.topic)?.ok_or(InvalidEnvelope::Missing("topic"))?;
+        let id = string("id", raw.id)?;
+        bounded("topic", &topic, max_topic_bytes)?;
+        bounded("id", id.as_deref().unwrap_or_default(), MAX_ID_BYTES)?;
+        Ok(Self { action, topic: topic.into_owned(), id: id.map(Cow::into_owned) })
     }
 }
 
@@ -110,6 +157,9 @@ pub enum Answer<'a> {
         id: Option<&'a str>,
         /// For the developer of the client: what is wrong and what is allowed.
         message: &'a str,
+        /// More of it, where `message` is always the same.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        detail: Option<&'a str>,
     },
 }
 
@@ -171,24 +221,26 @@ mod tests {
         let long_topic = format!(r#"{{"type":"subscribe","topic":"{}"}}"#, "x".repeat(65));
         let long_id =
             format!(r#"{{"type":"subscribe","topic":"x","id":"{}"}}"#, "x".repeat(MAX_ID_BYTES + 1));
-        for json in [
-            "",
-            "hello",
-            "42",
-            "null",
-            r#"["subscribe","device:42",null]"#,
-            r#"{"type":"subscribe"}"#,
-            r#"{"topic":"device:42"}"#,
-            r#"{"type":"subscribe","topic":42}"#,
-            r#"{"type":"subscribe","topic":"x","id":7}"#,
-            r#"{"type":"publish","topic":"device:42"}"#,
-            r#"{"type":"subscribe","type":"subscribe","topic":"device:42"}"#,
-            r#"{"type":"subscribe","topic":"device:42"} x"#,
-            &deep,
-            &long_topic,
-            &long_id,
+        use InvalidEnvelope::{Missing, Mistyped, NotAnObject, TooLong, UnknownType};
+        for (json, fault) in [
+            ("", NotAnObject),
+            ("hello", NotAnObject),
+            ("42", NotAnObject),
+            ("null", NotAnObject),
+            (r#"["subscribe","device:42",null]"#, NotAnObject),
+            (r#"{"type":"subscribe"}"#, Missing("topic")),
+            (r#"{"topic":"device:42"}"#, Missing("type")),
+            (r#"{"type":"subscribe","topic":42}"#, Mistyped("topic")),
+            (r#"{"type":"subscribe","topic":null}"#, Missing("topic")),
+            (r#"{"type":"subscribe","topic":"x","id":7}"#, Mistyped("id")),
+            (r#"{"type":"publish","topic":"device:42"}"#, UnknownType),
+            (r#"{"type":"subscribe","type":"subscribe","topic":"device:42"}"#, NotAnObject),
+            (r#"{"type":"subscribe","topic":"device:42"} x"#, NotAnObject),
+            (&deep, NotAnObject),
+            (&long_topic, TooLong { field: "topic", limit: 64 }),
+            (&long_id, TooLong { field: "id", limit: MAX_ID_BYTES }),
         ] {
-            assert_eq!(parse(json), Err(InvalidEnvelope), "{json:.80}");
+            assert_eq!(parse(json), Err(fault), "{json:.80}");
         }
     }
 
@@ -201,8 +253,14 @@ mod tests {
             ),
             (Answer::Unsubscribed { topic: "x", id: None }, r#"{"type":"unsubscribed","topic":"x"}"#),
             (
-                Answer::Error { code: ErrorCode::ProtocolViolation, topic: None, id: None, message: "m" },
-                r#"{"type":"error","code":"protocol-violation","message":"m"}"#,
+                Answer::Error {
+                    code: ErrorCode::ProtocolViolation,
+                    topic: None,
+                    id: None,
+                    message: "m",
+                    detail: Some("d"),
+                },
+                r#"{"type":"error","code":"protocol-violation","message":"m","detail":"d"}"#,
             ),
             (
                 Answer::Error {
@@ -210,6 +268,7 @@ mod tests {
                     topic: Some("foo"),
                     id: Some("a"),
                     message: "m",
+                    detail: None,
                 },
                 r#"{"type":"error","code":"not-implemented","topic":"foo","id":"a","message":"m"}"#,
             ),

@@ -39,5 +39,5 @@ fn an_offset_does_not_lead_out_of_the_years_that_can_be_written() {
 #[test]
 fn a_binary_message_is_utf8_in_the_fields_that_are_ignored_as_well() {
     let message = b"{\"type\":\"subscribe\",\"topic\":\"device:1\",\"x\":\"\xFF\"}";
-    assert_eq!(Envelope::parse(message, 100), Err(InvalidEnvelope));
+    assert_eq!(Envelope::parse(message, 100), Err(InvalidEnvelope::NotAnObject));
 }

@@ -30,12 +30,18 @@ async fn a_violation_is_answered_and_the_connection_stays() {
     let folder = folder();
     let server = Server::start(folder.path(), &[]);
     let mut client = server.client().await;
-    for bad in
-        ["hello", "{\"type\":", "[]", r#"{"type":"subscribe"}"#, r#"{"type":"dance","topic":"device:1"}"#]
-    {
+    let object = "the message must be a JSON object in UTF-8 with type, topic and perhaps id, each once";
+    for (bad, detail) in [
+        ("hello", object),
+        ("{\"type\":", object),
+        ("[]", object),
+        (r#"{"type":"subscribe"}"#, "topic: missing; it must be a string"),
+        (r#"{"type":"dance","topic":"device:1"}"#, "type: one of subscribe, unsubscribe"),
+    ] {
         client.text(bad).await;
-        let expected =
-            json!({ "type": "error", "code": "protocol-violation", "message": "Invalid message envelope" });
+        let expected = json!({
+            "type": "error", "code": "protocol-violation", "message": "Invalid message envelope", "detail": detail,
+        });
         assert_eq!(client.json().await, expected, "{bad}");
     }
     client.send(Message::binary(&b"\xFF\x00"[..])).await;
