@@ -70,6 +70,12 @@ impl CatchUp {
         self.snapshot.is_some()
     }
 
+    /// It ends before its time. Returns what completes the message if one is half sent.
+    pub(super) fn abandon(self) -> Option<Bytes> {
+        let begun = self.snapshot.is_some_and(|beginning| beginning.head.is_none());
+        begun.then(|| frame::fragment_head(false, true, SNAPSHOT_END, 0))
+    }
+
     /// What comes next. `number` is the last update that `latest` holds.
     pub(super) fn next(
         &mut self,

@@ -61,6 +61,13 @@ struct Batch {
     left: Vec<(usize, Topic)>,
 }
 
+impl Subscription {
+    /// True while its snapshot is not sent as a whole.
+    fn is_streaming(&self) -> bool {
+        self.catch_up.borrow().as_ref().is_some_and(|catch_up| catch_up.is_streaming())
+    }
+}
+
 impl Hub {
     pub(crate) fn new(
         metrics: Arc<LiveMetrics>,
@@ -207,8 +214,9 @@ impl Hub {
         self.latest.borrow_mut().watch(&subscription.topic);
         let mut behind = subscription.client.behind.borrow_mut();
         if catch_up.is_streaming() {
-            // The rest of a message that is half sent comes before all else.
-            behind.push_front(subscription.clone());
+            // Snapshots come first, but nothing comes before the rest of one that is half sent.
+            let place = usize::from(behind.front().is_some_and(|first| first.is_streaming()));
+            behind.insert(place, subscription.clone());
         } else {
             behind.push_back(subscription.clone());
         }
@@ -217,9 +225,26 @@ impl Hub {
     }
 
     fn end_catch_up(&self, subscription: &Rc<Subscription>) {
-        if subscription.catch_up.borrow_mut().take().is_some() {
-            subscription.client.behind.borrow_mut().retain(|behind| !Rc::ptr_eq(behind, subscription));
+        if let Some(catch_up) = subscription.catch_up.borrow_mut().take() {
+            let client = &subscription.client;
+            client.behind.borrow_mut().retain(|behind| !Rc::ptr_eq(behind, subscription));
+            if catch_up.is_streaming() {
+                let end = catch_up.abandon();
+                let another = client.behind.borrow().front().is_some_and(|first| first.is_streaming());
+                // Where none of it was sent, another may be half sent, and goes on.
+                if end.is_some() || !another {
+                    client.outbox.end_stream(end);
+                    self.go_on_streaming(client);
+                }
+            }
             self.latest.borrow_mut().unwatch(&subscription.topic, self.told.get());
+        }
+    }
+
+    /// A snapshot of this client is at its end; if another is waiting, nothing may come between still.
+    fn go_on_streaming(&self, client: &Client) {
+        if client.behind.borrow().front().is_some_and(|first| first.is_streaming()) {
+            client.outbox.begin_stream();
         }
     }
 
@@ -253,7 +278,13 @@ impl Hub {
             None => Piece::Done,
         };
         match piece {
-            Piece::Fragment { head, tail, last } => client.outbox.fragment(head, tail, last),
+            Piece::Fragment { head, tail, last } => {
+                client.outbox.fragment(head, tail, last);
+                if last {
+                    client.behind.borrow_mut().rotate_left(1);
+                    self.go_on_streaming(client);
+                }
+            }
             Piece::Updates(changes) => {
                 let left = changes.iter().filter(|change| change.left).count();
                 self.metrics.count_updates(changes.len() - left, left);

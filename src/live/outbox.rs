@@ -180,6 +180,18 @@ impl<W: Wire + ?Sized> Outbox<W> {
         self.change(|inner| inner.streaming = true);
     }
 
+    /// The message under way is at its end before its time: `end`, if some of it has been sent.
+    pub(crate) fn end_stream(&self, end: Option<Bytes>) {
+        let after = self.change(|inner| {
+            inner.streaming = false;
+            std::mem::take(&mut inner.after_stream)
+        });
+        self.put(|inner| {
+            let frames = end.map(Frame::from).into_iter().chain(after);
+            frames.for_each(|frame| inner.queue.push_response(frame));
+        });
+    }
+
     /// How many bytes of snapshots it was given since this was last asked.
     pub(crate) fn take_charge(&self) -> usize {
         std::mem::take(&mut self.inner.borrow_mut().charge)
