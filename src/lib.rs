@@ -14,6 +14,11 @@
 //!
 //! `ARCHITECTURE.md` says who may import whom.
 
+#[cfg(not(target_os = "linux"))]
+compile_error!(
+    "processor runs on Linux: it relies on its sockets, descriptors and /proc. Elsewhere, run it in a container or a virtual machine."
+);
+
 pub mod app;
 pub mod domain;
 pub mod health;

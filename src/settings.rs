@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::io;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
@@ -158,7 +159,23 @@ impl fmt::Display for Fault {
 /// Why there are no settings.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
-    /// A file could not be read or is not TOML.
+    /// A file is there but cannot be read, or is not there though it was named.
+    #[error("settings file {}: cannot be read: {source}", .file.display())]
+    File {
+        /// The file.
+        file: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// A file is not TOML.
+    #[error("settings file {}: {source}", .file.display())]
+    Syntax {
+        /// The file.
+        file: PathBuf,
+        /// Where and what.
+        source: Box<config::ConfigError>,
+    },
+    /// Files and environment do not go together.
     #[error("settings: {0}")]
     Read(#[from] config::ConfigError),
     /// Every fault that was found, one a line.
@@ -185,12 +202,26 @@ impl Settings {
     /// # Errors
     /// [`SettingsError`] with all that is wrong.
     pub fn from(folder: &Path, environment: HashMap<String, String>) -> Result<Self, SettingsError> {
-        let mut builder = Config::builder()
-            .add_source(File::from_str(DEFAULTS, FileFormat::Toml))
-            .add_source(File::from(folder.join("default.toml")).format(FileFormat::Toml).required(false));
+        let mut builder = Config::builder().add_source(File::from_str(DEFAULTS, FileFormat::Toml));
+        let mut files = Vec::new();
+        let default = folder.join("default.toml");
+        // Only one that is not there at all is left out: without one that cannot be read, what it forbids would be allowed.
+        if !default.symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+            files.push(default);
+        }
         if let Some(name) = environment.get("PROCESSOR_ENV").filter(|name| !name.is_empty()) {
-            let file = folder.join(format!("{name}.toml"));
-            builder = builder.add_source(File::from(file).format(FileFormat::Toml));
+            files.push(folder.join(format!("{name}.toml")));
+        }
+        for file in files {
+            let text = std::fs::read_to_string(&file)
+                .map_err(|source| SettingsError::File { file: file.clone(), source })?;
+            // Each is looked at by itself, so that an error names its file.
+            let source = || File::from_str(&text, FileFormat::Toml);
+            Config::builder()
+                .add_source(source())
+                .build()
+                .map_err(|source| SettingsError::Syntax { file, source: Box::new(source) })?;
+            builder = builder.add_source(source());
         }
         let own = environment.into_iter().filter(|(key, _)| {
             let key = key.to_lowercase();
@@ -297,7 +328,7 @@ impl Reader {
                 max_subscriptions: self.number("live_ws_max_subscriptions", 1..=100_000_000),
                 max_topic_bytes: self.number("live_ws_max_topic_bytes", 1..=65536),
                 trusted_proxies: self.networks("live_ws_trusted_proxies"),
-                allowed_origins: self.list("live_ws_allowed_origins"),
+                allowed_origins: self.origins("live_ws_allowed_origins"),
             },
             ops: OpsSettings {
                 host: self.host("ops_host"),
@@ -369,6 +400,23 @@ impl Reader {
         networks
     }
 
+    /// Origins as browsers write them (RFC 6454 section 6.1): in lower case, without a default port.
+    fn origins(&mut self, key: &str) -> Vec<String> {
+        let mut origins = Vec::new();
+        for part in self.list(key) {
+            match origin(&part) {
+                Some(origin) => origins.push(origin),
+                None => self.fault(
+                    key,
+                    part,
+                    "origins, such as https://example.org or http://localhost:3000: a scheme, a host (in ASCII) and \
+                     perhaps a port, without a path or wildcards",
+                ),
+            }
+        }
+        origins
+    }
+
     fn instance_id(&mut self) -> String {
         let id = self.text("instance_id");
         let id = id.unwrap_or_else(|| gethostname::gethostname().to_string_lossy().into_owned());
@@ -395,6 +443,34 @@ impl Reader {
         self.fault("database_url", shown, "sqlite://<file>, such as sqlite://data/positions.db");
         PathBuf::new()
     }
+}
+
+/// An origin as a browser would write it; `None` if none could be meant.
+fn origin(text: &str) -> Option<String> {
+    let text = text.to_ascii_lowercase();
+    let (scheme, rest) = text.split_once("://")?;
+    let rest = rest.strip_suffix('/').unwrap_or(rest);
+    let (host, port) = match rest.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port.parse::<u16>().ok()?)),
+        _ => (rest, None),
+    };
+    let of = |text: &str, more: &str| {
+        !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || more.contains(c))
+    };
+    let is_host = match host.strip_prefix('[') {
+        Some(address) => address.strip_suffix(']')?.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => of(host, "-._"),
+    };
+    if !is_host || !of(scheme, "+-.") {
+        return None;
+    }
+    let default = match scheme {
+        "http" | "ws" => Some(80),
+        "https" | "wss" => Some(443),
+        _ => None,
+    };
+    let port = port.filter(|port| Some(*port) != default).map(|port| format!(":{port}")).unwrap_or_default();
+    Some(format!("{scheme}://{host}{port}"))
 }
 
 #[cfg(test)]

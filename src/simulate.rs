@@ -114,6 +114,12 @@ impl Mover {
 /// If nothing answers at the URL for the first post, or a post is refused for what it is. A server that is away for a
 /// while is waited for, as a device would.
 pub async fn run(simulation: &Simulation) -> anyhow::Result<()> {
+    log::info!(
+        "{} devices report to {} every {:?}",
+        simulation.devices,
+        simulation.url,
+        Duration::from_secs_f64(1.0 / simulation.rate)
+    );
     let client = Client::builder().timeout(Duration::from_secs(10)).finish();
     let mut random = Random(0x9E37_79B9_7F4A_7C15);
     let mut movers: Vec<_> = (0..simulation.devices).map(|number| Mover::new(number, &mut random)).collect();

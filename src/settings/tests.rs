@@ -93,3 +93,52 @@ fn no_fault_shows_a_secret() {
     assert!(error.contains("OPS_INGEST_TOKENS") && error.contains("postgres://(hidden)@host/db"), "{error}");
     assert!(!error.contains("s3cret"), "{error}");
 }
+
+#[test]
+fn a_file_that_is_there_but_cannot_be_read_is_an_error_that_names_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let default = folder.path().join("default.toml");
+    let fault = || Settings::from(folder.path(), HashMap::new()).unwrap_err().to_string();
+    std::fs::create_dir(&default).unwrap();
+    assert!(fault().contains("default.toml: cannot be read: "), "{}", fault());
+    std::fs::remove_dir(&default).unwrap();
+    std::os::unix::fs::symlink("nowhere", &default).unwrap();
+    assert!(fault().contains("default.toml: cannot be read: "), "{}", fault());
+    std::fs::remove_file(&default).unwrap();
+    std::fs::write(&default, b"live_ws_port = \xFF").unwrap();
+    assert!(fault().contains("default.toml: cannot be read: "), "{}", fault());
+    std::fs::write(&default, "live_ws_port = = 1").unwrap();
+    assert!(fault().contains("default.toml: "), "{}", fault());
+    std::fs::remove_file(&default).unwrap();
+    assert!(Settings::from(folder.path(), HashMap::new()).is_ok());
+    let named = HashMap::from([("PROCESSOR_ENV".to_owned(), "race".to_owned())]);
+    let fault = Settings::from(folder.path(), named).unwrap_err().to_string();
+    assert!(fault.contains("race.toml: cannot be read: "), "{fault}");
+}
+
+#[test]
+fn origins_are_written_as_browsers_do_or_refused() {
+    let origins = "HTTPS://A.example/, https://b.example:443, http://c.example:8080, http://[::1]:3000, app://localhost";
+    let settings = read(&[("LIVE_WS_ALLOWED_ORIGINS", origins)]).unwrap();
+    let expected = [
+        "https://a.example",
+        "https://b.example",
+        "http://c.example:8080",
+        "http://[::1]:3000",
+        "app://localhost",
+    ];
+    assert_eq!(settings.live.allowed_origins, expected);
+    for bad in [
+        "a.example",
+        "null",
+        "*",
+        "https://*.example",
+        "https://a.example/path",
+        "https://",
+        "https://a:b",
+        "https://ä.example",
+    ] {
+        let error = read(&[("LIVE_WS_ALLOWED_ORIGINS", bad)]).unwrap_err().to_string();
+        assert!(error.contains(&format!("{bad:?} is not allowed: origins, such as")), "{bad}: {error}");
+    }
+}

@@ -32,6 +32,33 @@ fn every_bad_setting_is_named_and_nothing_is_started() {
 }
 
 #[test]
+fn a_settings_file_without_permission_is_an_error() {
+    let folder = folder();
+    std::fs::create_dir(folder.path().join("settings")).unwrap();
+    let file = folder.path().join("settings/default.toml");
+    std::fs::write(&file, "live_ws_allowed_origins = \"https://a.example\"\n").unwrap();
+    // Whoever runs the tests may be root, who may read everything.
+    let script = "import os,sys\nfor path in sys.argv[2:4]: os.chmod(path,0o755)\nos.chmod(sys.argv[4],0)\n\
+        os.setuid(65534) if os.getuid()==0 else None\nos.execv(sys.argv[1],[sys.argv[1],'check'])";
+    // A copy that everyone may run, wherever the build is.
+    let binary = folder.path().join("processor");
+    std::fs::copy(env!("CARGO_BIN_EXE_processor"), &binary).unwrap();
+    let output = Command::new("python3")
+        .args(["-c", script])
+        .args([&binary, folder.path(), &folder.path().join("settings"), &file])
+        .current_dir(folder.path())
+        .env_clear()
+        .output()
+        .unwrap();
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{errors}");
+    assert!(
+        errors.contains("settings file settings/default.toml: cannot be read: Permission denied"),
+        "{errors}"
+    );
+}
+
+#[test]
 fn a_port_that_is_taken_and_a_store_that_cannot_be_opened_are_named() {
     let folder = folder();
     let taken = std::net::TcpListener::bind("0.0.0.0:0").unwrap();
