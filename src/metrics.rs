@@ -11,6 +11,8 @@ use prometheus::{
 /// Everything that is measured. Cheap to clone: the parts are shared.
 #[derive(Clone, Debug)]
 pub struct Metrics {
+    /// The figures of the process, with the names that every client library gives them.
+    process: Registry,
     registry: Registry,
     /// The live server's.
     pub live: Arc<LiveMetrics>,
@@ -90,21 +92,28 @@ pub struct OpsMetrics {
 }
 
 impl Metrics {
-    /// All metrics at zero, each of `processor_…` with the constant label `instance_id`.
+    /// All metrics at zero, each with the constant label `instance_id`.
     ///
     /// # Errors
     /// If two metrics had the same name: a mistake in this file.
     pub fn new(instance_id: &str) -> Result<Self, prometheus::Error> {
         let labels = HashMap::from([("instance_id".to_owned(), instance_id.to_owned())]);
+        // The collector of the process takes no labels, so it has a registry of its own that adds them.
+        let process = Registry::new_custom(None, Some(labels.clone()))?;
+        process.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
         let registry = Registry::new();
-        // Its series have the names that every client library gives them, and no label of ours.
-        let process = prometheus::process_collector::ProcessCollector::for_self();
-        registry.register(Box::new(process))?;
         let make = Maker { registry: &registry, labels };
+        let build = make.gauge_with(
+            "build_info",
+            "1, with the version of this program.",
+            ("version", env!("CARGO_PKG_VERSION")),
+        )?;
+        build.set(1);
         Ok(Self {
             live: Arc::new(LiveMetrics::new(&make)?),
             positions: Arc::new(PositionsMetrics::new(&make)?),
             ops: Arc::new(OpsMetrics::new(&make)?),
+            process,
             registry,
         })
     }
@@ -115,7 +124,9 @@ impl Metrics {
     /// If the encoder fails, which says that a metric is malformed.
     pub fn page(&self) -> Result<String, prometheus::Error> {
         let mut page = Vec::new();
-        TextEncoder::new().encode(&self.registry.gather(), &mut page)?;
+        let encoder = TextEncoder::new();
+        encoder.encode(&self.process.gather(), &mut page)?;
+        encoder.encode(&self.registry.gather(), &mut page)?;
         String::from_utf8(page).map_err(|error| prometheus::Error::Msg(error.to_string()))
     }
 
@@ -269,6 +280,15 @@ impl Maker<'_> {
         self.register(IntGauge::with_opts(self.opts(name, help))?)
     }
 
+    fn gauge_with(
+        &self,
+        name: &str,
+        help: &str,
+        (label, value): (&str, &str),
+    ) -> Result<IntGauge, prometheus::Error> {
+        self.register(IntGauge::with_opts(self.opts(name, help).const_label(label, value))?)
+    }
+
     fn float_gauge(&self, name: &str, help: &str) -> Result<prometheus::Gauge, prometheus::Error> {
         self.register(prometheus::Gauge::with_opts(self.opts(name, help))?)
     }
@@ -313,6 +333,10 @@ mod tests {
                 "processor_live_messages_inbound_total{instance_id=\"a-1\",type=\"subscribe\"} 0\n"
             )
         );
-        assert!(page.contains("process_resident_memory_bytes"), "{page}");
+        let series = page.lines().filter(|line| !line.starts_with('#'));
+        series.for_each(|series| assert!(series.contains("instance_id=\"a-1\""), "{series}"));
+        assert!(page.contains("process_resident_memory_bytes{"), "{page}");
+        let build = format!("version=\"{}\"", env!("CARGO_PKG_VERSION"));
+        assert!(page.lines().any(|line| line.starts_with("processor_build_info{") && line.contains(&build)));
     }
 }

@@ -163,13 +163,6 @@ impl Server {
         sum(&page, name, label)
     }
 
-    /// A metric without labels, such as those of the process.
-    pub(crate) async fn metric_plain(&self, name: &str) -> f64 {
-        let (_, page) = self.get("/metrics").await;
-        let line = page.lines().find(|line| line.split(' ').next() == Some(name));
-        line.and_then(|line| line.rsplit(' ').next()).unwrap().parse().unwrap()
-    }
-
     pub(crate) async fn connections(&self) -> f64 {
         self.metric("processor_live_connections", "").await
     }

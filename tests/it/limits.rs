@@ -154,7 +154,7 @@ async fn a_flood_of_pings_costs_no_memory_and_no_one_else() {
 async fn thousands_who_connect_and_say_nothing_are_gone_after_the_deadline_and_no_one_notices() {
     let folder = folder();
     let server = Server::start(folder.path(), &[("LIVE_WS_HANDSHAKE_TIMEOUT_MS", "2000")]);
-    let descriptors = async || server.metric_plain("process_open_fds").await;
+    let descriptors = async || server.metric("process_open_fds", "").await;
     let before = descriptors().await;
     let mut silent = Vec::new();
     for _ in 0..2000 {
@@ -272,7 +272,7 @@ async fn large_snapshots_that_nobody_reads_hold_little_memory() {
     let server = Server::start(folder.path(), &settings);
     populate(&server, 20_000).await;
     server.client().await.subscribe("event:e").await;
-    let before = server.metric_plain("process_resident_memory_bytes").await;
+    let before = server.metric("process_resident_memory_bytes", "").await;
     let mut deaf = Vec::new();
     for step in 0..60 {
         let mut client = Raw::over(crate::harness::narrow(server.live, 4096).await).await;
@@ -293,7 +293,7 @@ async fn large_snapshots_that_nobody_reads_hold_little_memory() {
         server.metric("processor_live_subscriptions", "").await >= 60.0
     })
     .await;
-    let grown = server.metric_plain("process_resident_memory_bytes").await - before;
+    let grown = server.metric("process_resident_memory_bytes", "").await - before;
     // Sixty snapshots of 2.5 MB would be 150 MB.
     assert!(grown < 40e6, "{grown} bytes more");
     // One who reads gets through all the same, when those who hold too much have been told to go.
