@@ -36,6 +36,7 @@ const KEYS: &[&str] = &[
     "live_ws_max_subscriptions",
     "live_ws_max_topic_bytes",
     "live_ws_trusted_proxies",
+    "live_ws_forwarded_header",
     "live_ws_allowed_origins",
     "ops_host",
     "ops_port",
@@ -97,10 +98,33 @@ pub struct LiveSettings {
     pub max_subscriptions: usize,
     /// Longest topic in an envelope, in bytes.
     pub max_topic_bytes: usize,
-    /// Peers whose `X-Forwarded-For` is believed.
+    /// Peers that are believed when they say for whom they speak.
     pub trusted_proxies: Vec<IpNet>,
+    /// The header in which they say it.
+    pub forwarded_header: ForwardedHeader,
     /// Origins that may connect; empty: any.
     pub allowed_origins: Vec<String>,
+}
+
+/// In which header trusted proxies name the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ForwardedHeader {
+    /// The one that is there; none, if both are and do not agree.
+    Either,
+    /// `X-Forwarded-For` only.
+    XForwardedFor,
+    /// `Forwarded` (RFC 7239) only.
+    Forwarded,
+}
+
+impl ForwardedHeader {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Either => "",
+            Self::XForwardedFor => "x-forwarded-for",
+            Self::Forwarded => "forwarded",
+        }
+    }
 }
 
 /// Settings of the ops server.
@@ -260,6 +284,7 @@ impl Settings {
             live.max_subscriptions.to_string(),
             live.max_topic_bytes.to_string(),
             networks.join(","),
+            live.forwarded_header.name().to_owned(),
             live.allowed_origins.join(","),
             ops.host.to_string(),
             ops.port.to_string(),
@@ -329,6 +354,7 @@ impl Reader {
                 max_topic_bytes: self.number("live_ws_max_topic_bytes", 1..=65536),
                 trusted_proxies: self.networks("live_ws_trusted_proxies"),
                 allowed_origins: self.origins("live_ws_allowed_origins"),
+                forwarded_header: self.forwarded_header(),
             },
             ops: OpsSettings {
                 host: self.host("ops_host"),
@@ -415,6 +441,15 @@ impl Reader {
             }
         }
         origins
+    }
+
+    fn forwarded_header(&mut self) -> ForwardedHeader {
+        let text = self.text("live_ws_forwarded_header").unwrap_or_default();
+        let all = [ForwardedHeader::Either, ForwardedHeader::XForwardedFor, ForwardedHeader::Forwarded];
+        all.into_iter().find(|header| header.name().eq_ignore_ascii_case(&text)).unwrap_or_else(|| {
+            self.fault("live_ws_forwarded_header", text, "x-forwarded-for, forwarded, or empty for either");
+            ForwardedHeader::Either
+        })
     }
 
     fn instance_id(&mut self) -> String {

@@ -1,8 +1,10 @@
-//! `Admission`: how many connections there may be, in all and from one address.
+//! `Admission`: how many connections there may be, in all and from one address; none more once the server drains.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
 
 /// How many sockets may shake hands at the same time while all places are taken, those of the server or of one address.
 const OVER_THE_LIMIT: usize = 64;
@@ -13,10 +15,14 @@ pub(crate) struct Admission {
     max_total: usize,
     max_per_address: usize,
     counts: Mutex<Counts>,
+    /// Told when the server drains and the last permit is given back.
+    drained: Notify,
 }
 
 #[derive(Debug, Default)]
 struct Counts {
+    /// Nobody is admitted any more.
+    draining: bool,
     all: Tally,
     /// Only addresses that have any.
     per_address: HashMap<IpAddr, Tally>,
@@ -51,13 +57,15 @@ impl Counts {
     }
 }
 
-/// Which limit is reached.
+/// Why nobody is admitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Full {
-    /// Connections in all.
-    Server,
-    /// Connections from this address.
-    Address,
+pub(crate) enum Closed {
+    /// The server drains.
+    Draining,
+    /// The limit of connections in all is reached.
+    ServerFull,
+    /// The limit of connections from this address is reached.
+    AddressFull,
 }
 
 /// A socket whose handshake is under way; dropped when that is over, well or badly.
@@ -84,7 +92,7 @@ fn key(address: IpAddr) -> IpAddr {
 
 impl Admission {
     pub(crate) fn new(max_total: usize, max_per_address: usize) -> Arc<Self> {
-        Arc::new(Self { max_total, max_per_address, counts: Mutex::default() })
+        Arc::new(Self { max_total, max_per_address, counts: Mutex::default(), drained: Notify::new() })
     }
 
     fn counts(&self) -> MutexGuard<'_, Counts> {
@@ -111,17 +119,39 @@ impl Admission {
     }
 
     /// Takes a place for a connection from `address`.
-    pub(crate) fn admit(self: &Arc<Self>, address: IpAddr) -> Result<Permit, Full> {
+    pub(crate) fn admit(self: &Arc<Self>, address: IpAddr) -> Result<Permit, Closed> {
         let mut counts = self.counts();
+        if counts.draining {
+            return Err(Closed::Draining);
+        }
         if counts.all.connected >= self.max_total {
-            return Err(Full::Server);
+            return Err(Closed::ServerFull);
         }
         if counts.of(address).connected >= self.max_per_address {
-            return Err(Full::Address);
+            return Err(Closed::AddressFull);
         }
         counts.change(address, |tally| tally.connected += 1);
         counts.all.connected += 1;
         Ok(Permit { admission: self.clone(), address })
+    }
+
+    /// Admits nobody from now on: whoever has no permit yet gets none.
+    pub(crate) fn drain(&self) {
+        self.counts().draining = true;
+    }
+
+    /// Waits until the last permit is given back, after [`Admission::drain`].
+    pub(crate) async fn drained(&self) {
+        // Made before the count is read, so that nothing is missed between the two.
+        let drained = self.drained.notified();
+        if self.connected() > 0 {
+            drained.await;
+        }
+    }
+
+    /// How many permits are out.
+    pub(crate) fn connected(&self) -> usize {
+        self.counts().all.connected
     }
 }
 
@@ -140,6 +170,9 @@ impl Drop for Permit {
         let mut counts = self.admission.counts();
         counts.all.connected -= 1;
         counts.change(self.address, |tally| tally.connected -= 1);
+        if counts.draining && counts.all.connected == 0 {
+            self.admission.drained.notify_waiters();
+        }
     }
 }
 
@@ -180,10 +213,10 @@ mod tests {
         let admission = Admission::new(10, 1);
         let admit = |address: &str| admission.admit(address.parse().unwrap());
         let _place = admit("2001:db8:0:1::1").unwrap();
-        assert_eq!(admit("2001:db8:0:1:ffff::2").unwrap_err(), Full::Address);
+        assert_eq!(admit("2001:db8:0:1:ffff::2").unwrap_err(), Closed::AddressFull);
         let _other = admit("2001:db8:0:2::1").unwrap();
         let _mapped = admit("::ffff:192.0.2.1").unwrap();
-        assert_eq!(admit("192.0.2.1").unwrap_err(), Full::Address);
+        assert_eq!(admit("192.0.2.1").unwrap_err(), Closed::AddressFull);
     }
 
     #[test]
@@ -192,11 +225,28 @@ mod tests {
         let [a, b] = [IpAddr::from([127, 0, 0, 1]), IpAddr::from([127, 0, 0, 2])];
         let first = admission.admit(a).unwrap();
         let _second = admission.admit(a).unwrap();
-        assert_eq!(admission.admit(a).unwrap_err(), Full::Address);
+        assert_eq!(admission.admit(a).unwrap_err(), Closed::AddressFull);
         let _third = admission.admit(b).unwrap();
-        assert_eq!(admission.admit(b).unwrap_err(), Full::Server);
+        assert_eq!(admission.admit(b).unwrap_err(), Closed::ServerFull);
         drop(first);
         drop(admission.admit(a).unwrap());
         assert_eq!(admission.counts().per_address.len(), 2);
+    }
+
+    #[test]
+    fn nobody_is_admitted_after_the_drain_began_and_its_end_is_told() {
+        let admission = Admission::new(10, 10);
+        let address = IpAddr::from([127, 0, 0, 1]);
+        let [first, second] = [(); 2].map(|()| admission.admit(address).unwrap());
+        admission.drain();
+        assert_eq!(admission.admit(address).unwrap_err(), Closed::Draining);
+        let mut drained = std::pin::pin!(admission.drained());
+        let mut is_drained = || futures_util::FutureExt::now_or_never(&mut drained).is_some();
+        assert!(!is_drained());
+        drop(first);
+        assert!(!is_drained());
+        drop(second);
+        assert!(is_drained());
+        assert!(futures_util::FutureExt::now_or_never(admission.drained()).is_some());
     }
 }

@@ -5,9 +5,11 @@ use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+use std::task::Waker;
 
 use bytes::Bytes;
+use futures_util::task::AtomicWaker;
 use uuid::Uuid;
 
 use super::close::CloseReason;
@@ -52,6 +54,9 @@ pub struct Vitals {
     pub(crate) topics: AtomicUsize,
     /// What waits for it.
     pub(crate) depth: Arc<Depth>,
+    terminated: AtomicBool,
+    /// Wakes the connection's loop.
+    waker: AtomicWaker,
 }
 
 impl Vitals {
@@ -77,6 +82,18 @@ impl Vitals {
 
     pub(super) fn count_conflated(&self, positions: usize) {
         self.depth.conflated.fetch_add(positions as u64, Ordering::Relaxed);
+    }
+
+    /// Has the connection reset its socket, in whatever stage it is: also when its actor is gone.
+    pub(crate) fn terminate(&self) {
+        self.terminated.store(true, Ordering::Release);
+        self.waker.wake();
+    }
+
+    /// True if the connection is to reset its socket; `waker` is woken when it becomes so.
+    pub(crate) fn is_terminated(&self, waker: &Waker) -> bool {
+        self.waker.register(waker);
+        self.terminated.load(Ordering::Acquire)
     }
 }
 
@@ -119,6 +136,8 @@ impl Client {
             last_seen_at: AtomicI64::new(opened_at.as_millis()),
             topics: AtomicUsize::new(0),
             depth: outbox.depth(),
+            terminated: AtomicBool::new(false),
+            waker: AtomicWaker::new(),
         };
         Rc::new(Self {
             vitals: Arc::new(vitals),

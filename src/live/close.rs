@@ -24,44 +24,55 @@ impl CloseReason {
     }
 }
 
-/// The client closed in the ordinary way; the code it sent is answered, this is what is logged and counted.
-pub const NORMAL: CloseReason = CloseReason::new(1000, "closed by client", "normal");
-/// The client closed because it goes away, as a browser does that leaves the page.
-pub const CLIENT_GOING_AWAY: CloseReason = CloseReason::new(1001, "client going away", "client_going_away");
-/// The client closed with another code. Code 0 stands for all of them: clients choose it, so no label may tell it.
-pub const CLIENT_OTHER: CloseReason =
-    CloseReason::new(0, "closed by client with another code", "client_other");
-/// The client closed without a code (RFC 6455 section 7.1.5).
-pub const NO_STATUS: CloseReason = CloseReason::new(1005, "closed by client without a code", "no_status");
+/// Defines reasons as constants and, from the same lines, the list of all of them.
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $name:ident = $code:literal, $text:literal, $label:literal;)*) => {
+        $($(#[$doc])* pub const $name: CloseReason = CloseReason::new($code, $text, $label);)*
 
-/// The server drains.
-pub const GOING_AWAY: CloseReason = CloseReason::new(1001, "server shutting down", "going_away");
-/// The bytes are not RFC 6455.
-pub const PROTOCOL_ERROR: CloseReason = CloseReason::new(1002, "protocol error", "protocol_error");
-/// A kind of data this server does not take.
-pub const UNSUPPORTED_DATA: CloseReason = CloseReason::new(1003, "unsupported data", "unsupported_data");
-/// Text that is not UTF-8.
-pub const INVALID_DATA: CloseReason = CloseReason::new(1007, "text is not UTF-8", "invalid_data");
-/// The client sends too many messages.
-pub const RATE_LIMITED: CloseReason = CloseReason::new(1008, "too many messages", "rate_limited");
-/// A message over the limit.
-pub const TOO_BIG: CloseReason = CloseReason::new(1009, "message too big", "too_big");
-/// A fault of the server's own.
-pub const INTERNAL: CloseReason = CloseReason::new(1011, "internal error", "internal");
-/// Credentials are missing or wrong.
-pub const UNAUTHORIZED: CloseReason = CloseReason::new(4401, "unauthorized", "unauthorized");
-/// Credentials do not suffice.
-pub const FORBIDDEN: CloseReason = CloseReason::new(4403, "forbidden", "forbidden");
+        /// Every reason there is.
+        pub const ALL: &[CloseReason] = &[$($name),*];
+    };
+}
 
-/// The stream ended without a close frame.
-pub const EOF: CloseReason = CloseReason::new(1006, "connection closed without a close frame", "eof");
-/// The socket failed, most often by a reset.
-pub const RESET: CloseReason = CloseReason::new(1006, "connection reset", "reset");
-/// Nothing came from the client for the pong timeout.
-pub const PONG_TIMEOUT: CloseReason = CloseReason::new(1006, "silent for the pong timeout", "pong_timeout");
-/// The client's socket took nothing for the pong timeout while something waited for it.
-pub const NOT_READING: CloseReason =
-    CloseReason::new(1006, "not reading for the pong timeout", "not_reading");
+reasons! {
+    /// The client closed in the ordinary way; the code it sent is answered, this is what is logged and counted.
+    NORMAL = 1000, "closed by client", "normal";
+    /// The client closed because it goes away, as a browser does that leaves the page.
+    CLIENT_GOING_AWAY = 1001, "client going away", "client_going_away";
+    /// The client closed with another code. Code 0 stands for all of them: clients choose it, so no label may tell it.
+    CLIENT_OTHER = 0, "closed by client with another code", "client_other";
+    /// The client closed without a code (RFC 6455 section 7.1.5).
+    NO_STATUS = 1005, "closed by client without a code", "no_status";
+
+    /// The server drains.
+    GOING_AWAY = 1001, "server shutting down", "going_away";
+    /// The bytes are not RFC 6455.
+    PROTOCOL_ERROR = 1002, "protocol error", "protocol_error";
+    /// A kind of data this server does not take.
+    UNSUPPORTED_DATA = 1003, "unsupported data", "unsupported_data";
+    /// Text that is not UTF-8.
+    INVALID_DATA = 1007, "text is not UTF-8", "invalid_data";
+    /// The client sends too many messages.
+    RATE_LIMITED = 1008, "too many messages", "rate_limited";
+    /// A message over the limit.
+    TOO_BIG = 1009, "message too big", "too_big";
+    /// A fault of the server's own.
+    INTERNAL = 1011, "internal error", "internal";
+    /// Credentials are missing or wrong.
+    UNAUTHORIZED = 4401, "unauthorized", "unauthorized";
+    /// Credentials do not suffice.
+    FORBIDDEN = 4403, "forbidden", "forbidden";
+
+    /// The stream ended without a close frame.
+    EOF = 1006, "connection closed without a close frame", "eof";
+    /// The socket failed, most often by a reset.
+    RESET = 1006, "connection reset", "reset";
+    /// Nothing came from the client for the pong timeout.
+    PONG_TIMEOUT = 1006, "silent for the pong timeout", "pong_timeout";
+    /// The client's socket took nothing for the pong timeout while something waited for it.
+    NOT_READING = 1006, "not reading for the pong timeout", "not_reading";
+}
+
 /// The reason for a close that the client began with `code`.
 pub fn from_client(code: Option<u16>) -> CloseReason {
     match code {

@@ -34,12 +34,15 @@ use super::inbound::{Inbound, Inward, poll_read};
 use super::outbox::{Budget, Outbox, Wire};
 use super::protocol::ErrorCode;
 use super::rate::Rate;
-use super::registry::{Control, Deregister, Register, Registry};
+use super::registry::{Close, Deregister, Register, Registry};
 use crate::metrics::LiveMetrics;
 use crate::settings::LiveSettings;
 
 /// How long a client that broke the rules may take to see our close frame and go.
 const LINGER: Duration = Duration::from_secs(1);
+
+/// How many bytes it may still send in that time: what may have been on its way when it broke them.
+const LINGER_BYTES: usize = 1 << 20;
 
 /// Fragments, pings and pongs cost work too; so many are taken for one message.
 const FRAMES_PER_MESSAGE: u32 = 32;
@@ -146,6 +149,12 @@ impl Life {
     async fn serve(&mut self, mut actor: Pin<Box<impl Stream>>) {
         poll_fn(|cx| {
             self.outbox.register(cx.waker());
+            // Before anything is read: reading may use up what tokio lets a task do at once, timers included.
+            if self.client.stage() == Stage::Closing
+                && self.poll_timer(cx, self.worker.settings.close_timeout).is_ready()
+            {
+                return Poll::Ready(());
+            }
             // The actor sends through the outbox, so its stream yields nothing; it ends with the actor.
             match catch_unwind(AssertUnwindSafe(|| actor.as_mut().poll_next(cx))) {
                 Ok(Poll::Pending) => {}
@@ -162,6 +171,7 @@ impl Life {
             if jammed && !self.outbox.is_jammed() {
                 cx.waker().wake_by_ref(); // the actor may read again, see `Inbound`
             }
+            self.check_terminated(cx);
             match self.client.stage() {
                 Stage::Open => Poll::Pending,
                 Stage::Closing => self.poll_timer(cx, self.worker.settings.close_timeout),
@@ -178,6 +188,7 @@ impl Life {
             poll_fn(|cx| {
                 self.outbox.register(cx.waker());
                 self.poll_flush(cx);
+                self.check_terminated(cx);
                 if self.outbox.is_empty() || self.client.stage() >= Stage::Gone {
                     return Poll::Ready(());
                 }
@@ -190,9 +201,17 @@ impl Life {
             // more from us, and what still comes is thrown away until the client is gone.
             self.timer = None;
             if SockRef::from(self.stream()).shutdown(Shutdown::Write).is_ok() {
-                poll_fn(|cx| match self.poll_discard(cx) {
-                    Poll::Ready(()) => Poll::Ready(()),
-                    Poll::Pending => self.poll_timer(cx, LINGER),
+                let mut left = LINGER_BYTES;
+                poll_fn(|cx| {
+                    self.check_terminated(cx);
+                    if self.client.stage() == Stage::Killed {
+                        return Poll::Ready(());
+                    }
+                    // Before anything is read, see `serve`.
+                    if self.poll_timer(cx, LINGER).is_ready() {
+                        return Poll::Ready(());
+                    }
+                    self.poll_discard(cx, &mut left)
                 })
                 .await;
             }
@@ -234,6 +253,13 @@ impl Life {
         }
     }
 
+    /// The registry may have it reset in any stage, whatever became of the actor.
+    fn check_terminated(&self, cx: &Context<'_>) {
+        if self.client.vitals.is_terminated(cx.waker()) {
+            self.client.kill();
+        }
+    }
+
     /// When `limit` is over, the connection is reset.
     fn poll_timer(&mut self, cx: &mut Context<'_>, limit: Duration) -> Poll<()> {
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(limit)));
@@ -242,13 +268,15 @@ impl Life {
         Poll::Ready(())
     }
 
-    fn poll_discard(&self, cx: &mut Context<'_>) -> Poll<()> {
-        loop {
+    /// Throws away what comes, until the client is gone or sent more than is `left`.
+    fn poll_discard(&self, cx: &mut Context<'_>, left: &mut usize) -> Poll<()> {
+        while *left > 0 {
             match ready!(poll_read(self.stream(), cx, &mut self.worker.scratch.borrow_mut())) {
-                Ok(0) | Err(_) => return Poll::Ready(()),
-                Ok(_) => {}
+                Ok(0) | Err(_) => break,
+                Ok(count) => *left = left.saturating_sub(count),
             }
         }
+        Poll::Ready(())
     }
 }
 
@@ -400,13 +428,10 @@ impl StreamHandler<Inward> for LiveConnection {
     }
 }
 
-impl Handler<Control> for LiveConnection {
+impl Handler<Close> for LiveConnection {
     type Result = ();
 
-    fn handle(&mut self, control: Control, _: &mut Self::Context) {
-        match control {
-            Control::Close(reason) => self.client.close(reason),
-            Control::Terminate => self.client.kill(),
-        }
+    fn handle(&mut self, Close(reason): Close, _: &mut Self::Context) {
+        self.client.close(reason);
     }
 }

@@ -8,6 +8,7 @@ use actix::{Actor, AsyncContext, Context, Handler, Message, MessageResult, Recip
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
+use super::admission::Admission;
 use super::client::Vitals;
 use super::close::{self, CloseReason};
 use crate::metrics::LiveMetrics;
@@ -19,6 +20,8 @@ const TERMINATE_GRACE: Duration = Duration::from_millis(300);
 #[derive(Debug)]
 pub struct Registry {
     metrics: Arc<LiveMetrics>,
+    /// Knows also those that are admitted but have not registered yet.
+    admission: Arc<Admission>,
     connections: HashMap<Uuid, Connection>,
     drain: Option<Drain>,
 }
@@ -26,7 +29,7 @@ pub struct Registry {
 #[derive(Debug)]
 struct Connection {
     vitals: Arc<Vitals>,
-    control: Recipient<Control>,
+    control: Recipient<Close>,
 }
 
 /// A drain that is under way or done.
@@ -34,25 +37,22 @@ struct Connection {
 struct Drain {
     began: Instant,
     report: DrainReport,
+    /// The timeout is over: whoever is still there is terminated.
+    overdue: bool,
     waiting: Vec<oneshot::Sender<DrainReport>>,
 }
 
-/// What the registry tells a connection.
+/// Tells a connection to begin the closing handshake.
 #[derive(Clone, Copy, Debug, Message)]
 #[rtype(result = "()")]
-pub(crate) enum Control {
-    /// Begin the closing handshake.
-    Close(CloseReason),
-    /// Reset the socket now.
-    Terminate,
-}
+pub(crate) struct Close(pub(crate) CloseReason);
 
 /// A connection is open.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub(crate) struct Register {
     pub(crate) vitals: Arc<Vitals>,
-    pub(crate) control: Recipient<Control>,
+    pub(crate) control: Recipient<Close>,
 }
 
 /// A connection is gone.
@@ -65,8 +65,8 @@ pub(crate) struct Deregister {
     pub(crate) clean: bool,
 }
 
-/// Closes every connection with 1001 `server shutting down`, and those that come later too; waits until all are
-/// gone, at most `timeout`, then terminates the rest.
+/// Admits nobody any more and closes every connection with 1001 `server shutting down`, also those that were admitted but
+/// had not registered yet; waits until all are gone, at most `timeout`, then terminates the rest.
 #[derive(Clone, Copy, Debug, Message)]
 #[rtype(result = "DrainReport")]
 pub struct Shutdown {
@@ -90,6 +90,11 @@ pub struct DrainReport {
 #[rtype(result = "Vec<Arc<Vitals>>")]
 pub struct ListConnections;
 
+/// No permit is out any more.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Drained;
+
 /// The drain's timeout is over.
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -102,8 +107,8 @@ struct GiveUp;
 
 impl Registry {
     /// A registry without connections.
-    pub fn new(metrics: Arc<LiveMetrics>) -> Self {
-        Self { metrics, connections: HashMap::new(), drain: None }
+    pub(crate) fn new(metrics: Arc<LiveMetrics>, admission: Arc<Admission>) -> Self {
+        Self { metrics, admission, connections: HashMap::new(), drain: None }
     }
 
     fn answer_drain(&mut self) {
@@ -129,8 +134,11 @@ impl Handler<Register> for Registry {
     type Result = ();
 
     fn handle(&mut self, Register { vitals, control }: Register, _: &mut Self::Context) {
-        if self.drain.is_some() {
-            control.do_send(Control::Close(close::GOING_AWAY));
+        if let Some(drain) = &self.drain {
+            control.do_send(Close(close::GOING_AWAY));
+            if drain.overdue {
+                vitals.terminate();
+            }
         }
         self.metrics.connections.inc();
         self.connections.insert(vitals.id, Connection { vitals, control });
@@ -152,9 +160,6 @@ impl Handler<Deregister> for Registry {
             } else {
                 drain.report.terminated += 1;
             }
-            if self.connections.is_empty() {
-                self.answer_drain();
-            }
         }
     }
 }
@@ -163,18 +168,35 @@ impl Handler<Shutdown> for Registry {
     type Result = ResponseFuture<DrainReport>;
 
     fn handle(&mut self, Shutdown { timeout }: Shutdown, ctx: &mut Self::Context) -> Self::Result {
+        self.admission.drain();
         let (answer, report) = oneshot::channel();
-        let fresh = || Drain { began: Instant::now(), report: DrainReport::default(), waiting: Vec::new() };
-        self.drain.get_or_insert_with(fresh).waiting.push(answer);
+        let drain = self.drain.get_or_insert_with(|| Drain {
+            began: Instant::now(),
+            report: DrainReport::default(),
+            overdue: false,
+            waiting: Vec::new(),
+        });
+        drain.waiting.push(answer);
         for connection in self.connections.values() {
-            connection.control.do_send(Control::Close(close::GOING_AWAY));
+            connection.control.do_send(Close(close::GOING_AWAY));
         }
-        if self.connections.is_empty() {
-            self.answer_drain();
-        } else {
-            ctx.notify_later(TimeIsUp, timeout);
-        }
+        // A connection is deregistered before its permit is given back. So when the last permit is back, all that is
+        // to be counted is in the mailbox, and `Drained` gets behind it.
+        let (admission, registry) = (self.admission.clone(), ctx.address());
+        actix_rt::spawn(async move {
+            admission.drained().await;
+            registry.do_send(Drained);
+        });
+        ctx.notify_later(TimeIsUp, timeout);
         Box::pin(async { report.await.unwrap_or_default() })
+    }
+}
+
+impl Handler<Drained> for Registry {
+    type Result = ();
+
+    fn handle(&mut self, _: Drained, _: &mut Self::Context) {
+        self.answer_drain();
     }
 }
 
@@ -182,8 +204,11 @@ impl Handler<TimeIsUp> for Registry {
     type Result = ();
 
     fn handle(&mut self, _: TimeIsUp, ctx: &mut Self::Context) {
+        if let Some(drain) = &mut self.drain {
+            drain.overdue = true;
+        }
         for connection in self.connections.values() {
-            connection.control.do_send(Control::Terminate);
+            connection.vitals.terminate();
         }
         ctx.notify_later(GiveUp, TERMINATE_GRACE);
     }
@@ -193,10 +218,11 @@ impl Handler<GiveUp> for Registry {
     type Result = ();
 
     fn handle(&mut self, _: GiveUp, _: &mut Self::Context) {
-        if !self.connections.is_empty() {
-            log::warn!("{} connections were not counted out in time", self.connections.len());
+        let left = self.admission.connected();
+        if left > 0 {
+            log::warn!("{left} connections were not counted out in time");
             if let Some(drain) = &mut self.drain {
-                drain.report.terminated += self.connections.len();
+                drain.report.terminated += left;
             }
         }
         self.answer_drain();

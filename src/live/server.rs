@@ -1,10 +1,9 @@
 //! `LiveServer`: listens, shakes hands, and gives each connection to the actor that serves it.
 //!
-//! Each worker is an arbiter (a thread) that accepts from the one listening socket and keeps what it accepted.
-//! HTTP is spoken by `actix-http` up to the end of the handshake; then the socket is ours (see `connection`).
+//! Each worker is an arbiter (a thread) that accepts from the one listening socket and keeps what it accepted: `door`
+//! up to the end of the handshake, then `connection`.
 
 use std::cell::{Cell, RefCell};
-use std::fmt::Display;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::panic::AssertUnwindSafe;
@@ -13,24 +12,19 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::{Actor, Addr, Arbiter};
-use actix_codec::Framed;
-use actix_http::{HttpService, KeepAlive, Request, Response, h1};
-use actix_service::{Service, ServiceFactory, fn_service};
-use bytes::Bytes;
 use futures_util::FutureExt as _;
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::io::AsyncWriteExt as _;
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 
-use super::admission::{Admission, Arrival, Full};
-use super::connection::{self, Accepted, Worker};
+use super::admission::Admission;
+use super::connection::Worker;
+use super::door::Door;
 use super::handler::MessageHandler;
-use super::handshake::{self, Refusal};
 use super::hub::Hub;
 use super::outbox::Budget;
 use super::publish::{Hubs, Published};
 use super::registry::{DrainReport, Registry, Shutdown};
+use super::{close, handshake};
 use crate::domain::Position;
 use crate::metrics::LiveMetrics;
 use crate::settings::LiveSettings;
@@ -50,6 +44,10 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
 /// The log says at most this often that nothing can be accepted.
 const ACCEPT_COMPLAINT: Duration = Duration::from_secs(60);
+
+/// Why a socket cannot be accepted, or only in the place of another.
+const FULL: &str =
+    "as many sockets are open as the limits allow; those that shake hands the longest are closed";
 
 /// What `stop` needs beyond the drain's own timeout: terminating, and ending the threads.
 const STOP_GRACE: Duration = Duration::from_millis(200);
@@ -76,9 +74,9 @@ pub struct Running {
 /// What becomes of those who come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Accepting {
-    /// They are served.
+    /// They are accepted.
     Open,
-    /// Those who are there already get 503; the socket that listens is closed.
+    /// The socket that listens is closed.
     Draining,
 }
 
@@ -90,6 +88,13 @@ impl LiveServer {
         metrics: Arc<LiveMetrics>,
     ) -> Self {
         let handler: HandlerFactory = Arc::new(move |hub| Rc::new(handler(hub)));
+        // All values of these labels are known, so their series are there from the start.
+        for reason in close::ALL {
+            metrics.closes.with_label_values(&[reason.code_label().as_str(), reason.label]);
+        }
+        for refusal in handshake::ALL {
+            metrics.refused.with_label_values(&[refusal.label]);
+        }
         Self { settings, handler, metrics, latest: Vec::new() }
     }
 
@@ -110,9 +115,9 @@ impl LiveServer {
         let listeners =
             (0..settings.workers).map(|_| listener.try_clone()).collect::<io::Result<Vec<_>>>()?;
         drop(listener);
-        let registry = Registry::new(metrics.clone()).start();
-        let hubs = Hubs::new(settings.workers, metrics.clone());
         let admission = Admission::new(settings.max_connections, settings.max_connections_per_address);
+        let registry = Registry::new(metrics.clone(), admission.clone()).start();
+        let hubs = Hubs::new(settings.workers, metrics.clone());
         let now = Instant::now();
         let latest: Arc<[_]> = latest.into_iter().map(|position| Published::new(position, now)).collect();
         let (state, watch) = watch::channel(Accepting::Open);
@@ -221,67 +226,36 @@ async fn serve(
         Ok(listener) => listener,
         Err(error) => return log::error!("worker cannot listen: {error}"),
     };
-    let door = Rc::new(Door { worker, admission, state: state.clone() });
-    let upgrade = {
-        let door = door.clone();
-        fn_service(move |(request, framed): (Request, Framed<TcpStream, h1::Codec>)| {
-            door.upgrade(&request, framed);
-            std::future::ready(Ok::<_, actix_http::Error>(()))
-        })
-    };
-    let plain = {
-        let door = door.clone();
-        fn_service(move |request: Request| {
-            std::future::ready(Ok::<_, actix_http::Error>(door.plain(&request)))
-        })
-    };
-    let factory = HttpService::build()
-        .client_request_timeout(door.worker.settings.handshake_timeout)
-        .client_disconnect_timeout(Duration::ZERO)
-        .keep_alive(KeepAlive::Disabled)
-        .upgrade(upgrade)
-        .h1(plain);
-    let Ok(http) = factory.new_service(()).await else {
-        return log::error!("worker cannot serve HTTP");
-    };
+    let metrics = worker.metrics.clone();
+    let door = Door::new(worker, admission);
     let mut complaint = Complaint(None);
     loop {
-        if !door.admission.has_room() {
-            door.worker.metrics.accept_errors.inc();
-            complaint.say(&"as many sockets are open as the limits allow");
-            tokio::time::sleep(ACCEPT_PAUSE).await;
-            if *state.borrow() == Accepting::Draining {
-                return;
-            }
-            continue;
-        }
-        let draining = state.wait_for(|state| *state == Accepting::Draining);
-        let accepted = tokio::select! {
-            biased;
-            accepted = listener.accept() => accepted,
-            // Biased: those whom the kernel has connected already get their 503 first.
-            // (An error says that `Running` was dropped, which stops nothing.)
-            Ok(_) = draining => return,
-        };
-        match accepted {
-            Ok((stream, peer)) => {
-                let Some(arrival) = door.arrive(peer) else { continue };
-                let conversation = http.call((stream, Some(peer)));
-                actix_rt::spawn(async move {
-                    if let Err(error) = conversation.await {
-                        log::debug!("handshake failed: {error:?}");
+        let failure = if door.has_room() {
+            let accepted = tokio::select! {
+                biased;
+                accepted = listener.accept() => accepted,
+                // Biased: those whom the kernel has connected already get their 503 first.
+                // (An error says that `Running` was dropped, which stops nothing.)
+                Ok(_) = state.wait_for(|state| *state == Accepting::Draining) => return,
+            };
+            match accepted {
+                Ok((stream, peer)) => {
+                    if !door.welcome(stream, peer).await {
+                        metrics.accept_errors.inc();
+                        complaint.say(FULL);
                     }
-                    drop(arrival);
-                });
-            }
-            Err(error) => {
-                door.worker.metrics.accept_errors.inc();
-                complaint.say(&error);
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-                if *state.borrow() == Accepting::Draining {
-                    return;
+                    continue;
                 }
+                Err(error) => error.to_string(),
             }
+        } else {
+            FULL.to_owned()
+        };
+        metrics.accept_errors.inc();
+        complaint.say(&failure);
+        tokio::time::sleep(ACCEPT_PAUSE).await;
+        if *state.borrow() == Accepting::Draining {
+            return;
         }
     }
 }
@@ -290,99 +264,12 @@ async fn serve(
 struct Complaint(Option<Instant>);
 
 impl Complaint {
-    fn say(&mut self, why: &dyn Display) {
+    fn say(&mut self, why: &str) {
         if self.0.is_none_or(|at| at.elapsed() > ACCEPT_COMPLAINT) {
             self.0 = Some(Instant::now());
             log::error!("cannot accept connections (said at most once a minute): {why}");
         }
     }
-}
-
-/// Decides over requests: who becomes a connection.
-struct Door {
-    worker: Rc<Worker>,
-    admission: Arc<Admission>,
-    state: watch::Receiver<Accepting>,
-}
-
-impl Door {
-    /// Counts a socket in, or closes it unanswered: an address may have so many connections, and some more sockets that
-    /// are to be told so; were there no end to those that say nothing, they would take the places of all others. A
-    /// trusted proxy's sockets are many clients'.
-    fn arrive(&self, peer: SocketAddr) -> Option<Arrival> {
-        let proxy = handshake::is_trusted(peer.ip(), &self.worker.settings.trusted_proxies);
-        let arrival = self.admission.arrive((!proxy).then(|| peer.ip()));
-        if arrival.is_none() {
-            self.worker.metrics.refused.with_label_values(&[handshake::ADDRESS_FULL.label]).inc();
-            log::debug!("socket closed unanswered remote={peer}: too many of this address");
-        }
-        arrival
-    }
-
-    /// A request that asks for an upgrade; the socket is handed over with it.
-    fn upgrade(&self, request: &Request, framed: Framed<TcpStream, h1::Codec>) {
-        let parts = framed.into_parts();
-        match self.admit(request) {
-            Ok(accept) => {
-                let Admitted { remote, answer, permit } = accept;
-                let read_ahead = parts.read_buf.freeze();
-                let accepted = Accepted { stream: parts.io, remote, answer, read_ahead, permit };
-                connection::open(accepted, self.worker.clone());
-            }
-            Err(refusal) => {
-                self.count(refusal);
-                let mut stream = parts.io;
-                actix_rt::spawn(async move {
-                    // The client may be gone; then nobody misses the answer.
-                    drop(stream.write_all(&refusal.to_bytes()).await);
-                    drop(stream.shutdown().await);
-                });
-            }
-        }
-    }
-
-    fn admit(&self, request: &Request) -> Result<Admitted, Refusal> {
-        let settings = &self.worker.settings;
-        let answer = handshake::check(request.head(), settings)?;
-        if *self.state.borrow() == Accepting::Draining {
-            return Err(handshake::DRAINING);
-        }
-        // It is always there: `serve` gives it.
-        let peer = request.peer_addr().unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0)));
-        let remote = handshake::remote(request.head(), peer, &settings.trusted_proxies);
-        let permit = self.admission.admit(remote.ip()).map_err(|full| match full {
-            Full::Server => handshake::SERVER_FULL,
-            Full::Address => handshake::ADDRESS_FULL,
-        })?;
-        Ok(Admitted { remote, answer: answer.into(), permit })
-    }
-
-    /// A request that asks for no upgrade, or not rightly.
-    fn plain(&self, request: &Request) -> Response<String> {
-        let refusal = handshake::check(request.head(), &self.worker.settings).err();
-        let refusal = refusal.unwrap_or(handshake::NOT_FOUND);
-        self.count(refusal);
-        let mut response = Response::build(refusal.status);
-        if let Some(header) = refusal.header {
-            response.insert_header(header);
-        }
-        response.insert_header(("Content-Type", "text/plain; charset=utf-8"));
-        response.message_body(format!("{}\n", refusal.text)).unwrap_or_else(|error| {
-            log::error!("refusal not built: {error}");
-            Response::with_body(refusal.status, String::new())
-        })
-    }
-
-    fn count(&self, refusal: Refusal) {
-        self.worker.metrics.refused.with_label_values(&[refusal.label]).inc();
-        log::debug!("handshake refused status={} reason={}", refusal.status.as_u16(), refusal.label);
-    }
-}
-
-struct Admitted {
-    remote: SocketAddr,
-    answer: Bytes,
-    permit: super::admission::Permit,
 }
 
 #[cfg(test)]

@@ -7,7 +7,9 @@ use nix::sys::signal::Signal;
 use processor::live::ScaffoldHandler;
 use serde_json::json;
 
-use crate::harness::{Client, HANDSHAKE, Live, PATIENCE, Raw, Server, eventually, folder, narrow, position};
+use crate::harness::{
+    Client, HANDSHAKE, Live, PATIENCE, Raw, Server, eventually, folder, narrow, position, soon,
+};
 
 #[actix::test]
 async fn stop_closes_1001_and_does_not_wait_for_those_who_do_not_answer() {
@@ -122,4 +124,107 @@ async fn it_ends_in_time_also_with_clients_that_never_read() {
     server.signal(Signal::SIGTERM);
     assert_eq!(server.ended(PATIENCE).code(), Some(0));
     assert!(began.elapsed() < Duration::from_millis(1500), "{:?}", began.elapsed());
+}
+
+/// Shakes hands on a socket that is connected already, and reads until the end. True if it got 101.
+async fn shake_hands_and_read_to_the_end(stream: tokio::net::TcpStream) -> bool {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let (mut read, mut write) = stream.into_split();
+    let mut bytes = Vec::new();
+    // It may be closed already; and a socket that is terminated ends with a reset.
+    write.write_all(HANDSHAKE.as_bytes()).await.ok();
+    soon("the end", read.read_to_end(&mut bytes)).await.ok();
+    let end_of_head = bytes.windows(4).position(|part| part == b"\r\n\r\n").map(|at| at + 4);
+    let (head, frames) = bytes.split_at(end_of_head.unwrap_or(bytes.len()));
+    let head = String::from_utf8_lossy(head);
+    if !head.starts_with("HTTP/1.1 101 ") {
+        assert!(head.is_empty() || head.starts_with("HTTP/1.1 503 "), "{head}");
+        return false;
+    }
+    assert!(frames.starts_with(&[0x88, 22, 0x03, 0xE9]), "101, but then {frames:?}");
+    true
+}
+
+/// Connects `sockets`, has them shake hands while the server is told to stop, and holds its report against what they saw.
+async fn one_round(folder: &std::path::Path, sockets: usize, micros: u64) {
+    let mut server = Server::start(folder, &[("LIVE_WS_DRAIN_TIMEOUT_MS", "200"), ("LIVE_WS_WORKERS", "2")]);
+    let streams = join_all((0..sockets).map(|_| tokio::net::TcpStream::connect(server.live))).await;
+    let handshakes: Vec<_> = streams
+        .into_iter()
+        .enumerate()
+        .map(|(number, stream)| {
+            actix::spawn(async move {
+                tokio::time::sleep(Duration::from_micros(micros * number as u64)).await;
+                shake_hands_and_read_to_the_end(stream.unwrap()).await
+            })
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_micros(micros * sockets as u64 / 2)).await;
+    server.signal(Signal::SIGTERM);
+    let upgraded =
+        join_all(handshakes).await.into_iter().filter(|got_101| *got_101.as_ref().unwrap()).count();
+    assert_eq!(server.ended(PATIENCE).code(), Some(0));
+    // None of them answers the close frame.
+    let stopped = server.logged("live server stopped");
+    assert!(stopped.contains(&format!("0 closed, {upgraded} terminated")), "{upgraded}: {stopped}");
+}
+
+#[actix::test]
+async fn whoever_got_101_around_a_sigterm_gets_1001() {
+    let folder = folder();
+    for round in 0..30 {
+        one_round(folder.path(), 6, 50 * (round % 10)).await;
+    }
+    for micros in [10, 20, 50] {
+        one_round(folder.path(), 300, micros).await;
+    }
+}
+
+#[actix::test]
+async fn one_that_lingers_after_a_violation_does_not_hold_up_the_drain() {
+    let folder = folder();
+    let mut server = Server::start(folder.path(), &[("LIVE_WS_DRAIN_TIMEOUT_MS", "200")]);
+    let mut violator = Raw::connect(server.live).await;
+    violator.frame(0x83, b"").await;
+    assert_eq!(violator.close_code().await, 1002);
+    server.signal(Signal::SIGTERM);
+    assert_eq!(server.ended(PATIENCE).code(), Some(0));
+    let stopped = server.logged("live server stopped");
+    assert!(stopped.contains("0 closed, 1 terminated"), "{stopped}");
+    assert!(server.log().iter().all(|line| !line.contains("not counted out")), "{:?}", server.log());
+}
+
+#[actix::test]
+async fn one_that_is_frozen_after_a_violation_is_terminated_too() {
+    let folder = folder();
+    let settings = [
+        ("LIVE_WS_DRAIN_TIMEOUT_MS", "200"),
+        ("LIVE_WS_CLOSE_TIMEOUT_MS", "60000"),
+        ("LIVE_WS_OUTBOX_BYTES", "8192"),
+    ];
+    let mut server = Server::start(folder.path(), &settings);
+    let mut frozen = Raw::over(narrow(server.live, 4096).await).await;
+    frozen.frame(0x81, br#"{"type":"subscribe","topic":"device:1"}"#).await;
+    eventually("the subscription", async || server.metric("processor_live_subscriptions", "").await == 1.0)
+        .await;
+    let mut millis = 0;
+    while server.metric("processor_live_conflated_total", "").await == 0.0 {
+        let steps: Vec<_> = (0..200).map(|step| position("1", millis + step, 1.0)).collect();
+        server.accept(&steps.into()).await;
+        millis += 200;
+    }
+    let waiting = async || {
+        let connections: serde_json::Value =
+            serde_json::from_str(&server.get("/connections").await.1).unwrap();
+        connections["connections"][0]["waiting_bytes"].as_u64().unwrap()
+    };
+    let before = waiting().await;
+    frozen.frame(0x83, b"").await;
+    // The close frame takes the place of the positions that wait.
+    eventually("the close frame", async || waiting().await < before).await;
+    server.signal(Signal::SIGTERM);
+    assert_eq!(server.ended(PATIENCE).code(), Some(0));
+    let stopped = server.logged("live server stopped");
+    assert!(stopped.contains("0 closed, 1 terminated"), "{stopped}");
+    assert!(server.log().iter().all(|line| !line.contains("not counted out")), "{:?}", server.log());
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use processor::live::ScaffoldHandler;
+use processor::live::{ScaffoldHandler, SubscriptionHandler};
 
 use crate::harness::{HANDSHAKE, Live, Raw, soon};
 
@@ -94,4 +94,19 @@ async fn dropping_the_handle_stops_nothing() {
     for _ in 0..10 {
         crate::harness::Client::connect(address).await.close().await;
     }
+}
+
+#[actix::test]
+async fn subprotocols_and_extensions_are_offered_in_vain_and_the_client_can_go_on() {
+    let live = Live::start(&[], SubscriptionHandler::new);
+    let offers = "Sec-WebSocket-Protocol: chat, v2.chat\r\nSec-WebSocket-Extensions: permessage-deflate; \
+                  client_max_window_bits\r\nSec-WebSocket-Version";
+    let mut client = Raw(tokio::net::TcpStream::connect(live.address()).await.unwrap());
+    client.write(HANDSHAKE.replace("Sec-WebSocket-Version", offers).as_bytes()).await;
+    let head = client.head().await.to_lowercase();
+    assert!(head.starts_with("http/1.1 101 "), "{head}");
+    assert!(!head.contains("sec-websocket-protocol") && !head.contains("sec-websocket-extensions"), "{head}");
+    client.frame(0x81, br#"{"type":"subscribe","topic":"device:1"}"#).await;
+    let (first, answer) = client.read().await.unwrap();
+    assert_eq!((first, answer.starts_with(br#"{"type":"subscribed""#)), (0x81, true));
 }

@@ -51,6 +51,38 @@ async fn connections_from_one_address_are_limited_and_a_trusted_proxy_speaks_for
 }
 
 #[actix::test]
+async fn a_client_behind_a_proxy_is_known_by_forwarded_headers_with_ports_but_not_by_its_own() {
+    let address = |header: &'static str| async move {
+        let folder = folder();
+        let settings = [("LIVE_WS_TRUSTED_PROXIES", "127.0.0.1"), ("LIVE_WS_FORWARDED_HEADER", "")];
+        let server = Server::start(folder.path(), &settings);
+        let mut client = Raw(tokio::net::TcpStream::connect(server.live).await.unwrap());
+        client
+            .write(HANDSHAKE.replace("Host: localhost", &format!("Host: localhost\r\n{header}")).as_bytes())
+            .await;
+        assert!(client.head().await.starts_with("HTTP/1.1 101 "));
+        let line = server.logged("connection opened");
+        line.rsplit("remote=").next().unwrap().to_owned()
+    };
+    let cases = [
+        ("X-Forwarded-For: 198.51.100.7:1234", "198.51.100.7:1234"),
+        ("X-Forwarded-For: 1.2.3.4, [2001:db8::1]:1234", "[2001:db8::1]:1234"),
+        ("X-Forwarded-For: [2001:db8::1]", "[2001:db8::1]:0"),
+        ("Forwarded: for=1.2.3.4, for=\"[2001:db8::1]:80\";proto=https", "[2001:db8::1]:80"),
+        ("Forwarded: for=198.51.100.7", "198.51.100.7:0"),
+    ];
+    for (header, expected) in cases {
+        assert_eq!(address(header).await, expected, "{header}");
+    }
+    for header in [
+        "Forwarded: for=198.51.100.7, for=_hidden",
+        "X-Forwarded-For: 198.51.100.7\r\nForwarded: for=198.51.100.8",
+    ] {
+        assert!(address(header).await.starts_with("127.0.0.1:"), "{header}");
+    }
+}
+
+#[actix::test]
 async fn one_address_cannot_take_all_places_by_never_ending_its_handshakes() {
     use tokio::io::AsyncReadExt as _;
     let settings = [("LIVE_WS_MAX_CONNECTIONS", "100"), ("LIVE_WS_MAX_CONNECTIONS_PER_ADDRESS", "10")];

@@ -6,6 +6,7 @@
     reason = "what a test relies on and is not there fails the test"
 )]
 
+mod door;
 mod drain;
 mod ends;
 mod fanout;

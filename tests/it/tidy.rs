@@ -25,7 +25,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 
 /// Files that alone may name a crate.
 const ONLY_IN: &[(&str, &[&str])] = &[
-    ("actix_web_actors", &["live/connection.rs", "live/server.rs"]),
+    ("actix_web_actors", &["live/connection.rs"]),
+    ("actix_http", &["live/handshake.rs"]),
+    ("httparse", &["live/opening.rs"]),
     ("sqlx", &["positions/store.rs"]),
     ("std::env", &["settings.rs"]),
 ];

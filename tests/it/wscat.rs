@@ -34,8 +34,12 @@ struct Wscat {
 
 impl Wscat {
     fn connect(server: &Server) -> Self {
+        Self::connect_with("", server)
+    }
+
+    fn connect_with(options: &str, server: &Server) -> Self {
         // Only on a terminal does it show all; `script` gives it one.
-        let line = format!("{} --no-color --connect ws://{}/", wscat().display(), server.live);
+        let line = format!("{} --no-color {options} --connect ws://{}/", wscat().display(), server.live);
         let mut command = Command::new("script");
         command.args(["--quiet", "--flush", "--command", &line, "/dev/null"]);
         let mut child =
@@ -109,4 +113,14 @@ async fn fifty_of_them_through_a_sigterm() {
     for client in &clients {
         assert!(client.shows("Disconnected").contains("1001"));
     }
+}
+
+#[actix::test]
+async fn one_that_insists_on_a_subprotocol_gives_up_by_itself() {
+    let folder = folder();
+    let server = Server::start(folder.path(), &[]);
+    // The README says so; RFC 6455 would let it go on.
+    Wscat::connect_with("--subprotocol chat", &server).shows("Server sent no subprotocol");
+    server.logged("connection closed");
+    assert_eq!(server.metric("processor_live_refused_total", "").await, 0.0);
 }
