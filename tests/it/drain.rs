@@ -213,15 +213,13 @@ async fn one_that_is_frozen_after_a_violation_is_terminated_too() {
         server.accept(&steps.into()).await;
         millis += 200;
     }
-    let waiting = async || {
-        let connections: serde_json::Value =
-            serde_json::from_str(&server.get("/connections").await.1).unwrap();
-        connections["connections"][0]["waiting_bytes"].as_u64().unwrap()
-    };
-    let before = waiting().await;
-    frozen.frame(0x83, b"").await;
-    // The close frame takes the place of the positions that wait.
-    eventually("the close frame", async || waiting().await < before).await;
+    // Counted just before the violation behind it is read.
+    let both = [crate::harness::frame(0x81, b"x"), crate::harness::frame(0x83, b"")].concat();
+    frozen.write(&both).await;
+    eventually("the violation", async || {
+        server.metric("processor_live_messages_inbound_total", "invalid").await == 1.0
+    })
+    .await;
     server.signal(Signal::SIGTERM);
     assert_eq!(server.ended(PATIENCE).code(), Some(0));
     let stopped = server.logged("live server stopped");
