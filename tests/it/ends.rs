@@ -26,7 +26,7 @@ fn closes(live: &Live) -> f64 {
 
 #[actix::test]
 async fn the_gauge_follows_each_kind_of_end() {
-    let live = Live::start(&[("LIVE_WS_PING_INTERVAL_MS", "200")], |_| Panicky);
+    let live = Live::start(&[], |_| Panicky);
     let mut ends = 0.0;
 
     let client = Client::connect(live.address()).await;
@@ -50,14 +50,13 @@ async fn the_gauge_follows_each_kind_of_end() {
     ends += 1.0;
     assert_eq!((live.metric("processor_live_closes_total", "\"reset\""), closes(&live)), (1.0, ends));
 
+    live.running.stop(Duration::ZERO).await;
+
+    let live = Live::start(&[("LIVE_WS_PING_INTERVAL_MS", "200")], |_| Panicky);
     let mut client = Raw::connect(live.address()).await;
-    live.gauge_is(1).await;
     client.ended().await;
     live.gauge_is(0).await;
-    ends += 1.0;
-    assert_eq!((live.metric("processor_live_closes_total", "\"pong_timeout\""), closes(&live)), (1.0, ends));
-
-    live.running.stop(Duration::ZERO).await;
+    assert_eq!((live.metric("processor_live_closes_total", "\"pong_timeout\""), closes(&live)), (1.0, 1.0));
 }
 
 #[actix::test]
@@ -130,5 +129,6 @@ while True:
     let took = frozen.elapsed();
     child.kill().unwrap();
     child.wait().unwrap();
-    assert!(took < Duration::from_millis(600 + 500), "{took:?}");
+    // Twice the interval; the rest is for the machine.
+    assert!(took < Duration::from_millis(600 + 2000), "{took:?}");
 }

@@ -63,6 +63,7 @@ async fn what_is_wrong_closes_with_the_fitting_code() {
     closes(&live, &frame(0x09, b"x"), 1002).await;
     closes(&live, &[frame(0x01, b"x"), frame(0x01, b"y")].concat(), 1002).await;
     live.gauge_is(0).await;
+    assert_eq!(live.metric("processor_live_closes_total", ""), 11.0);
     for (label, count) in [("too_big", 3.0), ("invalid_data", 2.0), ("protocol_error", 6.0)] {
         assert_eq!(live.metric("processor_live_closes_total", label), count, "{label}");
     }

