@@ -13,9 +13,9 @@ use crate::domain::Position;
 use crate::live::registry::ListConnections;
 use crate::live::{self, DrainReport, Hubs, LiveServer, Registry, SubscriptionHandler};
 use crate::metrics::Metrics;
-use crate::ops::{self, ConnectionView, Connections, Ingest, OpsServer, Refused};
+use crate::ops::{self, Accepted, ConnectionView, Connections, Ingest, OpsServer, Refused};
 use crate::phase::{Phase, PhaseOwner, phase};
-use crate::positions::{Consumer, Publish, Stop, Store, Submit};
+use crate::positions::{Consumer, Opened, Publish, Stop, Stored, Submit};
 use crate::process::{avoid_huge_pages, prepare_for_connections, room_for_connections};
 use crate::settings::Settings;
 
@@ -50,20 +50,19 @@ impl App {
         let metrics = Metrics::new(&settings.instance_id).context("metrics")?;
         let file = &settings.positions.database;
         let unusable = || format!("setting DATABASE_URL: \"sqlite://{}\" cannot be used", file.display());
-        let mut store = Store::open(file).await.with_context(unusable)?;
-        let latest = store.latest().await.with_context(unusable)?;
-        log::info!("store ready with {} devices in {}", latest.len(), file.display());
+        let mut live = LiveServer::new(settings.live.clone(), SubscriptionHandler::new, metrics.live.clone());
+        let opened = Opened::load(file, |position| live.add_latest(position)).await.with_context(unusable)?;
+        log::info!("store ready with {} devices in {}", opened.devices(), file.display());
 
         let (host, port) = (settings.live.host, settings.live.port);
         log::info!("live server starting on :{port}");
-        let live = LiveServer::new(settings.live.clone(), SubscriptionHandler::new, metrics.live.clone())
-            .with_latest(latest.clone())
+        let live = live
             .start()
             .with_context(|| format!("setting LIVE_WS_HOST, LIVE_WS_PORT: cannot listen on {host}:{port}"))?;
 
         let hubs = HubsOf(live.hubs());
         let positions = settings.positions.clone();
-        let consumer = Consumer::new(store, &latest, positions, metrics.positions.clone(), hubs).start();
+        let consumer = Consumer::new(opened, positions, metrics.positions.clone(), hubs).start();
 
         let (host, port) = (settings.ops.host, settings.ops.port);
         let ingest = Arc::new(IngestTo { consumer: consumer.clone(), metrics: metrics.clone() });
@@ -132,11 +131,13 @@ struct IngestTo {
 }
 
 impl Ingest for IngestTo {
-    fn submit(&self, positions: Vec<Position>) -> LocalBoxFuture<'static, Result<(), Refused>> {
+    fn submit(&self, positions: Vec<Position>) -> LocalBoxFuture<'static, Result<Accepted, Refused>> {
+        let count = positions.len();
         let answer = self.consumer.send(Submit(positions));
-        Box::pin(async {
+        Box::pin(async move {
             match answer.await {
-                Ok(result) => result.map_err(|error| Refused(error.to_string())),
+                Ok(Ok(Stored { late, repeated })) => Ok(Accepted { accepted: count, late, repeated }),
+                Ok(Err(error)) => Err(Refused(error.to_string())),
                 Err(_) => Err(Refused("the server is shutting down".into())),
             }
         })

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -9,10 +10,10 @@ use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use processor::app::App;
 use processor::domain::Timestamp;
-use processor::health;
 use processor::settings::Settings;
 use processor::shutdown::Shutdown;
 use processor::simulate::{self, Simulation};
+use processor::{health, positions};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -33,6 +34,16 @@ enum Command {
     Check,
     /// Ask the server that runs with these settings whether it is alive; exit code 0 if so.
     Health,
+    /// Copy the store to a new file, also while the server runs.
+    Backup {
+        /// The file to make.
+        file: PathBuf,
+    },
+    /// Put a copy of the store back, while no server runs. What was there is kept under another name.
+    Restore {
+        /// The copy, as `backup` made it.
+        file: PathBuf,
+    },
     /// Move devices along plausible paths and post where they are.
     Simulate(SimulateArguments),
 }
@@ -78,6 +89,8 @@ fn main() -> ExitCode {
             Command::Serve => serve().await,
             Command::Check => check(),
             Command::Health => check_health().await,
+            Command::Backup { file } => backup(&file).await,
+            Command::Restore { file } => restore(&file).await,
             Command::Simulate(arguments) => simulate(arguments).await,
         }
     });
@@ -112,6 +125,26 @@ fn check() -> anyhow::Result<()> {
     let mut page = Settings::load()?.lines().join("\n");
     page.push('\n');
     std::io::stdout().write_all(page.as_bytes()).context("cannot print")
+}
+
+async fn backup(target: &Path) -> anyhow::Result<()> {
+    let store = Settings::load()?.positions.database;
+    let bytes = positions::backup(&store, target).await;
+    let bytes = bytes.with_context(|| format!("no backup made of {}", store.display()))?;
+    say(&format!("{} bytes of {} written to {}", bytes, store.display(), target.display()))
+}
+
+async fn restore(source: &Path) -> anyhow::Result<()> {
+    let store = Settings::load()?.positions.database;
+    let kept = positions::restore(&store, source).await;
+    let kept = kept.with_context(|| format!("{} was not restored", store.display()))?;
+    let kept = kept.map(|kept| format!("; what was there is now {}", kept.display())).unwrap_or_default();
+    say(&format!("{} restored from {}{kept}", store.display(), source.display()))
+}
+
+/// Prints one line.
+fn say(line: &str) -> anyhow::Result<()> {
+    writeln!(std::io::stdout(), "{line}").context("cannot print")
 }
 
 async fn check_health() -> anyhow::Result<()> {

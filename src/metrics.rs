@@ -70,8 +70,12 @@ pub struct LiveMetrics {
 pub struct PositionsMetrics {
     /// Positions that were stored durably and acknowledged, repeated ones included.
     pub accepted: IntCounter,
-    /// Positions that were stored but not broadcast, because a newer one of the device had come before.
+    /// Positions that were stored but not broadcast, because the device had reported a newer one.
     pub late: IntCounter,
+    /// Positions that were acknowledged but changed nothing, because the device had one with the same timestamp.
+    pub repeated: IntCounter,
+    /// Devices that ever reported.
+    pub devices: IntGauge,
     /// Positions that wait for the store now.
     pub waiting: IntGauge,
     /// How long a commit took, in seconds.
@@ -80,7 +84,9 @@ pub struct PositionsMetrics {
     pub commit_positions: Histogram,
     /// Commits that failed.
     pub store_errors: IntCounter,
-    /// 1 while the last commit succeeded, else 0.
+    /// Bytes of the store on the disk.
+    pub store_bytes: IntGauge,
+    /// 1 while the store works, else 0.
     pub store_up: IntGauge,
 }
 
@@ -228,8 +234,13 @@ impl PositionsMetrics {
             )?,
             late: make.counter(
                 "positions_late_total",
-                "Positions stored but not broadcast: the device had already sent that one or a newer one.",
+                "Positions stored but not broadcast: the device had already reported a newer one.",
             )?,
+            repeated: make.counter(
+                "positions_repeated_total",
+                "Positions acknowledged but not stored again: the device had one with the same timestamp, which stays.",
+            )?,
+            devices: make.gauge("positions_devices", "Devices that ever reported.")?,
             waiting: make.gauge("positions_waiting", "Positions that wait for the store now.")?,
             commit_seconds: make.histogram(
                 "store_commit_seconds",
@@ -242,7 +253,8 @@ impl PositionsMetrics {
                 &[1., 4., 16., 64., 256., 1024., 4096., 16384.],
             )?,
             store_errors: make.counter("store_errors_total", "Commits that failed.")?,
-            store_up: make.gauge("store_up", "1 while the last commit succeeded, else 0.")?,
+            store_bytes: make.gauge("store_bytes", "Bytes of the store on the disk, its log included.")?,
+            store_up: make.gauge("store_up", "1 while the store works, else 0.")?,
         })
     }
 }

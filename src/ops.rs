@@ -5,5 +5,5 @@ pub mod ingest;
 mod server;
 
 pub use connections::{ConnectionView, Connections};
-pub use ingest::{Ingest, Refused};
+pub use ingest::{Accepted, Ingest, Refused};
 pub use server::{OpsServer, Running};

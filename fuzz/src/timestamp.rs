@@ -56,7 +56,10 @@ fn write(choices: &mut Choices<'_>) -> Written {
     let year = if choices.one_in(4) { choices.word() % 10_000 } else { 1960 + choices.word() % 66 } as i64;
     let month = 1 + choices.below(12) as i64;
     let day = 1 + choices.below(31) as i64;
-    let [hour, minute, second] = [24, 60, 60].map(|end| choices.below(end) as i64);
+    let [hour, minute, mut second] = [24, 60, 60].map(|end| choices.below(end) as i64);
+    if choices.one_in(8) {
+        second = 60;
+    }
     let t = choices.pick(&["T", "t"]);
     let mut text = format!("{year:04}-{month:02}-{day:02}{t}{hour:02}:{minute:02}:{second:02}");
 
@@ -79,6 +82,13 @@ fn write(choices: &mut Choices<'_>) -> Written {
     let mut valid = day <= month_length(year, month);
     // What is written is UTC, with a year of four digits; the last hours of 9999 are beyond the library's range.
     valid &= (days(0, 1, 1) * 86_400_000..253_402_207_200_000).contains(&millis);
+    if second == 60 {
+        // A leap second: read as the first of the next day, which is that of a half-year.
+        let begin = millis - fraction;
+        valid &= [1, 7]
+            .iter()
+            .any(|month| (year - 1..=year + 1).any(|year| days(year, *month, 1) * 86_400_000 == begin));
+    }
     if choices.one_in(16) {
         text.truncate(19);
         text.push_str(choices.pick(&ENDS));

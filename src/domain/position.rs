@@ -6,7 +6,7 @@ use serde::ser::{SerializeMap, Serializer};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::timestamp::Timestamp;
+use super::timestamp::{LEAP_SECOND, Timestamp};
 use super::topic::{Topic, check_name};
 
 /// Longest `attributes` object of one position, in bytes of JSON.
@@ -184,7 +184,15 @@ fn number(field: &'static str, raw: &RawValue, from: f64, to: f64, unit: &str) -
 fn timestamp(field: &'static str, raw: &RawValue, now: Timestamp) -> Result<Timestamp, FieldError> {
     let text = text(field, raw).ok();
     let parsed = text.as_deref().and_then(Timestamp::parse).ok_or_else(|| {
-        FieldError::new(field, "must be an RFC 3339 date and time, such as \"2026-01-02T03:04:05.678Z\"")
+        let has_leap_second = text.as_deref().and_then(|text| text.get(16..19)) == Some(LEAP_SECOND);
+        FieldError::new(
+            field,
+            if has_leap_second {
+                "must be an RFC 3339 date and time; seconds are :60 only in the last minute (UTC) of June or December"
+            } else {
+                "must be an RFC 3339 date and time, such as \"2026-01-02T03:04:05.678Z\""
+            },
+        )
     })?;
     if parsed.0 > now.0.saturating_add(MAX_AHEAD_MS) {
         let hours = MAX_AHEAD_MS / 3_600_000;

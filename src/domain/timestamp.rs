@@ -8,6 +8,9 @@ use serde::ser::Serializer;
 /// 0000-01-01T00:00:00Z, the first instant that RFC 3339 can write.
 const YEAR_0_MS: i64 = -62_167_219_200_000;
 
+/// The end of a time that has a leap second.
+pub(super) const LEAP_SECOND: &str = ":60";
+
 /// A point in time: milliseconds since 1970-01-01T00:00:00Z. On the wire RFC 3339, UTC, milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(pub(super) i64);
@@ -30,7 +33,9 @@ impl Timestamp {
         self.0
     }
 
-    /// Reads an RFC 3339 date and time with any offset; finer fractions than milliseconds are cut off.
+    /// Reads an RFC 3339 date and time with any offset; finer fractions than milliseconds are cut off. A leap second,
+    /// `:60`, is read where one can be, at the end of June and December (UTC), as POSIX time has it: as the first second
+    /// of the next day.
     pub fn parse(text: &str) -> Option<Self> {
         // jiff reads more than RFC 3339 (a space, a comma, a zone in brackets, offsets with seconds or without a
         // colon) and less (at most nine digits of a fraction), so the shape is held here.
@@ -47,9 +52,21 @@ impl Timestamp {
         }
         // A fraction counts forward also before 1970, so cutting its digits is cutting off for all instants.
         let fraction = &fraction[..fraction.len().min(".000".len())];
+        // jiff would read it as `:59` anywhere.
+        let (start, leap) = match start.strip_suffix(LEAP_SECOND) {
+            Some(minute) => (format!("{minute}:59"), 1000),
+            None => (start.to_owned(), 0),
+        };
         let parsed: jiff::Timestamp = format!("{start}{fraction}{offset}").parse().ok()?;
-        Self::from_millis(parsed.as_millisecond())
+        let moment = Self::from_millis(parsed.as_millisecond() + leap)?;
+        (leap == 0 || begins_a_half_year(moment)).then_some(moment)
     }
+}
+
+/// True in the first second of January or July, UTC.
+fn begins_a_half_year(moment: Timestamp) -> bool {
+    let text = moment.to_string();
+    matches!(text.get(4..19), Some("-01-01T00:00:00" | "-07-01T00:00:00"))
 }
 
 /// True if `text` has a digit wherever `shape` has one, and else the same bytes, in capitals or not.
@@ -88,11 +105,18 @@ mod tests {
             ("1969-12-31T23:59:59.9999Z", "1969-12-31T23:59:59.999Z"),
             ("2026-01-02t03:04:05.1234567890z", "2026-01-02T03:04:05.123Z"),
             ("0000-01-01T00:00:00-23:59", "0000-01-01T23:59:00.000Z"),
+            ("2016-12-31T23:59:59.9Z", "2016-12-31T23:59:59.900Z"),
+            ("2016-12-31T23:59:60.9Z", "2017-01-01T00:00:00.900Z"),
+            ("2015-07-01T01:59:60+02:00", "2015-07-01T00:00:00.000Z"),
         ] {
             assert_eq!(Timestamp::parse(text).unwrap().to_string(), expected);
         }
         for text in [
             "2026-01-02T03:04:05",
+            "2026-01-02T03:04:60Z",
+            "2016-12-31T23:59:60+01:00",
+            "2016-03-31T23:59:60Z",
+            "2016-12-31T23:59:61Z",
             "2026-01-02 03:04:05Z",
             "2026-01-02T03:04Z",
             "2026-01-02T03:04:05.Z",

@@ -59,7 +59,7 @@ pub struct LiveServer {
     settings: LiveSettings,
     handler: HandlerFactory,
     metrics: Arc<LiveMetrics>,
-    latest: Vec<Position>,
+    latest: Vec<Arc<Published>>,
 }
 
 /// A server that listens. Dropping it does not stop it; [`Running::stop`] does.
@@ -98,10 +98,9 @@ impl LiveServer {
         Self { settings, handler, metrics, latest: Vec::new() }
     }
 
-    /// Starts with these positions as the latest of their devices, which snapshots show.
-    pub fn with_latest(mut self, latest: Vec<Position>) -> Self {
-        self.latest = latest;
-        self
+    /// Starts with this position as the latest of its device, which snapshots show.
+    pub fn add_latest(&mut self, position: Position) {
+        self.latest.push(Published::new(position, Instant::now()));
     }
 
     /// Binds and listens. Must be called in an actix system, in which the registry then runs.
@@ -118,8 +117,7 @@ impl LiveServer {
         let admission = Admission::new(settings.max_connections, settings.max_connections_per_address);
         let registry = Registry::new(metrics.clone(), admission.clone()).start();
         let hubs = Hubs::new(settings.workers, metrics.clone());
-        let now = Instant::now();
-        let latest: Arc<[_]> = latest.into_iter().map(|position| Published::new(position, now)).collect();
+        let latest: Arc<[_]> = latest.into();
         let (state, watch) = watch::channel(Accepting::Open);
         let mut workers = Vec::with_capacity(settings.workers);
         for (number, listener) in listeners.into_iter().enumerate() {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, web};
 use futures_util::future::LocalBoxFuture;
+use serde::Serialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 
@@ -15,9 +16,26 @@ use crate::settings::OpsSettings;
 /// What ingest needs: somewhere to store positions.
 pub trait Ingest: Send + Sync + 'static {
     /// Stores positions, all or none; ready when they are durable.
-    fn submit(&self, positions: Vec<Position>) -> LocalBoxFuture<'static, Result<(), Refused>>;
+    fn submit(&self, positions: Vec<Position>) -> LocalBoxFuture<'static, Result<Accepted, Refused>>;
     /// False while positions cannot be stored.
     fn is_up(&self) -> bool;
+}
+
+/// What became of positions that were accepted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Accepted {
+    /// All of them.
+    pub accepted: usize,
+    /// Of these, such as were not broadcast, because their devices had reported newer ones.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub late: usize,
+    /// Of these, such as changed nothing, because their devices had reported others with the same timestamp.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub repeated: usize,
+}
+
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 /// Positions were not stored; they may be posted again later.
@@ -78,7 +96,7 @@ pub(super) async fn post(
         Err(problem) => Err(problem),
     };
     let response = match result {
-        Ok(count) => HttpResponse::Ok().json(json!({ "accepted": count })),
+        Ok(accepted) => HttpResponse::Ok().json(accepted),
         Err(problem) => problem.response(),
     };
     metrics.ingest_requests.with_label_values(&[response.status().as_str()]).inc();
@@ -130,9 +148,8 @@ fn same(given: &[u8], expected: &[u8]) -> bool {
     given.len() == expected.len() && given.iter().zip(expected).fold(0, |sum, (a, b)| sum | (a ^ b)) == 0
 }
 
-async fn store(positions: Vec<Position>, ingest: &web::Data<Arc<dyn Ingest>>) -> Result<usize, Problem> {
-    let count = positions.len();
-    ingest.submit(positions).await.map(|()| count).map_err(|refused| {
+async fn store(positions: Vec<Position>, ingest: &web::Data<Arc<dyn Ingest>>) -> Result<Accepted, Problem> {
+    ingest.submit(positions).await.map_err(|refused| {
         let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not-stored", refused.to_string());
         problem.with("Retry-After", "1")
     })

@@ -83,7 +83,8 @@ async fn a_late_position_is_stored_but_not_sent() {
         seen.push(millis(&client.json().await));
     }
     assert_eq!(seen, [5, 6, 7]);
-    assert_eq!(server.metric("processor_positions_late_total", "").await, 3.0);
+    assert_eq!(server.metric("processor_positions_late_total", "").await, 2.0);
+    assert_eq!(server.metric("processor_positions_repeated_total", "").await, 1.0);
     assert_eq!(server.metric("processor_positions_accepted_total", "").await, 6.0);
 }
 

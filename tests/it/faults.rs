@@ -163,3 +163,142 @@ async fn when_descriptors_run_out_it_serves_those_it_has_says_so_once_and_accept
     drop(late);
     assert_eq!(server.ended(PATIENCE).code(), Some(0));
 }
+
+/// Posts, and counts those that were accepted.
+async fn accepted(server: &Server, from: u64) -> u64 {
+    let mut accepted = 0;
+    for millis in from..from + 20 {
+        let (status, answer) = server.post(position("1", millis, 1.0).to_string()).await;
+        assert!([200, 503].contains(&status), "{answer}");
+        accepted += u64::from(status == 200);
+    }
+    accepted
+}
+
+/// Runs SQL on the database from outside.
+fn sql(folder: &std::path::Path, statement: &str) {
+    let script = "import sqlite3,sys\ndb=sqlite3.connect(sys.argv[1])\ndb.execute(sys.argv[2])\ndb.commit()";
+    let mut python = std::process::Command::new("python3");
+    assert!(
+        python
+            .args(["-c", script])
+            .arg(folder.join("data/positions.db"))
+            .arg(statement)
+            .status()
+            .unwrap()
+            .success()
+    );
+}
+
+#[actix::test]
+async fn nothing_is_acknowledged_while_the_file_is_not_where_it_was_and_it_goes_on_when_that_is_mended() {
+    let path = |folder: &std::path::Path, ending: &str| folder.join(format!("data/positions.db{ending}"));
+    type Act = fn(&std::path::Path);
+    // What happens to the files, how it is mended, and what the log says.
+    let cases: [(Act, Act, &str); 6] = [
+        (
+            |file| std::fs::rename(file, file.with_extension("away")).unwrap(),
+            |file| std::fs::rename(file.with_extension("away"), file).unwrap(),
+            "was removed",
+        ),
+        (
+            |file| {
+                std::fs::copy(file, file.with_extension("copy")).unwrap();
+                std::fs::remove_file(file).unwrap();
+            },
+            |file| std::fs::rename(file.with_extension("copy"), file).unwrap(),
+            "was removed",
+        ),
+        (
+            |file| {
+                std::fs::copy(file, file.with_extension("copy")).unwrap();
+                std::fs::File::options().write(true).open(file).unwrap().set_len(0).unwrap();
+            },
+            |file| std::fs::rename(file.with_extension("copy"), file).unwrap(),
+            "was truncated",
+        ),
+        (
+            |file| {
+                std::fs::rename(file, file.with_extension("copy")).unwrap();
+                std::fs::write(file, "").unwrap();
+            },
+            |file| std::fs::rename(file.with_extension("copy"), file).unwrap(),
+            "was replaced",
+        ),
+        (|file| std::fs::remove_file(file.with_extension("db-wal")).unwrap(), |_| (), "was removed"),
+        (
+            |file| sql(file.parent().unwrap().parent().unwrap(), "alter table positions rename to gone"),
+            |file| sql(file.parent().unwrap().parent().unwrap(), "alter table gone rename to positions"),
+            "no table of positions",
+        ),
+    ];
+    for (number, (break_it, mend, said)) in cases.into_iter().enumerate() {
+        let folder = folder();
+        // A restart first, so that all there is stands in the file.
+        let server = Server::start(folder.path(), &[]);
+        assert_eq!(accepted(&server, 0).await, 20);
+        server.stop();
+        let server = Server::start(folder.path(), &[]);
+        let file = path(folder.path(), "");
+        break_it(&file);
+        // Also without posts.
+        let unready = async || server.get("/readyz").await.0 == 503 || said == "was removed" && number == 4;
+        eventually("the loss to be noticed", unready).await;
+        let meanwhile = accepted(&server, 100).await;
+        assert!(number == 4 || meanwhile == 0, "{number}: {meanwhile} were acknowledged");
+        server.logged(said);
+        mend(&file);
+        eventually("readiness", async || server.get("/readyz").await.0 == 200).await;
+        assert_eq!(accepted(&server, 200).await, 20, "{number}");
+        server.stop();
+        let count = "import sqlite3,sys\nprint(*sqlite3.connect(sys.argv[1]).execute('select count(*) from positions').fetchone())";
+        let output = std::process::Command::new("python3").args(["-c", count]).arg(&file).output().unwrap();
+        let stored: u64 = String::from_utf8(output.stdout).unwrap().trim().parse().unwrap();
+        assert!(stored >= 40 + meanwhile, "{number}: {stored} of {}", 40 + meanwhile);
+        let server = Server::start(folder.path(), &[]);
+        let snapshot = server.client().await.subscribe("device:1").await;
+        assert_eq!(snapshot["snapshot"][0]["timestamp"], crate::harness::time(219), "{number}");
+    }
+}
+
+#[actix::test]
+async fn a_second_process_on_the_same_file_is_refused_until_the_first_has_ended_however_it_did() {
+    let folder = folder();
+    let mut server = Server::start(folder.path(), &[]);
+    let link = folder.path().join("link.db");
+    std::os::unix::fs::symlink(folder.path().join("data/positions.db"), &link).unwrap();
+    for url in ["sqlite://data/positions.db", "sqlite://./data/../data/positions.db", "sqlite://link.db"] {
+        let output = command(folder.path(), &[("DATABASE_URL", url)]).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        let errors = String::from_utf8(output.stderr).unwrap();
+        let last = errors.lines().last().unwrap();
+        for part in ["DATABASE_URL", url, "another process uses it (pid "] {
+            assert!(last.contains(part), "{part}: {errors}");
+        }
+    }
+    server.accept(&position("1", 1, 1.0)).await;
+    server.signal(Signal::SIGKILL);
+    server.ended(PATIENCE);
+    Server::start(folder.path(), &[]).stop();
+}
+
+#[actix::test]
+async fn at_the_start_nothing_is_made_where_something_was() {
+    let folder = folder();
+    let file = folder.path().join("data/positions.db");
+    Server::start(folder.path(), &[]).stop();
+    let refused = |part: &str| {
+        let output = command(folder.path(), &[]).output().unwrap();
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{errors}");
+        assert!(errors.contains(part) && errors.contains("DATABASE_URL"), "{errors}");
+    };
+    std::fs::write(&file, "").unwrap();
+    refused("is empty");
+    std::fs::remove_file(&file).unwrap();
+    std::fs::write(folder.path().join("data/positions.db-wal"), "x").unwrap();
+    refused("is gone, but its log");
+    std::fs::remove_file(folder.path().join("data/positions.db-wal")).unwrap();
+    let server = Server::start(folder.path(), &[]);
+    server.logged("new store made");
+}

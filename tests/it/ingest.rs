@@ -12,8 +12,10 @@ async fn takes_an_object_an_array_and_lines() {
     let lines = [("Content-Type", "application/x-ndjson; charset=utf-8")];
     let (a, b) = (position("a", 1, 1.0), position("b", 1, 1.0));
     assert_eq!(server.post_with(&json, a.to_string()).await, (200, json!({ "accepted": 1 })));
-    assert_eq!(server.post_with(&json, json!([a, b]).to_string()).await, (200, json!({ "accepted": 2 })));
-    assert_eq!(server.post_with(&lines, format!("{a}\n{b}\n")).await, (200, json!({ "accepted": 2 })));
+    let repeated = json!({ "accepted": 2, "repeated": 1 });
+    assert_eq!(server.post_with(&json, json!([a, b]).to_string()).await, (200, repeated));
+    let repeated = json!({ "accepted": 2, "repeated": 2 });
+    assert_eq!(server.post_with(&lines, format!("{a}\n{b}\n")).await, (200, repeated));
     assert_eq!(server.post("[]").await, (200, json!({ "accepted": 0 })));
     assert_eq!(server.metric("processor_ingest_requests_total", "200").await, 4.0);
 }
@@ -88,4 +90,73 @@ async fn other_paths_and_methods_are_404_and_405_or_say_what_there_is() {
     assert_eq!(server.get("/connections?limit=0").await.0, 400);
     assert_eq!(server.get("/connections?sort=prettiest").await.0, 400);
     assert_eq!(server.get("/connections").await, (200, r#"{"connections":[],"total":0}"#.into()));
+}
+
+/// A position of device `1` at a time that is so many milliseconds ahead of the clock.
+fn ahead(millis: i64) -> serde_json::Value {
+    use processor::domain::Timestamp;
+    let time = Timestamp::from_millis(Timestamp::now().as_millis() + millis).unwrap();
+    json!({ "device_id": "1", "timestamp": time, "latitude": 1, "longitude": 2 })
+}
+
+#[actix::test]
+async fn one_position_from_the_future_hides_none_that_follow_also_after_a_restart() {
+    let folder = folder();
+    let mut server = Server::start(folder.path(), &[]);
+    for round in 0..2 {
+        let mut client = server.client().await;
+        client.subscribe("device:1").await;
+        let future = ahead(23 * 3_600_000);
+        assert_eq!(server.post(future.to_string()).await, (200, json!({ "accepted": 1 })));
+        assert_eq!(client.json().await["timestamp"], future["timestamp"]);
+        let mut last = json!(null);
+        for _ in 0..5 {
+            // At a later millisecond than the one before.
+            tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+            let right = ahead(0);
+            assert_eq!(server.post(right.to_string()).await, (200, json!({ "accepted": 1 })), "{round}");
+            assert_eq!(client.json().await["timestamp"], right["timestamp"]);
+            last = right;
+        }
+        server.stop();
+        server = Server::start(folder.path(), &[]);
+        let snapshot = server.client().await.subscribe("device:1").await;
+        assert_eq!(snapshot["snapshot"][0]["timestamp"], last["timestamp"]);
+    }
+}
+
+#[actix::test]
+async fn a_device_whose_clock_is_always_ahead_moves() {
+    let folder = folder();
+    let server = Server::start(folder.path(), &[]);
+    let mut client = server.client().await;
+    client.subscribe("device:1").await;
+    for _ in 0..5 {
+        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+        let early = ahead(7_200_000);
+        server.accept(&early).await;
+        assert_eq!(client.json().await["timestamp"], early["timestamp"]);
+    }
+}
+
+#[actix::test]
+async fn the_answer_says_how_many_were_late_or_repeated() {
+    let folder = folder();
+    let server = Server::start(folder.path(), &[]);
+    server.accept(&position("a", 5, 1.0)).await;
+    // One older, one with other coordinates at the same time, one twice, one new.
+    let mixed = json!([
+        position("a", 3, 1.0),
+        position("a", 5, 9.0),
+        position("a", 4, 1.0),
+        position("a", 4, 2.0),
+        position("a", 6, 1.0),
+    ]);
+    let expected = json!({ "accepted": 5, "late": 2, "repeated": 2 });
+    assert_eq!(server.post(mixed.to_string()).await, (200, expected));
+    let snapshot = server.client().await.subscribe("device:a").await;
+    assert_eq!(snapshot["snapshot"][0]["timestamp"], crate::harness::time(6));
+    assert_eq!(server.metric("processor_positions_late_total", "").await, 2.0);
+    assert_eq!(server.metric("processor_positions_repeated_total", "").await, 2.0);
+    assert_eq!(server.metric("processor_positions_devices", "").await, 1.0);
 }

@@ -115,3 +115,93 @@ async fn a_post_in_flight_when_it_is_told_to_stop_is_answered() {
     let devices: usize = line.split("with ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
     assert!(devices >= stored, "{devices} of {stored}");
 }
+
+/// Runs a command of the binary in `folder`; its exit code and all it printed.
+fn run(folder: &std::path::Path, arguments: &[&str]) -> (Option<i32>, String) {
+    let output = crate::harness::command(folder, &[]).args(arguments).output().unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8(text).unwrap())
+}
+
+#[actix::test]
+async fn a_backup_made_while_positions_come_in_is_whole_and_can_be_put_back() {
+    let folder = folder();
+    let server = Server::start(folder.path(), &[]);
+    let acknowledged = std::cell::Cell::new(0);
+    let posting = async {
+        for millis in 1..=400 {
+            server.accept(&position("1", millis, 1.0)).await;
+            acknowledged.set(millis);
+        }
+    };
+    let backup = async {
+        crate::harness::eventually("some positions", async || acknowledged.get() > 50).await;
+        let before = acknowledged.get();
+        let folder = folder.path().to_owned();
+        let made = actix::spawn(async move {
+            tokio::task::spawn_blocking(move || run(&folder, &["backup", "copy.db"])).await.unwrap()
+        });
+        let (code, text) = made.await.unwrap();
+        assert_eq!(code, Some(0), "{text}");
+        assert!(text.contains("data/positions.db written to copy.db"), "{text}");
+        before
+    };
+    let ((), before) = tokio::join!(posting, backup);
+    let (code, text) = run(folder.path(), &["backup", "copy.db"]);
+    assert!(code == Some(1) && text.contains("copy.db exists already"), "{text}");
+    let check = "import sqlite3,sys\ndb=sqlite3.connect(sys.argv[1])\n\
+        print(*db.execute('pragma integrity_check').fetchone(),*db.execute('select count(*) from positions').fetchone())";
+    let copy = folder.path().join("copy.db");
+    let output = std::process::Command::new("python3").args(["-c", check]).arg(&copy).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let count: u64 = text.trim().strip_prefix("ok ").unwrap().parse().unwrap();
+    assert!((before..=400).contains(&count), "{count} of {before}");
+    // Not under a server's feet.
+    let (code, text) = run(folder.path(), &["restore", "copy.db"]);
+    assert!(code == Some(1) && text.contains("another process uses it"), "{text}");
+    server.accept(&position("1", 1000, 1.0)).await;
+    let mut server = server;
+    server.signal(Signal::SIGKILL);
+    server.ended(PATIENCE);
+    // Beside the log that a kill leaves, which belongs to the old file.
+    assert!(folder.path().join("data/positions.db-wal").exists());
+    let (code, text) = run(folder.path(), &["restore", "copy.db"]);
+    assert!(code == Some(0) && text.contains("what was there is now"), "{text}");
+    let server = Server::start(folder.path(), &[]);
+    let snapshot = server.client().await.subscribe("device:1").await;
+    assert_eq!(snapshot["snapshot"][0]["timestamp"], time(count));
+    server.accept(&position("1", 2000, 1.0)).await;
+    server.stop();
+    // The old one is whole under its new name.
+    let kept = text.trim().rsplit(' ').next().unwrap();
+    let (code, text) = run(folder.path(), &["restore", kept]);
+    assert_eq!(code, Some(0), "{text}");
+    let server = Server::start(folder.path(), &[]);
+    let snapshot = server.client().await.subscribe("device:1").await;
+    assert_eq!(snapshot["snapshot"][0]["timestamp"], time(1000));
+}
+
+#[actix::test]
+async fn a_restore_takes_only_a_whole_store_and_leaves_what_there_is_otherwise() {
+    let folder = folder();
+    let server = Server::start(folder.path(), &[]);
+    server.accept(&position("1", 1, 1.0)).await;
+    server.stop();
+    std::fs::write(folder.path().join("nonsense"), "x".repeat(10_000)).unwrap();
+    std::fs::write(folder.path().join("empty"), "").unwrap();
+    let store = std::fs::read(folder.path().join("data/positions.db")).unwrap();
+    std::fs::write(folder.path().join("cut"), &store[..store.len() - 4096]).unwrap();
+    for (source, why) in [
+        ("nonsense", "is not a whole store"),
+        ("empty", "is empty"),
+        ("nowhere", "is gone"),
+        ("cut", "is not a whole store"),
+    ] {
+        let (code, text) = run(folder.path(), &["restore", source]);
+        assert!(code == Some(1) && text.contains(why), "{source}: {text}");
+    }
+    assert_eq!(std::fs::read(folder.path().join("data/positions.db")).unwrap(), store);
+    let server = Server::start(folder.path(), &[]);
+    let snapshot = server.client().await.subscribe("device:1").await;
+    assert_eq!(snapshot["snapshot"][0]["timestamp"], time(1));
+}

@@ -28,7 +28,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("actix_web_actors", &["live/connection.rs"]),
     ("actix_http", &["live/handshake.rs"]),
     ("httparse", &["live/opening.rs"]),
-    ("sqlx", &["positions/store.rs"]),
+    ("sqlx", &["positions/store.rs", "positions/store/backup.rs", "positions/store/tests.rs"]),
     ("std::env", &["settings.rs"]),
 ];
 

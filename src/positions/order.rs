@@ -1,0 +1,300 @@
+//! `Order`: which position of each device is its newest, by `timestamp`, but never by a time that had not come yet when it
+//! arrived.
+//!
+//! A position counts as of its timestamp, or of its arrival if that came first. So a device whose clock is ahead still
+//! moves, and one wrong timestamp hides nothing. Where the server's own clock had been ahead, the newest position may count
+//! as of a time that has not come again yet; then whatever arrives is newer.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::domain::Timestamp;
+
+/// What is known of every device.
+#[derive(Debug, Default)]
+pub(super) struct Order {
+    /// The timestamp of each device's newest position.
+    newest: HashMap<Arc<str>, Timestamp>,
+    /// Devices of which more must be known: hardly any, where clocks are right.
+    ahead: HashMap<Arc<str>, Ahead>,
+}
+
+/// A device whose newest position does not count as of its own timestamp, or is not the one with the greatest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Ahead {
+    /// As of when the newest position counts.
+    pub(super) counts_as_of: Timestamp,
+    /// The greatest timestamp that is stored of the device.
+    pub(super) greatest: Timestamp,
+}
+
+/// All that is known of one device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Newest {
+    /// The timestamp of its newest position.
+    pub(super) timestamp: Timestamp,
+    /// As of when that counts.
+    pub(super) counts_as_of: Timestamp,
+    /// The greatest timestamp that is stored.
+    pub(super) greatest: Timestamp,
+}
+
+/// What a position is, held against those that came before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// The newest of its device.
+    New,
+    /// Stored, but the device had reported a newer one.
+    Late,
+    /// The device had reported one with the same timestamp, which stays.
+    Repeated,
+}
+
+/// As of when a position counts.
+pub(super) fn counts_as_of(timestamp: Timestamp, arrival: Timestamp) -> Timestamp {
+    timestamp.min(arrival)
+}
+
+impl Newest {
+    fn first(timestamp: Timestamp, arrival: Timestamp) -> Self {
+        Self { timestamp, counts_as_of: counts_as_of(timestamp, arrival), greatest: timestamp }
+    }
+
+    /// True if the newest position is simply the one with the greatest timestamp, and counts as of that.
+    pub(super) fn is_ordinary(self) -> bool {
+        self.counts_as_of == self.timestamp && self.greatest == self.timestamp
+    }
+
+    /// Takes note of a position that was stored.
+    fn take(&mut self, timestamp: Timestamp, arrival: Timestamp) -> Verdict {
+        self.greatest = self.greatest.max(timestamp);
+        let now = counts_as_of(timestamp, arrival);
+        let has_come = self.counts_as_of <= arrival;
+        if has_come && (now, timestamp) <= (self.counts_as_of, self.timestamp) {
+            return Verdict::Late;
+        }
+        self.timestamp = timestamp;
+        self.counts_as_of = now;
+        Verdict::New
+    }
+}
+
+impl Order {
+    /// Takes note of a device's newest position, as the store has it.
+    pub(super) fn load(&mut self, device: Arc<str>, timestamp: Timestamp, ahead: Option<Ahead>) {
+        if let Some(ahead) = ahead {
+            self.ahead.insert(device.clone(), ahead);
+        }
+        self.newest.insert(device, timestamp);
+    }
+
+    /// How many devices are known.
+    pub(super) fn devices(&self) -> usize {
+        self.newest.len()
+    }
+
+    fn of(&self, device: &str) -> Option<Newest> {
+        let timestamp = *self.newest.get(device)?;
+        let ordinary = Ahead { counts_as_of: timestamp, greatest: timestamp };
+        let Ahead { counts_as_of, greatest } = self.ahead.get(device).copied().unwrap_or(ordinary);
+        Some(Newest { timestamp, counts_as_of, greatest })
+    }
+
+    /// What a group of positions changes is kept apart until it is committed.
+    pub(super) fn changes(&self) -> Changes<'_> {
+        Changes { order: self, devices: HashMap::new() }
+    }
+
+    /// Takes over what was committed.
+    pub(super) fn apply(&mut self, changed: Vec<(Arc<str>, Newest)>) {
+        for (device, newest) in changed {
+            if newest.is_ordinary() {
+                self.ahead.remove(&device);
+            } else {
+                let ahead = Ahead { counts_as_of: newest.counts_as_of, greatest: newest.greatest };
+                self.ahead.insert(device.clone(), ahead);
+            }
+            self.newest.insert(device, newest.timestamp);
+        }
+    }
+}
+
+/// What a group of positions changes in an [`Order`].
+pub(super) struct Changes<'a> {
+    order: &'a Order,
+    devices: HashMap<Arc<str>, Newest>,
+}
+
+impl Changes<'_> {
+    /// What a position is that was stored, or was found to be there already.
+    pub(super) fn take(
+        &mut self,
+        device: &Arc<str>,
+        timestamp: Timestamp,
+        arrival: Timestamp,
+        is_stored: bool,
+    ) -> Verdict {
+        if !is_stored {
+            return Verdict::Repeated;
+        }
+        if let Some(newest) = self.devices.get_mut(device) {
+            return newest.take(timestamp, arrival);
+        }
+        let (newest, verdict) = match self.order.of(device) {
+            Some(mut newest) => {
+                let verdict = newest.take(timestamp, arrival);
+                (newest, verdict)
+            }
+            None => (Newest::first(timestamp, arrival), Verdict::New),
+        };
+        self.devices.insert(device.clone(), newest);
+        verdict
+    }
+
+    /// The devices of which the store has to know more than their rows.
+    pub(super) fn ahead(&self) -> Vec<(&Arc<str>, Newest)> {
+        let all = self.devices.iter().map(|(device, newest)| (device, *newest));
+        all.filter(|(_, newest)| !newest.is_ordinary()).collect()
+    }
+
+    /// Those of which it had to, and has not any more.
+    pub(super) fn no_longer_ahead(&self) -> Vec<&Arc<str>> {
+        let ordinary = self.devices.iter().filter(|(_, newest)| newest.is_ordinary());
+        ordinary.map(|(device, _)| device).filter(|device| self.order.ahead.contains_key(*device)).collect()
+    }
+
+    /// What to apply when all is committed.
+    pub(super) fn finish(self) -> Vec<(Arc<str>, Newest)> {
+        self.devices.into_iter().collect()
+    }
+}
+
+/// Which of these positions may be in the store already: those not beyond the greatest timestamp of their device. All
+/// others need not be asked about.
+pub(super) fn doubtful<'a>(
+    order: &Order,
+    positions: impl Iterator<Item = (&'a Arc<str>, Timestamp)>,
+) -> Vec<bool> {
+    let mut greatest: HashMap<&Arc<str>, Timestamp> = HashMap::new();
+    let doubt = |(device, timestamp): (&'a Arc<str>, Timestamp)| {
+        let known = greatest.get(device).copied().or_else(|| order.of(device).map(|newest| newest.greatest));
+        let is_doubtful = known.is_some_and(|known| timestamp <= known);
+        if !is_doubtful {
+            greatest.insert(device, timestamp);
+        }
+        is_doubtful
+    };
+    positions.map(doubt).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn at(millis: i64) -> Timestamp {
+        Timestamp::from_millis(millis).unwrap()
+    }
+
+    /// Takes positions of one device one by one, each committed; restarts, which know only what is stored, in between.
+    #[derive(Default)]
+    struct Device {
+        order: Order,
+        stored: std::collections::BTreeSet<i64>,
+    }
+
+    impl Device {
+        fn take(&mut self, timestamp: i64, arrival: i64) -> Verdict {
+            let device: Arc<str> = "a".into();
+            let doubtful = doubtful(&self.order, [(&device, at(timestamp))].into_iter())[0];
+            let is_stored = self.stored.insert(timestamp);
+            assert!(is_stored || doubtful, "it was there, and was not asked about");
+            let mut changes = self.order.changes();
+            let verdict = changes.take(&device, at(timestamp), at(arrival), is_stored);
+            let changed = changes.finish();
+            self.order.apply(changed);
+            verdict
+        }
+
+        fn restart(&mut self) {
+            let before = self.order.of("a");
+            let ahead = self.order.ahead.get("a").copied();
+            // What the store has: its rows, and the row of a device that is ahead.
+            let timestamp = match ahead {
+                Some(_) => before.unwrap().timestamp,
+                None => at(*self.stored.last().unwrap()),
+            };
+            self.order = Order::default();
+            self.order.load("a".into(), timestamp, ahead);
+            assert_eq!(self.order.of("a"), before);
+        }
+    }
+
+    const HOUR: i64 = 3_600_000;
+
+    #[test]
+    fn one_position_from_the_future_hides_nothing() {
+        let mut device = Device::default();
+        assert_eq!(device.take(23 * HOUR, 1000), Verdict::New);
+        for second in 2..6 {
+            assert_eq!(device.take(second * 1000 - 100, second * 1000), Verdict::New);
+            device.restart();
+        }
+        assert_eq!(device.take(3000, 6000), Verdict::Late);
+        assert_eq!(device.take(23 * HOUR, 7000), Verdict::Repeated);
+        // When that time has come, the ordinary rule holds again.
+        assert_eq!(device.take(24 * HOUR, 24 * HOUR + 5), Verdict::New);
+        assert!(device.order.ahead.is_empty());
+    }
+
+    #[test]
+    fn a_device_whose_clock_is_always_ahead_moves() {
+        let mut device = Device::default();
+        for second in 1..10 {
+            assert_eq!(device.take(second * 1000 + 2 * HOUR, second * 1000), Verdict::New);
+            device.restart();
+        }
+        // Both of one post come, in the order of their timestamps.
+        assert_eq!(device.take(10_000 + 2 * HOUR, 10_500), Verdict::New);
+        assert_eq!(device.take(10_500 + 2 * HOUR, 10_500), Verdict::New);
+        assert_eq!(device.take(10_200 + 2 * HOUR, 10_500), Verdict::Late);
+    }
+
+    #[test]
+    fn after_the_server_s_clock_was_ahead_the_device_moves_on() {
+        let mut device = Device::default();
+        assert_eq!(device.take(10 * HOUR, 10 * HOUR), Verdict::New);
+        for second in 1..5 {
+            assert_eq!(device.take(second * 1000, second * 1000 + 50), Verdict::New);
+            device.restart();
+        }
+        assert_eq!(device.take(2500, 6000), Verdict::Late);
+    }
+
+    proptest! {
+        /// With any clocks, a restart agrees with what was decided; and with right ones, the newest is that with the
+        /// greatest timestamp.
+        #[test]
+        fn restarts_agree(steps in vec((0..50_i64, -40..40_i64, any::<bool>()), 1..60), right in any::<bool>()) {
+            let mut device = Device::default();
+            let mut now = 1000;
+            for (step, skew, restart) in steps {
+                now += if right { step } else { step - 20 };
+                let timestamp = if right { now - skew.abs() } else { now + skew };
+                let verdict = device.take(timestamp, now);
+                let newest = device.order.of("a").unwrap();
+                prop_assert!(verdict != Verdict::New || newest.timestamp == at(timestamp));
+                prop_assert!(newest.counts_as_of <= newest.timestamp);
+                if right {
+                    prop_assert!(newest.is_ordinary());
+                    prop_assert_eq!(newest.timestamp, at(*device.stored.last().unwrap()));
+                }
+                if restart {
+                    device.restart();
+                }
+            }
+        }
+    }
+}
