@@ -1,7 +1,7 @@
 //! `App`: everything joined; started in order, stopped in order. Here alone the rooms meet.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use actix::{Actor as _, Addr};
@@ -14,7 +14,7 @@ use crate::live::registry::ListConnections;
 use crate::live::{self, DrainReport, Hubs, LiveServer, Registry, SubscriptionHandler};
 use crate::metrics::Metrics;
 use crate::ops::{self, Accepted, ConnectionView, Connections, Ingest, OpsServer, Refused};
-use crate::phase::{Phase, PhaseOwner, phase};
+use crate::phase::{Phase, PhaseOwner, PhaseWatch, phase};
 use crate::positions::{Consumer, Opened, Publish, Stop, Stored, Submit};
 use crate::process::{avoid_huge_pages, prepare_for_connections, room_for_connections};
 use crate::settings::Settings;
@@ -33,7 +33,8 @@ pub struct App {
 }
 
 impl App {
-    /// Starts store, live server, consumer and ops server, in this order. Must be called in an actix system.
+    /// Binds both ports, answers on the ops port, then loads the store, and only then takes clients. Must be called in an
+    /// actix system. May be dropped at any time, and the process ended.
     ///
     /// # Errors
     /// What failed first; each message names the setting, its value and the reason. What was started before it
@@ -48,35 +49,29 @@ impl App {
         prepare_for_connections(settings.live.max_connections);
         let (phase, watch) = phase();
         let metrics = Metrics::new(&settings.instance_id).context("metrics")?;
-        let file = &settings.positions.database;
-        let unusable = || format!("setting DATABASE_URL: \"sqlite://{}\" cannot be used", file.display());
-        let mut live = LiveServer::new(settings.live.clone(), SubscriptionHandler::new, metrics.live.clone());
-        let opened = Opened::load(file, |position| live.add_latest(position)).await.with_context(unusable)?;
-        log::info!("store ready with {} devices in {}", opened.devices(), file.display());
 
         let (host, port) = (settings.live.host, settings.live.port);
         log::info!("live server starting on :{port}");
-        let live = live
-            .start()
-            .with_context(|| format!("setting LIVE_WS_HOST, LIVE_WS_PORT: cannot listen on {host}:{port}"))?;
+        let cannot_listen = || format!("setting LIVE_WS_HOST, LIVE_WS_PORT: cannot listen on {host}:{port}");
+        let mut live = LiveServer::new(settings.live.clone(), SubscriptionHandler::new, metrics.live.clone());
+        live.bind().with_context(cannot_listen)?;
 
-        let hubs = HubsOf(live.hubs());
+        let ingest = Arc::new(IngestTo { consumer: OnceLock::new(), metrics: metrics.clone() });
+        let connections = Arc::new(ConnectionsOf(OnceLock::new()));
+        let ops = start_ops(&settings, &metrics, watch, ingest.clone(), connections.clone())?;
+
+        let file = &settings.positions.database;
+        let unusable = || format!("setting DATABASE_URL: \"sqlite://{}\" cannot be used", file.display());
+        let opened = Opened::load(file, |position| live.add_latest(position)).await.with_context(unusable)?;
+        log::info!("store ready with {} devices in {}", opened.devices(), file.display());
+
+        let live = live.start().with_context(cannot_listen)?;
         let positions = settings.positions.clone();
-        let consumer = Consumer::new(opened, positions, metrics.positions.clone(), hubs).start();
-
-        let (host, port) = (settings.ops.host, settings.ops.port);
-        let ingest = Arc::new(IngestTo { consumer: consumer.clone(), metrics: metrics.clone() });
-        let connections = Arc::new(ConnectionsOf(live.registry()));
-        let ops = OpsServer::new(settings.ops.clone(), metrics.clone(), watch, ingest, connections)
-            .start()
-            .with_context(|| format!("setting OPS_HOST, OPS_PORT: cannot listen on {host}:{port}"))?;
-        if settings.ops.ingest_token.is_none() && !host.is_loopback() {
-            log::warn!(
-                "OPS_HOST {host} is reachable from outside and OPS_INGEST_TOKEN is not set: posts get 403"
-            );
-        }
+        let consumer =
+            Consumer::new(opened, positions, metrics.positions.clone(), HubsOf(live.hubs())).start();
+        ingest.consumer.get_or_init(|| consumer.clone());
+        connections.0.get_or_init(|| live.registry());
         phase.advance(Phase::Ready);
-        log::info!("ops server ready on {}", ops.address());
         log::info!("live server ready on {}", live.address());
         Ok(Self { settings, phase, live, ops, consumer })
     }
@@ -115,6 +110,26 @@ impl App {
     }
 }
 
+fn start_ops(
+    settings: &Settings,
+    metrics: &Metrics,
+    watch: PhaseWatch,
+    ingest: Arc<dyn Ingest>,
+    connections: Arc<dyn Connections>,
+) -> anyhow::Result<ops::Running> {
+    let (host, port) = (settings.ops.host, settings.ops.port);
+    let ops = OpsServer::new(settings.ops.clone(), metrics.clone(), watch, ingest, connections)
+        .start()
+        .with_context(|| format!("setting OPS_HOST, OPS_PORT: cannot listen on {host}:{port}"))?;
+    if settings.ops.ingest_token.is_none() && !host.is_loopback() {
+        log::warn!(
+            "OPS_HOST {host} is reachable from outside and OPS_INGEST_TOKEN is not set: posts get 403"
+        );
+    }
+    log::info!("ops server ready on {}", ops.address());
+    Ok(ops)
+}
+
 /// Positions go to the hubs.
 struct HubsOf(Hubs);
 
@@ -124,16 +139,19 @@ impl Publish for HubsOf {
     }
 }
 
-/// Posts go to the consumer.
+/// Posts go to the consumer, as soon as there is one.
 struct IngestTo {
-    consumer: Addr<Consumer>,
+    consumer: OnceLock<Addr<Consumer>>,
     metrics: Metrics,
 }
 
 impl Ingest for IngestTo {
     fn submit(&self, positions: Vec<Position>) -> LocalBoxFuture<'static, Result<Accepted, Refused>> {
+        let Some(consumer) = self.consumer.get() else {
+            return Box::pin(async { Err(Refused("the server is starting".into())) });
+        };
         let count = positions.len();
-        let answer = self.consumer.send(Submit(positions));
+        let answer = consumer.send(Submit(positions));
         Box::pin(async move {
             match answer.await {
                 Ok(Ok(Stored { late, repeated })) => Ok(Accepted { accepted: count, late, repeated }),
@@ -144,18 +162,22 @@ impl Ingest for IngestTo {
     }
 
     fn is_up(&self) -> bool {
-        self.consumer.connected() && self.metrics.positions.store_up.get() == 1
+        self.consumer.get().is_some_and(|consumer| consumer.connected())
+            && self.metrics.positions.store_up.get() == 1
     }
 }
 
 /// The registry's connections are what `/connections` shows.
-struct ConnectionsOf(Addr<Registry>);
+struct ConnectionsOf(OnceLock<Addr<Registry>>);
 
 impl Connections for ConnectionsOf {
     fn list(&self) -> LocalBoxFuture<'static, Vec<ConnectionView>> {
-        let answer = self.0.send(ListConnections);
+        let answer = self.0.get().map(|registry| registry.send(ListConnections));
         Box::pin(async {
-            let vitals = answer.await.unwrap_or_default();
+            let vitals = match answer {
+                Some(answer) => answer.await.unwrap_or_default(),
+                None => Vec::new(),
+            };
             let view = |vitals: &Arc<live::client::Vitals>| ConnectionView {
                 id: vitals.id.to_string(),
                 remote: vitals.remote.to_string(),

@@ -28,7 +28,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Serve until SIGTERM or SIGINT (the default).
+    /// Serve until SIGTERM, SIGINT, SIGQUIT or SIGHUP (the default).
     Serve,
     /// Check the settings and print the effective ones.
     Check,
@@ -107,9 +107,17 @@ fn main() -> ExitCode {
 }
 
 async fn serve() -> anyhow::Result<()> {
-    let settings = Settings::load()?;
+    // Before all else, so that no signal is missed.
     let mut shutdown = Shutdown::listen().context("cannot listen for signals")?;
-    let app = App::start(settings).await?;
+    let settings = Settings::load()?;
+    let app = tokio::select! {
+        biased;
+        cause = shutdown.signalled() => {
+            log::info!("{} received while starting: nothing was taken yet, ending", cause.name());
+            return Ok(());
+        }
+        app = App::start(settings) => app?,
+    };
     let cause = shutdown.signalled().await;
     log::info!("{} received", cause.name());
     tokio::select! {

@@ -1,14 +1,17 @@
-//! The signals that stop the server: SIGTERM from an orchestrator, SIGINT from a keyboard.
+//! The signals that stop the server: SIGTERM from an orchestrator, SIGINT and SIGQUIT from a keyboard, SIGHUP from a terminal
+//! that is gone.
 
 use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Listens for SIGTERM and SIGINT from the moment it is made.
+/// Listens for the signals from the moment it is made.
 #[derive(Debug)]
 pub struct Shutdown {
     terminate: Signal,
     interrupt: Signal,
+    quit: Signal,
+    hangup: Signal,
 }
 
 /// Which signal came.
@@ -18,6 +21,10 @@ pub enum Cause {
     Terminate,
     /// SIGINT.
     Interrupt,
+    /// SIGQUIT.
+    Quit,
+    /// SIGHUP.
+    Hangup,
 }
 
 impl Shutdown {
@@ -26,7 +33,12 @@ impl Shutdown {
     /// # Errors
     /// The system's, if a handler cannot be installed.
     pub fn listen() -> io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            quit: signal(SignalKind::quit())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
     }
 
     /// Waits for the next signal.
@@ -34,6 +46,8 @@ impl Shutdown {
         tokio::select! {
             _ = self.terminate.recv() => Cause::Terminate,
             _ = self.interrupt.recv() => Cause::Interrupt,
+            _ = self.quit.recv() => Cause::Quit,
+            _ = self.hangup.recv() => Cause::Hangup,
         }
     }
 }
@@ -44,14 +58,18 @@ impl Cause {
         match self {
             Self::Terminate => "SIGTERM",
             Self::Interrupt => "SIGINT",
+            Self::Quit => "SIGQUIT",
+            Self::Hangup => "SIGHUP",
         }
     }
 
     /// The exit code of a process that this signal ended at once: 128 and its number, as a shell reports it.
     pub fn exit_code(self) -> u8 {
         match self {
-            Self::Terminate => 128 + 15,
+            Self::Hangup => 128 + 1,
             Self::Interrupt => 128 + 2,
+            Self::Quit => 128 + 3,
+            Self::Terminate => 128 + 15,
         }
     }
 }

@@ -60,6 +60,8 @@ pub struct LiveServer {
     handler: HandlerFactory,
     metrics: Arc<LiveMetrics>,
     latest: Vec<Arc<Published>>,
+    /// Bound, but not listening yet.
+    socket: Option<Socket>,
 }
 
 /// A server that listens. Dropping it does not stop it; [`Running::stop`] does.
@@ -95,7 +97,7 @@ impl LiveServer {
         for refusal in handshake::ALL {
             metrics.refused.with_label_values(&[refusal.label]);
         }
-        Self { settings, handler, metrics, latest: Vec::new() }
+        Self { settings, handler, metrics, latest: Vec::new(), socket: None }
     }
 
     /// Starts with this position as the latest of its device, which snapshots show.
@@ -103,13 +105,28 @@ impl LiveServer {
         self.latest.push(Published::new(position, Instant::now()));
     }
 
-    /// Binds and listens. Must be called in an actix system, in which the registry then runs.
+    /// Binds without listening: the address is this server's, but until it starts clients are refused, so that they go
+    /// elsewhere or come again.
     ///
     /// # Errors
     /// The system's, if the address cannot be bound.
-    pub fn start(self) -> io::Result<Running> {
-        let Self { settings, handler, metrics, latest } = self;
-        let listener = listen(SocketAddr::new(settings.host, settings.port))?;
+    pub fn bind(&mut self) -> io::Result<()> {
+        self.socket = Some(bind(SocketAddr::new(self.settings.host, self.settings.port))?);
+        Ok(())
+    }
+
+    /// Binds, if that is not done yet, and listens. Must be called in an actix system, in which the registry then runs.
+    ///
+    /// # Errors
+    /// The system's, if the address cannot be bound or listened on.
+    pub fn start(mut self) -> io::Result<Running> {
+        if self.socket.is_none() {
+            self.bind()?;
+        }
+        let Self { settings, handler, metrics, latest, socket } = self;
+        let Some(socket) = socket else { return Err(io::ErrorKind::NotConnected.into()) };
+        socket.listen(BACKLOG)?;
+        let listener: TcpListener = socket.into();
         let address = listener.local_addr()?;
         let listeners =
             (0..settings.workers).map(|_| listener.try_clone()).collect::<io::Result<Vec<_>>>()?;
@@ -189,7 +206,7 @@ impl Running {
     }
 }
 
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+fn bind(address: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     // Without it a restart would have to wait for the old connections' TIME_WAIT.
     socket.set_reuse_address(true)?;
@@ -201,8 +218,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
         // Not every sandbox knows it. Slow clients get older positions then, and cost the kernel more.
         log::info!("TCP_NOTSENT_LOWAT cannot be set: {error}");
     }
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
+    Ok(socket)
 }
 
 /// Runs the hub. A panic there would be a mistake of ours; it costs one batch, not all that follow.
@@ -278,8 +294,10 @@ mod tests {
 
     #[test]
     fn accepted_sockets_inherit_what_the_listening_one_was_given() {
-        let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
-        listener.set_nonblocking(false).unwrap();
+        let socket = bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        socket.set_nonblocking(false).unwrap();
+        socket.listen(1).unwrap();
+        let listener: TcpListener = socket.into();
         let _client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (accepted, _) = listener.accept().unwrap();
         let accepted = SockRef::from(&accepted);

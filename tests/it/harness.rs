@@ -70,12 +70,28 @@ pub(crate) fn command(folder: &Path, settings: &[(&str, &str)]) -> Command {
     command
 }
 
+/// The address at the end of a line of the log, as a client on this machine reaches it.
+fn address(line: &str) -> SocketAddr {
+    let mut address: SocketAddr = line.rsplit(' ').next().unwrap().parse().unwrap();
+    if address.ip().is_unspecified() {
+        address.set_ip([127, 0, 0, 1].into());
+    }
+    address
+}
+
 impl Server {
     pub(crate) fn start(folder: &Path, settings: &[(&str, &str)]) -> Self {
         Self::spawn(command(folder, settings))
     }
 
-    pub(crate) fn spawn(mut command: Command) -> Self {
+    pub(crate) fn spawn(command: Command) -> Self {
+        let mut server = Self::spawn_starting(command);
+        server.live = address(&server.logged("live server ready on "));
+        server
+    }
+
+    /// Does not wait until it is ready, only until its ops server answers.
+    pub(crate) fn spawn_starting(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let log = Arc::<(Mutex<Vec<String>>, Condvar)>::default();
         let lines = BufReader::new(child.stderr.take().unwrap()).lines();
@@ -88,15 +104,7 @@ impl Server {
         });
         let unknown = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut server = Self { child, log, reader: Some(reader), live: unknown, ops: unknown };
-        let address = |line: String| -> SocketAddr {
-            let mut address: SocketAddr = line.rsplit(' ').next().unwrap().parse().unwrap();
-            if address.ip().is_unspecified() {
-                address.set_ip([127, 0, 0, 1].into());
-            }
-            address
-        };
-        server.ops = address(server.logged("ops server ready on "));
-        server.live = address(server.logged("live server ready on "));
+        server.ops = address(&server.logged("ops server ready on "));
         server
     }
 

@@ -207,3 +207,52 @@ async fn metrics_carry_the_instance_and_the_type() {
         assert!(promtool.wait().unwrap().success());
     }
 }
+
+/// A store with so many devices that loading takes a while.
+fn large_store(folder: &std::path::Path, devices: u32) {
+    Server::start(folder, &[]).stop();
+    let fill = "import sqlite3,sys\ndb=sqlite3.connect(sys.argv[1])\n\
+        db.executemany('insert into positions (device_id,timestamp,latitude,longitude) values (?,1767323045000,1,2)',\
+        (('%07d'%n,) for n in range(int(sys.argv[2]))))\ndb.commit()";
+    let mut python = Command::new("python3");
+    python.args(["-c", fill]).arg(folder.join("data/positions.db")).arg(devices.to_string());
+    assert!(python.status().unwrap().success());
+}
+
+#[actix::test]
+async fn while_it_loads_it_is_alive_but_not_ready_and_a_signal_ends_it_at_once() {
+    use nix::sys::signal::Signal;
+    const DEVICES: u32 = 200_000;
+    let folder = folder();
+    large_store(folder.path(), DEVICES);
+    let mut server = Server::spawn_starting(command(folder.path(), &[]));
+    assert_eq!(server.get("/healthz").await.0, 200);
+    assert_eq!(server.get("/readyz").await, (503, r#"{"status":"starting"}"#.into()));
+    let (status, answer) = server.post(crate::harness::position("1", 1, 1.0).to_string()).await;
+    assert_eq!((status, &answer["message"]), (503, &json!("the server is starting")), "{answer}");
+    assert_eq!(server.get("/connections").await.0, 200);
+    let told = std::time::Instant::now();
+    server.signal(Signal::SIGTERM);
+    assert_eq!(server.ended(crate::harness::PATIENCE).code(), Some(0));
+    assert!(told.elapsed() < std::time::Duration::from_secs(1), "{:?}", told.elapsed());
+    server.logged("SIGTERM received while starting");
+    assert!(server.log().iter().all(|line| !line.contains("store ready")), "it had loaded already");
+    // Left alone, it gets ready.
+    let server = Server::start(folder.path(), &[]);
+    server.logged(&format!("store ready with {DEVICES} devices"));
+    assert_eq!(server.get("/readyz").await.0, 200);
+    assert_eq!(server.metric("processor_positions_devices", "").await, f64::from(DEVICES));
+}
+
+#[actix::test]
+async fn each_signal_that_ends_a_process_drains() {
+    use nix::sys::signal::Signal;
+    for signal in [Signal::SIGHUP, Signal::SIGQUIT] {
+        let folder = folder();
+        let mut server = Server::start(folder.path(), &[]);
+        let mut client = server.client().await;
+        server.signal(signal);
+        assert_eq!(client.closed().await, (1001, "server shutting down".into()));
+        assert_eq!(server.ended(crate::harness::PATIENCE).code(), Some(0), "{signal}");
+    }
+}
