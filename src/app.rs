@@ -7,6 +7,7 @@ use std::time::Duration;
 use actix::{Actor as _, Addr};
 use anyhow::Context as _;
 use futures_util::future::LocalBoxFuture;
+use prometheus::IntCounter;
 use tokio::time::Instant;
 
 use crate::domain::Position;
@@ -34,12 +35,12 @@ pub struct App {
 
 impl App {
     /// Binds both ports, answers on the ops port, then loads the store, and only then takes clients. Must be called in an
-    /// actix system. May be dropped at any time, and the process ended.
+    /// actix system. May be dropped at any time, and the process ended. `dropped_lines` counts what the log could not take.
     ///
     /// # Errors
     /// What failed first; each message names the setting, its value and the reason. What was started before it
     /// ends with the process.
-    pub async fn start(mut settings: Settings) -> anyhow::Result<Self> {
+    pub async fn start(mut settings: Settings, dropped_lines: Option<IntCounter>) -> anyhow::Result<Self> {
         avoid_huge_pages();
         let room = room_for_connections();
         if room < settings.live.max_connections {
@@ -48,7 +49,10 @@ impl App {
         }
         prepare_for_connections(settings.live.max_connections);
         let (phase, watch) = phase();
-        let metrics = Metrics::new(&settings.instance_id).context("metrics")?;
+        let mut metrics = Metrics::new(&settings.instance_id).context("metrics")?;
+        if let Some(dropped_lines) = dropped_lines {
+            metrics = metrics.with(dropped_lines).context("metrics")?;
+        }
 
         let (host, port) = (settings.live.host, settings.live.port);
         log::info!("live server starting on :{port}");

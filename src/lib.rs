@@ -10,6 +10,7 @@
 //! | [`ops`] | metrics page, health, ingest |
 //! | [`health`] | asking a server whether it is alive |
 //! | [`simulate`] | devices that move, for trying it out |
+//! | [`logging`] | the log |
 //! | [`settings`], [`metrics`], [`phase`], [`shutdown`], [`process`] | what all of them use |
 //!
 //! `ARCHITECTURE.md` says who may import whom.
@@ -23,6 +24,7 @@ pub mod app;
 pub mod domain;
 pub mod health;
 pub mod live;
+pub mod logging;
 pub mod metrics;
 pub mod ops;
 pub mod phase;

@@ -1,6 +1,5 @@
 //! `processor`: arguments, logging and exit codes. Everything else is in the library.
 
-use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -9,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use processor::app::App;
-use processor::domain::Timestamp;
+use processor::logging::Logging;
 use processor::settings::Settings;
 use processor::shutdown::Shutdown;
 use processor::simulate::{self, Simulation};
@@ -17,6 +16,9 @@ use processor::{health, positions};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// What the last lines of the log may take to be written: whoever reads it may be stuck.
+const LAST_LINES: Duration = Duration::from_millis(200);
 
 /// Stores positions durably and broadcasts them over WebSockets. Without a command, it serves.
 #[derive(Parser)]
@@ -83,10 +85,17 @@ fn rate(text: &str) -> Result<f64, String> {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    log_to_stderr();
+    let logging = match Logging::start() {
+        Ok(logging) => logging,
+        Err(error) => {
+            // There is no other way to say it.
+            drop(writeln!(std::io::stderr(), "cannot log: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
     let result = actix::System::new().block_on(async {
         match arguments.command.unwrap_or(Command::Serve) {
-            Command::Serve => serve().await,
+            Command::Serve => serve(&logging).await,
             Command::Check => check(),
             Command::Health => check_health().await,
             Command::Backup { file } => backup(&file).await,
@@ -94,19 +103,21 @@ fn main() -> ExitCode {
             Command::Simulate(arguments) => simulate(arguments).await,
         }
     });
-    match result {
+    let code = match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // One line for each fault, with all of its causes.
             for line in format!("{error:#}").lines() {
-                log::error!("{line}");
+                log::log!(target: "processor", log::Level::Error, "{line}");
             }
             ExitCode::FAILURE
         }
-    }
+    };
+    logging.flush(LAST_LINES);
+    code
 }
 
-async fn serve() -> anyhow::Result<()> {
+async fn serve(logging: &Logging) -> anyhow::Result<()> {
     // Before all else, so that no signal is missed.
     let mut shutdown = Shutdown::listen().context("cannot listen for signals")?;
     let settings = Settings::load()?;
@@ -116,7 +127,7 @@ async fn serve() -> anyhow::Result<()> {
             log::info!("{} received while starting: nothing was taken yet, ending", cause.name());
             return Ok(());
         }
-        app = App::start(settings) => app?,
+        app = App::start(settings, Some(logging.dropped())) => app?,
     };
     let cause = shutdown.signalled().await;
     log::info!("{} received", cause.name());
@@ -124,6 +135,7 @@ async fn serve() -> anyhow::Result<()> {
         _ = app.stop() => Ok(()),
         again = shutdown.signalled() => {
             log::warn!("{} received while stopping: ending at once", again.name());
+            logging.flush(LAST_LINES);
             std::process::exit(i32::from(again.exit_code()))
         }
     }
@@ -183,26 +195,4 @@ async fn simulate(arguments: SimulateArguments) -> anyhow::Result<()> {
         result = simulate::run(&simulation) => result,
         _ = shutdown.signalled() => Ok(()),
     }
-}
-
-/// Logs to standard error, at `info` unless `RUST_LOG` says otherwise, one line for each record whatever it holds:
-/// a control character that came from outside must not forge a line or steer a terminal.
-fn log_to_stderr() {
-    // actix-server tells of its threads at `info`; an operator has no use for that.
-    let filter = env_logger::Env::default().default_filter_or("info,actix_server=warn");
-    env_logger::Builder::from_env(filter)
-        .format(|out, record| {
-            let mut message = String::new();
-            for character in record.args().to_string().chars() {
-                if character.is_control() {
-                    write!(message, "{}", character.escape_default()).map_err(std::io::Error::other)?;
-                } else {
-                    message.push(character);
-                }
-            }
-            let level = record.level();
-            let style = out.default_level_style(level);
-            writeln!(out, "{} {style}{level:5}{style:#} {} {message}", Timestamp::now(), record.target())
-        })
-        .init();
 }

@@ -11,7 +11,7 @@ use prometheus::{
 /// Everything that is measured. Cheap to clone: the parts are shared.
 #[derive(Clone, Debug)]
 pub struct Metrics {
-    /// The figures of the process, with the names that every client library gives them.
+    /// The figures of the process, with the names that every client library gives them; and others made elsewhere.
     process: Registry,
     registry: Registry,
     /// The live server's.
@@ -122,6 +122,15 @@ impl Metrics {
             process,
             registry,
         })
+    }
+
+    /// Shows a counter that was there before, such as the log's.
+    ///
+    /// # Errors
+    /// If there is one of its name already.
+    pub fn with(self, counter: IntCounter) -> Result<Self, prometheus::Error> {
+        self.process.register(Box::new(counter))?;
+        Ok(self)
     }
 
     /// The page for Prometheus, text format 0.0.4.

@@ -17,6 +17,7 @@ mod harness;
 mod heartbeat;
 mod ingest;
 mod limits;
+mod logging;
 mod restart;
 mod running;
 mod subscriptions;
