@@ -42,12 +42,14 @@ impl App {
     /// ends with the process.
     pub async fn start(mut settings: Settings, dropped_lines: Option<IntCounter>) -> anyhow::Result<Self> {
         avoid_huge_pages();
-        let room = room_for_connections();
-        if room < settings.live.max_connections {
-            log::info!("at most {room} connections: the limit of open files (ulimit -n) allows no more");
-            settings.live.max_connections = room;
+        let room = room_for_connections(settings.ops.max_connections, settings.live.workers);
+        let live = room.live;
+        if live < settings.live.max_connections {
+            log::info!("at most {live} connections: the limit of open files (ulimit -n) allows no more");
+            settings.live.max_connections = live;
         }
-        prepare_for_connections(settings.live.max_connections);
+        settings.ops.max_connections = room.ops;
+        prepare_for_connections(settings.live.max_connections.saturating_add(room.ops));
         let (phase, watch) = phase();
         let mut metrics = Metrics::new(&settings.instance_id).context("metrics")?;
         if let Some(dropped_lines) = dropped_lines {
@@ -184,7 +186,11 @@ impl Connections for ConnectionsOf {
             };
             let view = |vitals: &Arc<live::client::Vitals>| ConnectionView {
                 id: vitals.id.to_string(),
-                remote: vitals.remote.to_string(),
+                // No port where a proxy named none.
+                remote: match vitals.remote.port() {
+                    0 => vitals.remote.ip().to_string(),
+                    _ => vitals.remote.to_string(),
+                },
                 opened_at: vitals.opened_at,
                 last_seen_at: vitals.last_seen_at(),
                 topics: vitals.topics(),

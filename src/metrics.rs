@@ -95,6 +95,8 @@ pub struct PositionsMetrics {
 pub struct OpsMetrics {
     /// Posts to /positions, by status code.
     pub ingest_requests: IntCounterVec,
+    /// Connections that the ops server closed, by reason.
+    pub closes: IntCounterVec,
 }
 
 impl Metrics {
@@ -275,6 +277,12 @@ impl OpsMetrics {
                 "ingest_requests_total",
                 "Posts to /positions, by status code.",
                 &["status"],
+                &[&["200"], &["400"], &["401"], &["403"], &["413"], &["415"], &["422"], &["503"]],
+            )?,
+            closes: make.counters(
+                "ops_closes_total",
+                "Connections to the ops server that it closed before their client did, by reason.",
+                &["reason"],
                 &[],
             )?,
         })

@@ -3,15 +3,31 @@
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::disable_transparent_huge_pages;
 
-/// Descriptors kept back for everything but live connections: the store, the ops server, epoll, the standard three.
-const RESERVE: usize = 128;
+/// Descriptors kept back for the store, the log, the standard three and what else the process opens.
+const RESERVE: usize = 64;
+
+/// Descriptors kept back for live sockets that come while all places are taken, and are told so.
+const RESERVE_ARRIVING: usize = 64;
+
+/// Descriptors that each worker needs for itself: its copy of the listening socket, its epoll and what wakes it.
+const RESERVE_WORKER: usize = 4;
 
 /// Most descriptors that the kernel is asked to make room for ahead of time; it takes 8 bytes for each.
 const MAX_PREPARED: usize = 1 << 20;
 
-/// Raises the soft limit of open files to the hard one, and returns how many live connections that leaves room for.
-/// (The soft limit is 1024 on most systems for the sake of programs that use `select(2)`; see `systemd.exec(5)`.)
-pub fn room_for_connections() -> usize {
+/// How many connections there are descriptors for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// At the live server.
+    pub live: usize,
+    /// At the ops server.
+    pub ops: usize,
+}
+
+/// Raises the soft limit of open files to the hard one, and returns how many connections that leaves room for, where
+/// the ops server is to have `ops` of them. (The soft limit is 1024 on most systems for the sake of programs that use
+/// `select(2)`; see `systemd.exec(5)`.)
+pub fn room_for_connections(ops: usize, workers: usize) -> Room {
     let limit = getrlimit(Resource::Nofile);
     if limit.current != limit.maximum
         && let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit })
@@ -20,17 +36,24 @@ pub fn room_for_connections() -> usize {
     }
     let descriptors = getrlimit(Resource::Nofile).current;
     let descriptors = descriptors.and_then(|count| usize::try_from(count).ok()).unwrap_or(usize::MAX);
-    // Where there are hardly any, half of them are better than none.
-    descriptors.saturating_sub(RESERVE).max(descriptors / 2)
+    share(descriptors, ops, workers)
 }
 
-/// Makes the kernel's table of descriptors large enough for so many connections, now.
+/// Whatever live clients do, the ops server keeps its part: who looks after the server must reach it.
+fn share(descriptors: usize, ops: usize, workers: usize) -> Room {
+    let ops = ops.min((descriptors / 4).max(8));
+    let reserve = ops + RESERVE + RESERVE_ARRIVING + workers.saturating_mul(RESERVE_WORKER);
+    // Where there are hardly any, a quarter of them is better than none.
+    Room { live: descriptors.saturating_sub(reserve).max(descriptors / 4), ops }
+}
+
+/// Makes the kernel's table of descriptors large enough for so many connections and all else, now.
 ///
 /// It doubles when it is full, and in a process with several threads whoever wants the next descriptor, so the worker
 /// that accepts, then waits until every core has seen that (`synchronize_rcu`): 10 to 30 ms each time, with every
 /// client of that worker. Asked for before there are threads it costs nothing. It never shrinks.
 pub fn prepare_for_connections(connections: usize) {
-    let last = connections.saturating_add(RESERVE).min(MAX_PREPARED) - 1;
+    let last = connections.saturating_add(RESERVE + RESERVE_ARRIVING).min(MAX_PREPARED) - 1;
     match rustix::io::fcntl_dupfd_cloexec(std::io::stderr(), i32::try_from(last).unwrap_or(i32::MAX)) {
         Ok(descriptor) => drop(descriptor),
         // Over the limit where that is tight; the table grows as it is needed then.
@@ -45,5 +68,20 @@ pub fn prepare_for_connections(connections: usize) {
 pub fn avoid_huge_pages() {
     if let Err(error) = disable_transparent_huge_pages(true) {
         log::debug!("huge pages not switched off: {error}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ops_server_keeps_its_part_of_the_descriptors() {
+        assert_eq!(share(100_000, 1024, 2), Room { live: 100_000 - 1024 - 136, ops: 1024 });
+        assert_eq!(share(512, 1024, 2), Room { live: 512 - 128 - 136, ops: 128 });
+        assert_eq!(share(512, 20, 2), Room { live: 512 - 20 - 136, ops: 20 });
+        assert_eq!(share(256, 1024, 2), Room { live: 64, ops: 64 });
+        assert_eq!(share(20, 1024, 1000), Room { live: 5, ops: 8 });
+        assert!(share(usize::MAX, 1024, 1024).live > 1 << 40);
     }
 }

@@ -41,7 +41,10 @@ const KEYS: &[&str] = &[
     "ops_host",
     "ops_port",
     "ops_max_body_bytes",
+    "ops_body_timeout_ms",
+    "ops_max_connections",
     "ops_ingest_token",
+    "ops_allowed_hosts",
 ];
 
 /// A variable in the environment that starts like this and is no key is a typing error, not someone else's.
@@ -136,8 +139,14 @@ pub struct OpsSettings {
     pub port: u16,
     /// Longest body of a post, in bytes.
     pub max_body_bytes: usize,
+    /// What a post's body may take to come, all of it.
+    pub body_timeout: Duration,
+    /// Connections in all; the limit of open files may cut it.
+    pub max_connections: usize,
     /// Bearer token that a post must carry.
     pub ingest_token: Option<Secret>,
+    /// Hosts, in lower case, that requests may name besides loopback ones while `host` is a loopback address.
+    pub allowed_hosts: Vec<String>,
 }
 
 /// Settings of source, consumer and store.
@@ -289,7 +298,10 @@ impl Settings {
             ops.host.to_string(),
             ops.port.to_string(),
             ops.max_body_bytes.to_string(),
+            ms(ops.body_timeout),
+            ops.max_connections.to_string(),
             ops.ingest_token.as_ref().map(|secret| format!("{secret:?}")).unwrap_or_default(),
+            ops.allowed_hosts.join(","),
         ];
         KEYS.iter().zip(values).map(|(key, value)| format!("{}={value}", key.to_uppercase())).collect()
     }
@@ -360,7 +372,10 @@ impl Reader {
                 host: self.host("ops_host"),
                 port: self.number("ops_port", 0..=65535),
                 max_body_bytes: self.number("ops_max_body_bytes", 1024..=1 << 30),
+                body_timeout: self.duration("ops_body_timeout_ms", 10),
+                max_connections: self.number("ops_max_connections", 8..=65536),
                 ingest_token: self.text("ops_ingest_token").map(Secret),
+                allowed_hosts: self.hosts("ops_allowed_hosts"),
             },
             positions: PositionsSettings {
                 database: self.database(),
@@ -424,6 +439,19 @@ impl Reader {
             }
         }
         networks
+    }
+
+    fn hosts(&mut self, key: &str) -> Vec<String> {
+        let mut hosts = Vec::new();
+        for part in self.list(key) {
+            let is_name = part.chars().all(|c| c.is_ascii_alphanumeric() || "-._".contains(c));
+            if is_name || part.parse::<IpAddr>().is_ok() {
+                hosts.push(part.to_ascii_lowercase());
+            } else {
+                self.fault(key, part, "names or addresses without ports, such as ops.example.org");
+            }
+        }
+        hosts
     }
 
     /// Origins as browsers write them (RFC 6454 section 6.1): in lower case, without a default port.

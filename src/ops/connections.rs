@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use actix_web::http::StatusCode;
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use futures_util::future::LocalBoxFuture;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use super::ingest::Problem;
+use super::access;
+use super::problem::Problem;
 use crate::domain::Timestamp;
 
 /// Most connections one answer shows.
@@ -38,30 +39,87 @@ pub struct ConnectionView {
     pub conflated: u64,
 }
 
-#[derive(Deserialize)]
-pub(super) struct Query {
-    sort: Option<String>,
-    limit: Option<String>,
+/// What is asked for.
+#[derive(Debug, PartialEq, Eq)]
+struct Query {
+    sort: Sort,
+    limit: usize,
 }
 
-pub(super) async fn list(
-    connections: web::Data<Arc<dyn Connections>>,
-    query: web::Query<Query>,
-) -> HttpResponse {
-    let bad = |message: String| Problem::new(StatusCode::BAD_REQUEST, "invalid-query", message).response();
-    let limit = match query.limit.as_deref().map_or(Ok(20), str::parse) {
-        Ok(limit) if (1..=MAX_LIMIT).contains(&limit) => limit,
-        _ => return bad(format!("limit must be a whole number from 1 to {MAX_LIMIT}")),
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sort {
+    Slowest,
+    Oldest,
+    Silent,
+}
+
+impl Query {
+    /// Reads what stands behind the `?`. Each parameter may be there once.
+    fn parse(text: &str) -> Result<Self, String> {
+        let pairs = web::Query::<Vec<(String, String)>>::from_query(text).map_err(|error| error.to_string())?;
+        let (mut sort, mut limit) = (None, None);
+        for (name, value) in pairs.into_inner() {
+            let repeated = match name.as_str() {
+                "sort" => sort.replace(parse_sort(&value)?).is_some(),
+                "limit" => limit.replace(parse_limit(&value)?).is_some(),
+                _ => return Err("the parameters are sort and limit".into()),
+            };
+            if repeated {
+                return Err(format!("{name} must be there once"));
+            }
+        }
+        Ok(Self { sort: sort.unwrap_or(Sort::Slowest), limit: limit.unwrap_or(20) })
+    }
+}
+
+fn parse_sort(value: &str) -> Result<Sort, String> {
+    match value {
+        "slowest" => Ok(Sort::Slowest),
+        "oldest" => Ok(Sort::Oldest),
+        "silent" => Ok(Sort::Silent),
+        _ => Err("sort must be slowest, oldest or silent".into()),
+    }
+}
+
+fn parse_limit(value: &str) -> Result<usize, String> {
+    let limit = value.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
+    limit.ok_or_else(|| format!("limit must be a whole number from 1 to {MAX_LIMIT}"))
+}
+
+pub(super) async fn list(request: HttpRequest, connections: web::Data<Arc<dyn Connections>>) -> HttpResponse {
+    if let Err(problem) = access::check_page(request.head()) {
+        return problem.response();
+    }
+    let Query { sort, limit } = match Query::parse(request.query_string()) {
+        Ok(query) => query,
+        Err(message) => return Problem::new(StatusCode::BAD_REQUEST, "invalid-query", message).response(),
     };
     let mut views = connections.list().await;
     let total = views.len();
-    match query.sort.as_deref().unwrap_or("slowest") {
+    match sort {
         // What waits now shows who is slow now; what was conflated, who has been.
-        "slowest" => views.sort_by_key(|view| std::cmp::Reverse((view.waiting_bytes, view.conflated))),
-        "oldest" => views.sort_by_key(|view| view.opened_at),
-        "silent" => views.sort_by_key(|view| view.last_seen_at),
-        _ => return bad("sort must be slowest, oldest or silent".into()),
+        Sort::Slowest => views.sort_by_key(|view| std::cmp::Reverse((view.waiting_bytes, view.conflated))),
+        Sort::Oldest => views.sort_by_key(|view| view.opened_at),
+        Sort::Silent => views.sort_by_key(|view| view.last_seen_at),
     }
     views.truncate(limit);
     HttpResponse::Ok().json(serde_json::json!({ "total": total, "connections": views }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_each_parameter_once() {
+        let query = |sort, limit| Ok(Query { sort, limit });
+        assert_eq!(Query::parse(""), query(Sort::Slowest, 20));
+        assert_eq!(Query::parse("limit=1000&sort=oldest"), query(Sort::Oldest, 1000));
+        assert_eq!(Query::parse("sort=%73ilent"), query(Sort::Silent, 20));
+        for bad in
+            ["limit=1&limit=1", "sort=oldest&limit=2&sort=oldest", "limit=", "limit=1001", "limit", "lmit=1", "sort=%"]
+        {
+            assert!(Query::parse(bad).is_err(), "{bad}");
+        }
+    }
 }

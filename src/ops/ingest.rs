@@ -1,16 +1,22 @@
 //! `POST /positions`: reads what devices report and hands it to be stored.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
+use actix_web::error::PayloadError;
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, web};
+use bytes::BytesMut;
+use futures_util::StreamExt as _;
 use futures_util::future::LocalBoxFuture;
 use serde::Serialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use crate::domain::{FieldError, Position, Timestamp};
-use crate::metrics::OpsMetrics;
+use super::access;
+use super::places::{Places, Post};
+use super::problem::Problem;
+use crate::domain::{Position, Timestamp};
 use crate::settings::OpsSettings;
 
 /// What ingest needs: somewhere to store positions.
@@ -43,109 +49,60 @@ fn is_zero(number: &usize) -> bool {
 #[error("{0}")]
 pub struct Refused(pub String);
 
-/// Why a request was not done, as every path of the ops server answers it.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Problem {
-    status: StatusCode,
-    error: &'static str,
-    message: String,
-    /// The record and its field, if it is about one.
-    place: Option<(usize, &'static str)>,
-    /// One header that helps the client.
-    header: Option<(&'static str, &'static str)>,
-}
-
-impl Problem {
-    pub(super) fn new(status: StatusCode, error: &'static str, message: impl Into<String>) -> Self {
-        Self { status, error, message: message.into(), place: None, header: None }
-    }
-
-    fn with(mut self, name: &'static str, value: &'static str) -> Self {
-        self.header = Some((name, value));
-        self
-    }
-
-    fn record(index: usize, fault: &FieldError) -> Self {
-        let problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-position", fault.to_string());
-        Self { place: Some((index, fault.field)), ..problem }
-    }
-
-    pub(super) fn response(&self) -> HttpResponse {
-        let mut body = json!({ "error": self.error, "message": self.message });
-        if let Some((index, field)) = self.place {
-            body["index"] = index.into();
-            body["field"] = field.into();
-        }
-        let mut response = HttpResponse::build(self.status);
-        if let Some(header) = self.header {
-            response.insert_header(header);
-        }
-        response.json(body)
-    }
-}
-
 pub(super) async fn post(
     request: HttpRequest,
     payload: web::Payload,
     ingest: web::Data<Arc<dyn Ingest>>,
     settings: web::Data<OpsSettings>,
-    metrics: web::Data<OpsMetrics>,
+    places: web::Data<Rc<Places>>,
 ) -> HttpResponse {
-    let result = match accept(&request, payload, &settings).await {
+    // Its place is kept up to the response: while nothing can be stored, posts wait, and others must not.
+    let Some(mut place) = places.post() else { return busy().response() };
+    let result = match accept(&request, payload, &settings, &mut place).await {
         Ok(positions) => store(positions, &ingest).await,
         Err(problem) => Err(problem),
     };
-    let response = match result {
+    match result {
         Ok(accepted) => HttpResponse::Ok().json(accepted),
         Err(problem) => problem.response(),
-    };
-    metrics.ingest_requests.with_label_values(&[response.status().as_str()]).inc();
-    response
+    }
 }
 
 async fn accept(
     request: &HttpRequest,
     payload: web::Payload,
     settings: &OpsSettings,
+    place: &mut Post,
 ) -> Result<Vec<Position>, Problem> {
-    authorize(request, settings)?;
-    let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if !matches!(header(header::CONTENT_ENCODING), "" | "identity") {
-        let message = "the body must not be compressed";
-        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-encoding", message));
-    }
-    let limit = settings.max_body_bytes;
-    let body = payload.to_bytes_limited(limit).await.map_err(|_| {
-        let message = format!("the body must have at most {limit} bytes; post it in parts");
-        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", message)
-    })?;
-    let incomplete =
-        |error: actix_web::Error| Problem::new(StatusCode::BAD_REQUEST, "incomplete-body", error.to_string());
-    let lines = header(header::CONTENT_TYPE).to_ascii_lowercase().starts_with("application/x-ndjson");
-    parse(&body.map_err(incomplete)?, lines, Timestamp::now())
+    let body = read(payload, settings.max_body_bytes, place).await?;
+    let content_type = request.headers().get(header::CONTENT_TYPE);
+    let content_type = content_type.and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let lines = content_type.to_ascii_lowercase().starts_with("application/x-ndjson");
+    parse(&body, lines, Timestamp::now())
 }
 
-fn authorize(request: &HttpRequest, settings: &OpsSettings) -> Result<(), Problem> {
-    let Some(token) = &settings.ingest_token else {
-        // A browser on this machine can be made to post by any page it shows, but then it says for which.
-        if settings.host.is_loopback() && !request.headers().contains_key(header::ORIGIN) {
-            return Ok(());
+async fn read(mut payload: web::Payload, limit: usize, place: &mut Post) -> Result<BytesMut, Problem> {
+    let mut body = BytesMut::new();
+    while let Some(chunk) = payload.next().await {
+        let incomplete = |error: PayloadError| {
+            Problem::new(StatusCode::BAD_REQUEST, "incomplete-body", error.to_string())
+        };
+        let chunk = chunk.map_err(incomplete)?;
+        if chunk.len() > limit - body.len() {
+            return Err(access::too_large(limit));
         }
-        let message = "set OPS_INGEST_TOKEN: without it positions are taken on a loopback address only, and not from web pages";
-        return Err(Problem::new(StatusCode::FORBIDDEN, "ingest-closed", message));
-    };
-    let given = request.headers().get(header::AUTHORIZATION).map(|value| value.as_bytes());
-    let expected = format!("Bearer {}", token.reveal());
-    if given.is_some_and(|given| same(given, expected.as_bytes())) {
-        return Ok(());
+        if !place.grow(chunk.len()) {
+            return Err(busy());
+        }
+        body.extend_from_slice(&chunk);
     }
-    let message = "send the header Authorization: Bearer <OPS_INGEST_TOKEN>";
-    Err(Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", message).with("WWW-Authenticate", "Bearer"))
+    Ok(body)
 }
 
-/// Compares without telling by its time how much was right.
-fn same(given: &[u8], expected: &[u8]) -> bool {
-    given.len() == expected.len() && given.iter().zip(expected).fold(0, |sum, (a, b)| sum | (a ^ b)) == 0
+/// Too many posts, or too many bytes of them, are under way.
+fn busy() -> Problem {
+    let message = "too many posts are under way; post it again later";
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too-many-posts", message).with("Retry-After", "1")
 }
 
 async fn store(positions: Vec<Position>, ingest: &web::Data<Arc<dyn Ingest>>) -> Result<Accepted, Problem> {

@@ -1,29 +1,39 @@
 //! `OpsServer`: the HTTP server for operators and devices, on a port of its own.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::dev::ServerHandle;
+use actix_http::{HttpService, KeepAlive};
+use actix_rt::Arbiter;
+use actix_service::{Service as _, ServiceFactory as _, fn_service, map_config};
+use actix_web::body::BoxBody;
+use actix_web::dev::{AppConfig, Payload, ServiceRequest, ServiceResponse};
 use actix_web::http::{StatusCode, header};
-use actix_web::{App, HttpResponse, HttpServer, web};
+use actix_web::{App, HttpMessage as _, HttpResponse, web};
 use serde_json::json;
+use tokio::sync::oneshot;
 
+use super::access;
 use super::connections::{self, Connections};
-use super::ingest::{self, Ingest, Problem};
+use super::exchange::{Exchange, Posts, WatchedBody};
+use super::ingest::{self, Ingest};
+use super::listen;
+use super::places::Places;
+use super::problem::Problem;
+use super::socket::Guarded;
+use super::watch::{Limits, Watch};
 use crate::metrics::Metrics;
 use crate::phase::{Phase, PhaseWatch};
 use crate::settings::OpsSettings;
 
-/// How long a quiet connection is kept for a device's next post.
-const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// What the last responses may take to reach their sockets.
+const LAST_RESPONSES: Duration = Duration::from_millis(100);
 
-/// What the last answers may take to reach their sockets.
-const LAST_ANSWERS: Duration = Duration::from_millis(100);
-
-/// From connecting to a whole request head.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longer than what is read behind an early response, which the watch bounds.
+const LINGER: Duration = Duration::from_secs(5);
 
 /// An ops server that is not yet started.
 pub struct OpsServer {
@@ -34,10 +44,12 @@ pub struct OpsServer {
     connections: Arc<dyn Connections>,
 }
 
-/// A server that listens.
+/// A server that listens. Dropping it stops it at once; [`Running::stop`] lets it write its last responses.
 pub struct Running {
     address: SocketAddr,
-    handle: ServerHandle,
+    arbiter: Arbiter,
+    stop: oneshot::Sender<()>,
+    stopped: oneshot::Receiver<()>,
 }
 
 impl OpsServer {
@@ -52,51 +64,125 @@ impl OpsServer {
         Self { settings, metrics, phase, ingest, connections }
     }
 
-    /// Binds and listens. Must be called in an actix system.
+    /// Binds and listens, on a thread of its own. Must be called in an actix system.
     ///
     /// # Errors
     /// The system's, if the address cannot be bound.
     pub fn start(self) -> io::Result<Running> {
-        let Self { settings, metrics, phase, ingest, connections } = self;
-        let bind = SocketAddr::new(settings.host, settings.port);
-        let settings = web::Data::new(settings);
-        let ops_metrics = web::Data::from(metrics.ops.clone());
-        let (metrics, phase) = (web::Data::new(metrics), web::Data::new(phase));
-        let (ingest, connections) = (web::Data::new(ingest), web::Data::new(connections));
-        let server = HttpServer::new(move || {
-            App::new()
-                .app_data(settings.clone())
-                .app_data(ops_metrics.clone())
-                .app_data(metrics.clone())
-                .app_data(phase.clone())
-                .app_data(ingest.clone())
-                .app_data(connections.clone())
-                // A resource answers 405 to other methods; HEAD is what some probes send.
-                .service(web::resource("/metrics").route(web::get().to(page)))
-                .service(
-                    web::resource("/healthz").route(web::get().to(healthz)).route(web::head().to(healthz)),
-                )
-                .service(web::resource("/readyz").route(web::get().to(readyz)).route(web::head().to(readyz)))
-                .service(web::resource("/connections").route(web::get().to(connections::list)))
-                .service(web::resource("/positions").route(web::post().to(ingest::post)))
-                .default_service(web::to(not_found))
-        })
-        // The app stops it, last, when the drain has been watched to its end.
-        .disable_signals()
-        .workers(1)
-        .keep_alive(KEEP_ALIVE)
-        .client_request_timeout(REQUEST_TIMEOUT)
-        .shutdown_timeout(1)
-        .bind(bind)?;
-        let address = server.addrs().first().copied().unwrap_or(bind);
-        let server = server.run();
-        let handle = server.handle();
-        actix_rt::spawn(async move {
-            if let Err(error) = server.await {
-                log::error!("ops server failed: {error}");
-            }
+        let listener = listen::bind(SocketAddr::new(self.settings.host, self.settings.port))?;
+        let address = listener.local_addr()?;
+        let arbiter = Arbiter::try_new()?;
+        let (stop, stopping) = oneshot::channel();
+        let (ended, stopped) = oneshot::channel();
+        arbiter.spawn_fn(move || {
+            actix_rt::spawn(async move {
+                self.serve(listener, stopping).await;
+                ended.send(()).ok();
+            });
         });
-        Ok(Running { address, handle })
+        Ok(Running { address, arbiter, stop, stopped })
+    }
+
+    async fn serve(self, listener: TcpListener, stop: oneshot::Receiver<()>) {
+        let Self { settings, metrics, phase, ingest, connections } = self;
+        let limits = Limits { body: settings.body_timeout, body_bytes: settings.max_body_bytes };
+        let places = Places::new(settings.max_connections, settings.max_body_bytes, metrics.ops.clone());
+        let posts = Posts::new(metrics.ops.clone());
+        let settings = web::Data::new(settings);
+        let door = Door { settings: settings.clone(), posts };
+        let expect_door = door.clone();
+        let app = App::new()
+            .app_data(settings)
+            .app_data(web::Data::new(places.clone()))
+            .app_data(web::Data::new(metrics))
+            .app_data(web::Data::new(phase))
+            .app_data(web::Data::new(ingest))
+            .app_data(web::Data::new(connections))
+            // A resource answers 405 to other methods; HEAD is what some probes send.
+            .service(web::resource("/metrics").route(web::get().to(page)).route(web::head().to(page)))
+            .service(web::resource("/healthz").route(web::get().to(healthz)).route(web::head().to(healthz)))
+            .service(web::resource("/readyz").route(web::get().to(readyz)).route(web::head().to(readyz)))
+            .service(
+                web::resource("/connections")
+                    .route(web::get().to(connections::list))
+                    .route(web::head().to(connections::list)),
+            )
+            .service(web::resource(access::POSITIONS).route(web::post().to(ingest::post)))
+            .default_service(web::to(not_found))
+            .wrap_fn(move |request, service| {
+                let passed = door.pass(request);
+                let next = passed.map(|(request, exchange)| (service.call(request), exchange));
+                async move {
+                    let (mut response, exchange) = match next {
+                        Ok((response, exchange)) => (response.await?.map_into_left_body(), exchange),
+                        Err((refusal, exchange)) => (refusal.map_into_right_body(), exchange),
+                    };
+                    exchange.end(response.response_mut());
+                    Ok(response)
+                }
+            });
+        let service = HttpService::build()
+            // The watch bounds what these two would.
+            .keep_alive(KeepAlive::Os)
+            .client_request_timeout(Duration::ZERO)
+            .client_disconnect_timeout(LINGER)
+            .on_connect_ext(|socket: &Guarded, data| drop(data.insert(socket.watch.clone())))
+            .expect(fn_service(move |request| std::future::ready(expect_door.expect(request))))
+            .h1(map_config(app, |_| AppConfig::default()));
+        match service.new_service(()).await {
+            Ok(service) => {
+                listen::accept(listener, places, limits, stop, |socket, peer| {
+                    service.call((socket, Some(peer)))
+                })
+                .await;
+            }
+            Err(()) => log::error!("ops server failed to start"),
+        }
+    }
+}
+
+/// What every request passes first.
+#[derive(Clone)]
+struct Door {
+    settings: web::Data<OpsSettings>,
+    posts: Rc<Posts>,
+}
+
+impl Door {
+    /// Lets a request in, or refuses it.
+    fn pass(
+        &self,
+        mut request: ServiceRequest,
+    ) -> Result<(ServiceRequest, Exchange), (ServiceResponse<BoxBody>, Exchange)> {
+        let watch = request.conn_data::<Rc<Watch>>().cloned();
+        let mut payload = request.take_payload();
+        let has_body = !matches!(payload, Payload::None);
+        if let (true, Some(watch)) = (has_body, &watch) {
+            payload = WatchedBody::wrap(payload, watch.clone());
+        }
+        let exchange = Exchange::begin(request.head(), watch, self.posts.clone(), has_body);
+        match access::check(request.head(), &self.settings) {
+            Ok(()) => {
+                request.set_payload(payload);
+                Ok((request, exchange))
+            }
+            Err(problem) => Err((request.into_response(problem.response()), exchange)),
+        }
+    }
+
+    /// Refuses a request that asks whether to send its body (`Expect: 100-continue`), or lets it.
+    fn expect(&self, mut request: actix_http::Request) -> Result<actix_http::Request, HttpResponse> {
+        match access::check(request.head(), &self.settings) {
+            Ok(()) => Ok(request),
+            Err(problem) => {
+                let watch = request.conn_data::<Rc<Watch>>().cloned();
+                let has_body = !matches!(request.payload(), Payload::None);
+                let exchange = Exchange::begin(request.head(), watch, self.posts.clone(), has_body);
+                let mut response = problem.response();
+                exchange.end(&mut response);
+                Err(response)
+            }
+        }
     }
 }
 
@@ -106,11 +192,11 @@ impl Running {
         self.address
     }
 
-    /// Stops. Answers that are ready are still written; quiet connections are not waited for.
+    /// Stops. Responses that are ready are still written; quiet connections are not waited for.
     pub async fn stop(self) {
-        // Over in no time where no connection is open, and cut off where one is: then `stop` looks at it once a
-        // second only.
-        drop(tokio::time::timeout(LAST_ANSWERS, self.handle.stop(true)).await);
+        self.stop.send(()).ok();
+        drop(tokio::time::timeout(LAST_RESPONSES, self.stopped).await);
+        self.arbiter.stop();
     }
 }
 

@@ -27,7 +27,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 /// Files that alone may name a crate.
 const ONLY_IN: &[(&str, &[&str])] = &[
     ("actix_web_actors", &["live/connection.rs"]),
-    ("actix_http", &["logging.rs", "live/handshake.rs"]),
+    ("actix_http", &["logging.rs", "live/handshake.rs", "ops/server.rs"]),
     ("httparse", &["live/opening.rs"]),
     ("sqlx", &["positions/store.rs", "positions/store/backup.rs", "positions/store/tests.rs"]),
     ("std::env", &["settings.rs"]),

@@ -1,0 +1,343 @@
+//! `Watch`: what one connection of the ops server is doing, and how long and with how many bytes it may go on.
+//!
+//! `actix-http` waits for bodies, and discards what follows an early response, without a deadline. The socket and the
+//! middleware tell the watch what happens, and the connection's task asks it for the deadline.
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// How long a connection is kept for the next request.
+const IDLE: Duration = Duration::from_secs(75);
+
+/// From a request's first byte, or for the first one from connecting, to the end of its head.
+const HEAD: Duration = Duration::from_secs(10);
+
+/// Within this time more of a body must come.
+const PROGRESS: Duration = Duration::from_secs(10);
+
+/// After the first [`PROGRESS`] a body must have come at this rate on average, in bytes a second.
+const RATE: u32 = 64;
+
+/// How long a client may take to read a response that was made before the end of its body. If its bytes were left
+/// unread, closing the socket would reset it, and the reset may overtake the response.
+const EARLY: Duration = Duration::from_secs(1);
+
+/// How many bytes it may send meanwhile.
+const EARLY_BYTES: usize = 64 * 1024;
+
+/// Within this time some of a response must be taken.
+const WRITE: Duration = Duration::from_secs(10);
+
+/// A body takes at most so many bytes on the wire for each of its own (chunks of one byte take six), and some more.
+const OVERHEAD: usize = 8;
+
+/// These: what was read ahead, and the ends of chunks.
+const OVERHEAD_BYTES: usize = 256 * 1024;
+
+/// Why the server closed a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reason {
+    /// The next request did not come.
+    Idle,
+    /// The head of a request took too long.
+    Head,
+    /// The body of a request took too long.
+    Body,
+    /// A body of allowed length took far more bytes on the wire.
+    BodyBytes,
+    /// The client went on with a body whose request was answered.
+    Early,
+    /// The client did not read its response.
+    Write,
+    /// Another connection needed the place.
+    Room,
+}
+
+impl Reason {
+    /// All, for metrics.
+    pub(super) const ALL: [Self; 7] =
+        [Self::Idle, Self::Head, Self::Body, Self::BodyBytes, Self::Early, Self::Write, Self::Room];
+
+    /// The metric's label.
+    pub(super) fn label(self) -> &'static str {
+        match self {
+            Self::Idle => "idle_timeout",
+            Self::Head => "head_timeout",
+            Self::Body => "body_timeout",
+            Self::BodyBytes => "body_overhead",
+            Self::Early => "early_answer",
+            Self::Write => "write_timeout",
+            Self::Room => "room",
+        }
+    }
+}
+
+/// What a connection is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// Between two requests.
+    Idle,
+    /// A request's head is being read. Also from connecting on.
+    Head,
+    /// A request's body is being read: so many bytes, the last ones at this time.
+    Body { bytes: usize, last: Instant },
+    /// The request is read, its response is being made.
+    Response,
+    /// The response was made before the end of the request's body, of which so many more bytes are read. Nothing
+    /// follows.
+    Early { left: usize },
+}
+
+/// Limits that are settings.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// For a whole body.
+    pub(super) body: Duration,
+    /// Longest body, in bytes.
+    pub(super) body_bytes: usize,
+}
+
+/// The state of one connection. Shared by its socket, its requests and its task, which are on one thread.
+#[derive(Debug)]
+pub(super) struct Watch {
+    limits: Limits,
+    stage: Cell<Stage>,
+    /// When the stage began.
+    since: Cell<Instant>,
+    /// Since when the socket takes no more of a response.
+    blocked: Cell<Option<Instant>>,
+    /// Bytes came behind the request that is being answered: part of the next one.
+    ahead: Cell<bool>,
+    /// Any byte was read.
+    spoke: Cell<bool>,
+}
+
+impl Watch {
+    /// Of a connection that was accepted now.
+    pub(super) fn new(limits: Limits, now: Instant) -> Self {
+        Self {
+            limits,
+            stage: Cell::new(Stage::Head),
+            since: Cell::new(now),
+            blocked: Cell::new(None),
+            ahead: Cell::new(false),
+            spoke: Cell::new(false),
+        }
+    }
+
+    fn enter(&self, stage: Stage, now: Instant) {
+        self.stage.set(stage);
+        self.since.set(now);
+    }
+
+    /// The socket gave `count` bytes.
+    pub(super) fn read(&self, count: usize, now: Instant) {
+        self.spoke.set(true);
+        match self.stage.get() {
+            Stage::Idle => self.enter(Stage::Head, now),
+            Stage::Head => {}
+            Stage::Body { bytes, .. } => {
+                self.stage.set(Stage::Body { bytes: bytes.saturating_add(count), last: now });
+            }
+            Stage::Response => self.ahead.set(true),
+            Stage::Early { left } => self.stage.set(Stage::Early { left: left.saturating_sub(count) }),
+        }
+    }
+
+    /// The socket took some of a response (true), or none now.
+    pub(super) fn write(&self, some: bool, now: Instant) {
+        self.blocked.set(if some { None } else { self.blocked.get().or(Some(now)) });
+    }
+
+    /// The head of a request was read.
+    pub(super) fn request(&self, has_body: bool, now: Instant) {
+        if matches!(self.stage.get(), Stage::Early { .. }) {
+            return;
+        }
+        self.ahead.set(false);
+        self.enter(if has_body { Stage::Body { bytes: 0, last: now } } else { Stage::Response }, now);
+    }
+
+    /// The body of the request was read to its end.
+    pub(super) fn body_ended(&self, now: Instant) {
+        if matches!(self.stage.get(), Stage::Body { .. }) {
+            self.enter(Stage::Response, now);
+        }
+    }
+
+    /// The response was made. True if that was before the end of the request's body: then it must be the last one.
+    pub(super) fn response(&self, now: Instant) -> bool {
+        match self.stage.get() {
+            Stage::Early { .. } => return true,
+            Stage::Body { .. } => {
+                self.enter(Stage::Early { left: EARLY_BYTES }, now);
+                return true;
+            }
+            Stage::Idle | Stage::Head | Stage::Response => {}
+        }
+        self.enter(if self.ahead.replace(false) { Stage::Head } else { Stage::Idle }, now);
+        false
+    }
+
+    /// Why not one more byte may be read.
+    pub(super) fn exhausted(&self) -> Option<Reason> {
+        match self.stage.get() {
+            Stage::Early { left: 0 } => Some(Reason::Early),
+            Stage::Body { bytes, .. } => {
+                let most = self.limits.body_bytes.saturating_mul(OVERHEAD).saturating_add(OVERHEAD_BYTES);
+                (bytes > most).then_some(Reason::BodyBytes)
+            }
+            _ => None,
+        }
+    }
+
+    /// When the connection is to be closed, unless something happens before, and why. `None` while the server works.
+    pub(super) fn deadline(&self) -> Option<(Instant, Reason)> {
+        let since = self.since.get();
+        let stage = match self.stage.get() {
+            Stage::Idle => Some((since + IDLE, Reason::Idle)),
+            Stage::Head => Some((since + HEAD, Reason::Head)),
+            Stage::Body { bytes, last } => {
+                let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+                let at_rate = since + PROGRESS + Duration::from_secs(1) * bytes / RATE;
+                Some(((last + PROGRESS).min(at_rate).min(since + self.limits.body), Reason::Body))
+            }
+            Stage::Response => None,
+            Stage::Early { .. } => Some((since + EARLY, Reason::Early)),
+        };
+        let write = self.blocked.get().map(|at| (at + WRITE, Reason::Write));
+        [stage, write].into_iter().flatten().min_by_key(|(at, _)| *at)
+    }
+
+    /// No request is under way, and nothing is left to write.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.blocked.get().is_none() && matches!(self.stage.get(), Stage::Idle | Stage::Head)
+    }
+
+    /// A request has begun, it is not read to its end, and no response is on its way: a client that is closed now can
+    /// be told why.
+    pub(super) fn is_unanswered(&self) -> bool {
+        let is_reading = matches!(self.stage.get(), Stage::Head | Stage::Body { .. });
+        is_reading && self.spoke.get() && self.blocked.get().is_none()
+    }
+
+    /// Which connection makes room for another: the least first, and of one kind the one that is in it the longest.
+    /// `None` for one whose request is being worked on, or whose body is being read.
+    pub(super) fn rank(&self) -> Option<(u8, Instant)> {
+        let since = self.since.get();
+        match (self.stage.get(), self.blocked.get()) {
+            (Stage::Early { .. }, _) => Some((0, since)),
+            (_, Some(blocked)) => Some((3, blocked)),
+            (Stage::Idle, _) => Some((1, since)),
+            (Stage::Head, _) => Some((2, since)),
+            (Stage::Body { .. } | Stage::Response, _) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn watch() -> (Watch, Instant) {
+        let now = Instant::now();
+        (Watch::new(Limits { body: 300 * SECOND, body_bytes: 1000 }, now), now)
+    }
+
+    #[test]
+    fn a_head_has_ten_seconds_from_connecting_or_from_its_first_byte() {
+        let (watch, now) = watch();
+        assert_eq!(watch.deadline(), Some((now + HEAD, Reason::Head)));
+        watch.read(5, now + 3 * SECOND);
+        assert_eq!(watch.deadline(), Some((now + HEAD, Reason::Head)));
+        watch.request(false, now + 4 * SECOND);
+        assert_eq!(watch.deadline(), None);
+        assert!(!watch.response(now + 5 * SECOND));
+        assert_eq!(watch.deadline(), Some((now + 5 * SECOND + IDLE, Reason::Idle)));
+        watch.read(1, now + 20 * SECOND);
+        watch.read(1, now + 25 * SECOND);
+        assert_eq!(watch.deadline(), Some((now + 20 * SECOND + HEAD, Reason::Head)));
+    }
+
+    #[test]
+    fn part_of_a_next_request_that_came_too_early_has_its_deadline_too() {
+        let (watch, now) = watch();
+        watch.request(false, now);
+        watch.read(3, now + SECOND);
+        assert!(!watch.response(now + 2 * SECOND));
+        assert_eq!(watch.deadline(), Some((now + 2 * SECOND + HEAD, Reason::Head)));
+    }
+
+    #[test]
+    fn a_body_must_come_on_at_a_rate_and_to_its_end() {
+        let (watch, now) = watch();
+        watch.request(true, now);
+        assert_eq!(watch.deadline(), Some((now + PROGRESS, Reason::Body)));
+        // Ten bytes a second are enough for ten seconds only.
+        for second in 1..=9 {
+            watch.read(10, now + second * SECOND);
+        }
+        let (at, _) = watch.deadline().unwrap();
+        assert!(at > now + PROGRESS && at < now + PROGRESS + 2 * SECOND);
+        // At a hundred a second the total ends it.
+        for second in 10..=299 {
+            watch.read(100, now + second * SECOND);
+            assert!(watch.deadline().unwrap().0 > now + second * SECOND);
+        }
+        assert_eq!(watch.deadline(), Some((now + 300 * SECOND, Reason::Body)));
+        assert_eq!(watch.exhausted(), None);
+        watch.read(OVERHEAD_BYTES, now);
+        assert_eq!(watch.exhausted(), Some(Reason::BodyBytes));
+        watch.body_ended(now + 299 * SECOND);
+        assert_eq!((watch.deadline(), watch.exhausted()), (None, None));
+        assert!(!watch.response(now));
+    }
+
+    #[test]
+    fn after_an_early_response_a_little_is_read_and_nothing_follows() {
+        let (watch, now) = watch();
+        watch.request(true, now);
+        assert!(watch.response(now + SECOND));
+        assert_eq!(watch.deadline(), Some((now + SECOND + EARLY, Reason::Early)));
+        watch.read(EARLY_BYTES - 1, now + SECOND);
+        assert_eq!(watch.exhausted(), None);
+        watch.request(false, now + SECOND);
+        assert!(watch.response(now + SECOND));
+        watch.read(1, now + SECOND);
+        assert_eq!(watch.exhausted(), Some(Reason::Early));
+    }
+
+    #[test]
+    fn a_response_must_be_taken() {
+        let (watch, now) = watch();
+        watch.request(false, now);
+        watch.write(false, now + SECOND);
+        watch.write(false, now + 2 * SECOND);
+        assert_eq!(watch.deadline(), Some((now + SECOND + WRITE, Reason::Write)));
+        assert!(!watch.is_quiet());
+        watch.write(true, now + 3 * SECOND);
+        assert_eq!(watch.deadline(), None);
+        watch.response(now + 3 * SECOND);
+        assert!(watch.is_quiet());
+    }
+
+    #[test]
+    fn those_that_need_their_place_least_go_first() {
+        let (idle, now) = watch();
+        idle.request(false, now);
+        idle.response(now);
+        let (head, early, work, blocked) = (watch().0, watch().0, watch().0, watch().0);
+        early.request(true, now);
+        early.response(now + SECOND);
+        work.request(true, now);
+        blocked.request(false, now);
+        blocked.write(false, now);
+        assert_eq!(work.rank(), None);
+        let ranks = [early.rank(), idle.rank(), head.rank(), blocked.rank()];
+        assert!(ranks.iter().all(Option::is_some) && ranks.is_sorted());
+    }
+}
