@@ -46,8 +46,8 @@ pub(super) fn check_page(head: &RequestHead) -> Result<(), Problem> {
         let host = origin.split_once("://").map(|(_, host)| host);
         host.is_some_and(|host| text(head, &header::HOST).is_some_and(|own| own.eq_ignore_ascii_case(host)))
     };
-    let is_foreign = head.headers.contains_key(header::ORIGIN)
-        && !text(head, &header::ORIGIN).is_some_and(is_own);
+    let is_foreign =
+        head.headers.contains_key(header::ORIGIN) && !text(head, &header::ORIGIN).is_some_and(is_own);
     if is_cross_site || is_foreign {
         let message = "connections are not shown to pages of other sites";
         return Err(Problem::new(StatusCode::FORBIDDEN, "foreign-origin", message));
@@ -121,7 +121,8 @@ fn check_body(head: &RequestHead, settings: &OpsSettings) -> Result<(), Problem>
         let message = "the body must not be compressed";
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-encoding", message));
     }
-    let length = text(head, &header::CONTENT_LENGTH).and_then(|length| length.trim_ascii().parse::<u64>().ok());
+    let length =
+        text(head, &header::CONTENT_LENGTH).and_then(|length| length.trim_ascii().parse::<u64>().ok());
     if length.is_some_and(|length| length > settings.max_body_bytes as u64) {
         return Err(too_large(settings.max_body_bytes));
     }
@@ -146,18 +147,31 @@ mod tests {
     fn loopback_names_and_addresses_are_known() {
         let allowed = ["ops.example.org".to_owned()];
         for host in [
-            "localhost", "LocalHost:9090", "a.localhost", "localhost.", "127.0.0.1", "127.1.2.3:80", "[::1]",
-            "[::1]:9090", "[::ffff:127.0.0.1]", "Ops.Example.org:1", "",
+            "localhost",
+            "LocalHost:9090",
+            "a.localhost",
+            "localhost.",
+            "127.0.0.1",
+            "127.1.2.3:80",
+            "[::1]",
+            "[::1]:9090",
+            "[::ffff:127.0.0.1]",
+            "Ops.Example.org:1",
+            "",
         ] {
             assert!(is_known_host(host, &allowed), "{host}");
         }
         for host in [
-            "evil.example", "localhost.evil.example", "notlocalhost", "10.0.0.1", "[::2]", "127.0.0.1.nip.io",
-            "0.0.0.0", "[::1", "example.org", "x@localhost",
-        ]
-        .iter()
-        .filter(|host| **host != "[::1")
-        {
+            "evil.example",
+            "localhost.evil.example",
+            "notlocalhost",
+            "10.0.0.1",
+            "[::2]",
+            "127.0.0.1.nip.io",
+            "0.0.0.0",
+            "example.org",
+            "x@localhost",
+        ] {
             assert!(!is_known_host(host, &allowed), "{host}");
         }
     }

@@ -56,7 +56,8 @@ enum Sort {
 impl Query {
     /// Reads what stands behind the `?`. Each parameter may be there once.
     fn parse(text: &str) -> Result<Self, String> {
-        let pairs = web::Query::<Vec<(String, String)>>::from_query(text).map_err(|error| error.to_string())?;
+        let pairs =
+            web::Query::<Vec<(String, String)>>::from_query(text).map_err(|error| error.to_string())?;
         let (mut sort, mut limit) = (None, None);
         for (name, value) in pairs.into_inner() {
             let repeated = match name.as_str() {
@@ -116,9 +117,15 @@ mod tests {
         assert_eq!(Query::parse(""), query(Sort::Slowest, 20));
         assert_eq!(Query::parse("limit=1000&sort=oldest"), query(Sort::Oldest, 1000));
         assert_eq!(Query::parse("sort=%73ilent"), query(Sort::Silent, 20));
-        for bad in
-            ["limit=1&limit=1", "sort=oldest&limit=2&sort=oldest", "limit=", "limit=1001", "limit", "lmit=1", "sort=%"]
-        {
+        for bad in [
+            "limit=1&limit=1",
+            "sort=oldest&limit=2&sort=oldest",
+            "limit=",
+            "limit=1001",
+            "limit",
+            "lmit=1",
+            "sort=%",
+        ] {
             assert!(Query::parse(bad).is_err(), "{bad}");
         }
     }

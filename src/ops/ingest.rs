@@ -10,7 +10,6 @@ use bytes::BytesMut;
 use futures_util::StreamExt as _;
 use futures_util::future::LocalBoxFuture;
 use serde::Serialize;
-use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::access;
@@ -84,9 +83,8 @@ async fn accept(
 async fn read(mut payload: web::Payload, limit: usize, place: &mut Post) -> Result<BytesMut, Problem> {
     let mut body = BytesMut::new();
     while let Some(chunk) = payload.next().await {
-        let incomplete = |error: PayloadError| {
-            Problem::new(StatusCode::BAD_REQUEST, "incomplete-body", error.to_string())
-        };
+        let incomplete =
+            |error: PayloadError| Problem::new(StatusCode::BAD_REQUEST, "incomplete-body", error.to_string());
         let chunk = chunk.map_err(incomplete)?;
         if chunk.len() > limit - body.len() {
             return Err(access::too_large(limit));

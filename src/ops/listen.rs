@@ -40,8 +40,7 @@ pub(super) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     // Accepted sockets inherit these two. Keepalive finds clients whose link is gone.
     socket.set_tcp_nodelay(true)?;
     let keepalive = TcpKeepalive::new().with_time(Duration::from_secs(30));
-    socket
-        .set_tcp_keepalive(&keepalive.with_interval(Duration::from_secs(10)).with_retries(3))?;
+    socket.set_tcp_keepalive(&keepalive.with_interval(Duration::from_secs(10)).with_retries(3))?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
 }

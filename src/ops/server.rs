@@ -11,8 +11,10 @@ use actix_rt::Arbiter;
 use actix_service::{Service as _, ServiceFactory as _, fn_service, map_config};
 use actix_web::body::BoxBody;
 use actix_web::dev::{AppConfig, Payload, ServiceRequest, ServiceResponse};
+use actix_web::error::InternalError;
 use actix_web::http::{StatusCode, header};
 use actix_web::{App, HttpMessage as _, HttpResponse, web};
+use futures_util::future::Either;
 use serde_json::json;
 use tokio::sync::oneshot;
 
@@ -110,12 +112,15 @@ impl OpsServer {
             .service(web::resource(access::POSITIONS).route(web::post().to(ingest::post)))
             .default_service(web::to(not_found))
             .wrap_fn(move |request, service| {
-                let passed = door.pass(request);
-                let next = passed.map(|(request, exchange)| (service.call(request), exchange));
+                let (exchange, passed) = door.pass(request);
+                let response = match passed {
+                    Either::Left(request) => Either::Left(service.call(request)),
+                    Either::Right(refusal) => Either::Right(refusal),
+                };
                 async move {
-                    let (mut response, exchange) = match next {
-                        Ok((response, exchange)) => (response.await?.map_into_left_body(), exchange),
-                        Err((refusal, exchange)) => (refusal.map_into_right_body(), exchange),
+                    let mut response = match response {
+                        Either::Left(response) => response.await?.map_into_left_body(),
+                        Either::Right(refusal) => refusal.map_into_right_body(),
                     };
                     exchange.end(response.response_mut());
                     Ok(response)
@@ -153,7 +158,7 @@ impl Door {
     fn pass(
         &self,
         mut request: ServiceRequest,
-    ) -> Result<(ServiceRequest, Exchange), (ServiceResponse<BoxBody>, Exchange)> {
+    ) -> (Exchange, Either<ServiceRequest, ServiceResponse<BoxBody>>) {
         let watch = request.conn_data::<Rc<Watch>>().cloned();
         let mut payload = request.take_payload();
         let has_body = !matches!(payload, Payload::None);
@@ -161,28 +166,28 @@ impl Door {
             payload = WatchedBody::wrap(payload, watch.clone());
         }
         let exchange = Exchange::begin(request.head(), watch, self.posts.clone(), has_body);
-        match access::check(request.head(), &self.settings) {
+        let passed = match access::check(request.head(), &self.settings) {
             Ok(()) => {
                 request.set_payload(payload);
-                Ok((request, exchange))
+                Either::Left(request)
             }
-            Err(problem) => Err((request.into_response(problem.response()), exchange)),
-        }
+            Err(problem) => Either::Right(request.into_response(problem.response())),
+        };
+        (exchange, passed)
     }
 
-    /// Refuses a request that asks whether to send its body (`Expect: 100-continue`), or lets it.
-    fn expect(&self, mut request: actix_http::Request) -> Result<actix_http::Request, HttpResponse> {
-        match access::check(request.head(), &self.settings) {
-            Ok(()) => Ok(request),
-            Err(problem) => {
-                let watch = request.conn_data::<Rc<Watch>>().cloned();
-                let has_body = !matches!(request.payload(), Payload::None);
-                let exchange = Exchange::begin(request.head(), watch, self.posts.clone(), has_body);
-                let mut response = problem.response();
-                exchange.end(&mut response);
-                Err(response)
-            }
-        }
+    /// Looks at a request that asks whether to send its body (`Expect: 100-continue`).
+    ///
+    /// # Errors
+    /// The response, if it is refused.
+    fn expect(&self, mut request: actix_http::Request) -> Result<actix_http::Request, actix_web::Error> {
+        let Err(problem) = access::check(request.head(), &self.settings) else { return Ok(request) };
+        let watch = request.conn_data::<Rc<Watch>>().cloned();
+        let has_body = !matches!(request.payload(), Payload::None);
+        let exchange = Exchange::begin(request.head(), watch, self.posts.clone(), has_body);
+        let mut response = problem.response();
+        exchange.end(&mut response);
+        Err(InternalError::from_response("refused", response).into())
     }
 }
 

@@ -142,3 +142,16 @@ fn origins_are_written_as_browsers_do_or_refused() {
         assert!(error.contains(&format!("{bad:?} is not allowed: origins, such as")), "{bad}: {error}");
     }
 }
+
+#[test]
+fn allowed_hosts_are_names_without_ports() {
+    let hosts = |text| read(&[("OPS_ALLOWED_HOSTS", text)]).map(|settings| settings.ops.allowed_hosts);
+    assert_eq!(
+        hosts("Ops.Example.org, 10.0.0.1,fe80::1").unwrap(),
+        ["ops.example.org", "10.0.0.1", "fe80::1"]
+    );
+    assert_eq!(hosts("").unwrap(), [""; 0]);
+    for bad in ["a.example:80", "http://a.example", "*", "[::1]"] {
+        assert!(hosts(bad).unwrap_err().to_string().contains("OPS_ALLOWED_HOSTS"), "{bad}");
+    }
+}

@@ -18,6 +18,7 @@ mod heartbeat;
 mod ingest;
 mod limits;
 mod logging;
+mod ops;
 mod restart;
 mod running;
 mod subscriptions;
