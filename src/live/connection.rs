@@ -119,12 +119,11 @@ impl Drop for Registration {
 pub(crate) fn open(accepted: Accepted, worker: Rc<Worker>) {
     let Accepted { stream, remote, answer, read_ahead, permit } = accepted;
     let outbox = Outbox::new(Socket(stream), worker.settings.outbox_bytes, worker.budget.clone());
-    outbox.respond(answer);
     let client = Client::new(remote, outbox.clone(), worker.settings.clone(), worker.metrics.clone());
     log::debug!("connection opened id={} remote={remote}", client.id());
     let registration = Registration { worker: worker.clone(), client: client.clone(), _permit: permit };
     let inbound = Inbound::new(client.clone(), outbox.clone(), &read_ahead, worker.clone());
-    let actor = LiveConnection::new(client.clone(), worker.clone(), inbound);
+    let actor = LiveConnection::new(client.clone(), worker.clone(), answer, inbound);
     // Boxed, as a future keeps room for everything that is ever moved into it.
     let actor = Box::pin(HttpContext::create(actor));
     let mut life = Life { client, worker, outbox, timer: None };
@@ -284,17 +283,24 @@ impl Life {
 pub(crate) struct LiveConnection {
     client: Rc<Client>,
     worker: Rc<Worker>,
-    /// Until the actor has started.
-    inbound: Option<Inbound>,
+    /// The 101, and what comes after it; until the actor has started.
+    beginning: Option<(Bytes, Inbound)>,
     last_seen: Instant,
     awaiting_pong: bool,
     rate: Rate,
 }
 
 impl LiveConnection {
-    fn new(client: Rc<Client>, worker: Rc<Worker>, inbound: Inbound) -> Self {
+    fn new(client: Rc<Client>, worker: Rc<Worker>, answer: Bytes, inbound: Inbound) -> Self {
         let rate = Rate::new(worker.settings.max_messages_per_second);
-        Self { client, worker, inbound: Some(inbound), last_seen: Instant::now(), awaiting_pong: false, rate }
+        Self {
+            client,
+            worker,
+            beginning: Some((answer, inbound)),
+            last_seen: Instant::now(),
+            awaiting_pong: false,
+            rate,
+        }
     }
 
     /// Since when the client has shown no life, and what that is called; `None` if nothing is asked of it now.
@@ -395,7 +401,9 @@ impl Actor for LiveConnection {
     fn started(&mut self, ctx: &mut Self::Context) {
         let control = ctx.address().recipient();
         self.worker.registry.do_send(Register { vitals: self.client.vitals.clone(), control });
-        if let Some(inbound) = self.inbound.take() {
+        // The 101 goes after the registration, so whoever has read it is known to the registry when it is next asked.
+        if let Some((answer, inbound)) = self.beginning.take() {
+            self.client.outbox.respond(answer);
             ctx.add_stream(inbound);
         }
         // Connections that came together are not pinged together.
