@@ -44,7 +44,7 @@ pub struct Client {
 pub struct Vitals {
     /// UUID v4.
     pub id: Uuid,
-    /// The peer, or who it says it forwards for, if it is a trusted proxy (then with port 0).
+    /// The peer, or who it says it forwards for, if it is a trusted proxy (then with port 0 if it names none).
     pub remote: SocketAddr,
     /// When the handshake was done.
     pub opened_at: Timestamp,

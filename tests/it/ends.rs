@@ -132,3 +132,23 @@ while True:
     // Twice the interval; the rest is for the machine.
     assert!(took < Duration::from_millis(600 + 2000), "{took:?}");
 }
+
+#[actix::test]
+async fn one_that_floods_instead_of_closing_is_cut_off_in_time() {
+    let live = Live::start(&[("LIVE_WS_CLOSE_TIMEOUT_MS", "300")], |_| ScaffoldHandler);
+    let mut client = Raw::connect(live.address()).await;
+    let began = Instant::now();
+    let flood = async {
+        assert_eq!(client.close_code().await, 1001);
+        let mut stream = client.0.into_std().unwrap();
+        stream.set_nonblocking(false).unwrap();
+        std::thread::spawn(move || {
+            let frames = crate::harness::frame(0x82, &[0; 60_000]).repeat(100);
+            while std::io::Write::write_all(&mut stream, &frames).is_ok() {}
+        })
+    };
+    let (report, flood) = tokio::join!(live.running.stop(Duration::from_secs(20)), flood);
+    assert_eq!((report.closed, report.terminated), (0, 1));
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    flood.join().unwrap();
+}
