@@ -1,5 +1,6 @@
 //! `Options`: what to run, how large, on which cores.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -30,6 +31,9 @@ pub(crate) struct Options {
     /// Only these servers.
     #[arg(long, value_delimiter = ',')]
     only: Vec<Kind>,
+    /// Another build of the processor, measured in turn with this one; its column is `beside`.
+    #[arg(long, value_name = "PROGRAM")]
+    beside: Option<PathBuf>,
     /// What cargo says to a benchmark.
     #[arg(long, hide = true)]
     pub(crate) bench: bool,
@@ -50,7 +54,8 @@ impl Options {
     /// One worker on one core.
     pub(crate) fn setup(&self) -> Setup {
         let cores = self.server_cores.iter().copied().take(1).collect();
-        Setup { cores, workers: 1, ping: None, echo: false, settings: Vec::new() }
+        let beside = self.beside.clone();
+        Setup { cores, workers: 1, ping: None, echo: false, settings: Vec::new(), beside }
     }
 
     /// Two workers on two cores. On a machine with two, the generator has to share its own.
@@ -86,10 +91,14 @@ impl Options {
         Duration::from_secs_f64(self.seconds.unwrap_or(self.pick(full, short)).clamp(0.1, 86_400.0))
     }
 
-    /// Those of the servers that are to be measured.
+    /// Those of the servers that are to be measured; with `--beside`, the other build follows the processor.
     pub(crate) fn kinds(&self, kinds: &[Kind]) -> Vec<Kind> {
         let wanted = |kind: &Kind| self.only.is_empty() || self.only.contains(kind);
-        kinds.iter().copied().filter(wanted).collect()
+        let with_beside = |kind: Kind| {
+            let beside = (kind == Kind::Processor && self.beside.is_some()).then_some(Kind::Beside);
+            [Some(kind), beside].into_iter().flatten()
+        };
+        kinds.iter().copied().filter(wanted).flat_map(with_beside).collect()
     }
 
     /// Each round's servers, one after the other.

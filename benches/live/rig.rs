@@ -94,7 +94,7 @@ impl Rig {
     pub(crate) fn start(kind: Kind, setup: &Setup) -> Result<Self> {
         let server = Server::start(kind, setup)?;
         let mut fleet = Fleet::new(server.live)?;
-        let feed = fleet.feed(server.ops, kind == Kind::Processor)?;
+        let feed = fleet.feed(server.ops, kind.is_processor())?;
         let mut rig = Self { fleet, server, positions: Positions::new(0), feed };
         rig.fill(0);
         Ok(rig)
@@ -115,7 +115,7 @@ impl Rig {
     pub(crate) fn subscribe(&mut self, count: usize, topics: usize, manner: Manner) -> Result<()> {
         let answers = self.fleet.seen.answers + count as u64;
         self.fleet.open(&Plan { count, manner, topics, subscribe: true }, OPEN_LIMIT)?;
-        if self.server.kind == Kind::Processor && manner != Manner::Stalled {
+        if self.server.kind.is_processor() && manner != Manner::Stalled {
             let done = self.fleet.until(OPEN_LIMIT, |fleet| fleet.seen.answers >= answers)?;
             ensure!(done, "{} subscriptions not answered", answers - self.fleet.seen.answers);
         }
@@ -139,7 +139,7 @@ impl Rig {
     /// Publishes a burst that was due at `due`.
     pub(crate) fn publish(&mut self, burst: &Burst, due: Instant) -> Result<()> {
         let at = self.fleet.seen.nanos(due);
-        let numbers = if self.server.kind == Kind::Processor {
+        let numbers = if self.server.kind.is_processor() {
             let (body, numbers) = self.positions.body(&burst.devices, burst.steps);
             self.fleet.post(self.feed, body.as_bytes())?;
             numbers

@@ -25,6 +25,9 @@ const PEERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/peers");
 pub(crate) enum Kind {
     /// The server of this crate.
     Processor,
+    /// Another build of it, for a comparison of before and after (`--beside`).
+    #[value(skip)]
+    Beside,
     /// A bare broadcaster: what the kernel allows.
     Limit,
     /// Node `ws`.
@@ -41,10 +44,16 @@ impl Kind {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Processor => "processor",
+            Self::Beside => "beside",
             Self::Limit => "limit",
             Self::Ws => "ws",
             Self::Tungstenite => "tungstenite",
         }
+    }
+
+    /// True for a build of this crate's server: it is posted to over HTTP, stores, and answers.
+    pub(crate) fn is_processor(self) -> bool {
+        matches!(self, Self::Processor | Self::Beside)
     }
 }
 
@@ -59,6 +68,8 @@ pub(crate) struct Setup {
     pub(crate) echo: bool,
     /// More settings of the processor.
     pub(crate) settings: Vec<(&'static str, String)>,
+    /// The program that [`Kind::Beside`] runs.
+    pub(crate) beside: Option<PathBuf>,
 }
 
 impl Setup {
@@ -119,7 +130,11 @@ impl Server {
     pub(crate) fn start(kind: Kind, setup: &Setup) -> Result<Self> {
         let folder = folder()?;
         let mut command = match kind {
-            Kind::Processor => processor(setup, folder.path())?,
+            Kind::Processor => processor(env!("CARGO_BIN_EXE_processor").as_ref(), setup, folder.path())?,
+            Kind::Beside => {
+                let program = setup.beside.as_deref().context("--beside PROGRAM is missing")?;
+                processor(program, setup, folder.path())?
+            }
             Kind::Limit => own("peer-limit", setup)?,
             Kind::Tungstenite => own("peer-tungstenite", setup)?,
             Kind::Ws => {
@@ -163,8 +178,8 @@ impl Server {
     }
 }
 
-fn processor(setup: &Setup, folder: &Path) -> Result<Command> {
-    let mut command = command(&setup.cores, env!("CARGO_BIN_EXE_processor"))?;
+fn processor(program: &Path, setup: &Setup, folder: &Path) -> Result<Command> {
+    let mut command = command(&setup.cores, program)?;
     let path = std::env::var_os("PATH").unwrap_or_default();
     let ping = setup.ping.unwrap_or(Duration::from_secs(3600)).as_millis();
     command

@@ -83,7 +83,7 @@ fn one(kind: Kind, count: usize, options: &Options, board: &mut Board) -> Result
     let pings = (rig.fleet.seen.pings - pings) as f64 / usage.wall.as_secs_f64();
     board.add(row("pings/s"), column, pings);
 
-    if kind == Kind::Processor {
+    if kind.is_processor() {
         // What taking and storing posts needs once (buffers, the store's cache, its prepared statements) is no
         // connection's: it is there before the burst that is looked at.
         rig.fill(FILLER);

@@ -35,7 +35,9 @@ pub(crate) fn run(options: &Options) -> Result<Board> {
     }
     for _ in 0..options.rounds() {
         for batch in BATCHES {
-            one(batch, options, &mut board)?;
+            for kind in options.kinds(&[Kind::Processor]) {
+                one(kind, batch, options, &mut board)?;
+            }
         }
     }
     let row = format!("posts of 1: {RATE}");
@@ -59,9 +61,9 @@ struct Poster {
     positions: Positions,
 }
 
-fn one(batch: usize, options: &Options, board: &mut Board) -> Result<()> {
+fn one(kind: Kind, batch: usize, options: &Options, board: &mut Board) -> Result<()> {
     let row = |what: &str| format!("posts of {batch}: {what}");
-    let mut rig = Rig::start(Kind::Processor, &options.setup())?;
+    let mut rig = Rig::start(kind, &options.setup())?;
     let mut posters = Vec::new();
     for number in 0..POSTERS {
         let feed = rig.fleet.feed(rig.server.ops, true)?;
@@ -79,16 +81,19 @@ fn one(batch: usize, options: &Options, board: &mut Board) -> Result<()> {
     let group = (rig.metric(COMMITTED)? - before.1) / (rig.metric(COMMITS)? - before.2);
     rig.fleet.pass(Duration::from_millis(300))?;
     let latencies = rig.fleet.seen.recorded();
-    board.add(row(RATE), "processor", accepted / usage.wall.as_secs_f64());
-    board.add(row("positions in a commit"), "processor", group);
+    board.add(row(RATE), kind.name(), accepted / usage.wall.as_secs_f64());
+    board.add(row("positions in a commit"), kind.name(), group);
     let cost = usage.server.as_secs_f64() * 1e6 / accepted;
-    board.add(row("CPU µs per position"), "processor", cost);
+    board.add(row("CPU µs per position"), kind.name(), cost);
     for (name, share) in [("p50", 0.5), ("p99", 0.99)] {
         let latency = latencies.at(share).as_secs_f64() * 1e3;
-        board.add(row(&format!("post to client {name}, ms")), "processor", latency);
+        board.add(row(&format!("post to client {name}, ms")), kind.name(), latency);
     }
-    board.generator(&format!("posts of {batch}"), "processor", usage.own_share());
+    board.generator(&format!("posts of {batch}"), kind.name(), usage.own_share());
     drop(rig);
+    if kind != Kind::Processor {
+        return Ok(());
+    }
     let rate = sqlite(group.round().max(1.0) as usize, batch * POSTERS, options)?;
     board.add(row(RATE), SQLITE, rate);
     Ok(())
