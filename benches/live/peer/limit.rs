@@ -101,16 +101,21 @@ impl Limit {
         }
     }
 
+    /// Reads what was published and writes it on, read by read: the generator may publish as fast as this reads.
     fn take(&mut self) -> Result<()> {
-        let Some(feed) = &mut self.feed else { return Ok(()) };
-        loop {
+        while let Some(feed) = &mut self.feed {
             match feed.read(&mut self.scratch) {
-                Ok(0) => break self.feed = None,
+                Ok(0) => self.feed = None,
                 Ok(count) => self.input.extend_from_slice(&self.scratch[..count]),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) => return Err(error.into()),
             }
+            self.broadcast();
         }
+        Ok(())
+    }
+
+    fn broadcast(&mut self) {
         while let Some((topic, payloads)) = take_burst(&mut self.input) {
             let burst: Vec<u8> =
                 payloads.iter().flat_map(|payload| frame::plain(frame::TEXT, payload)).collect();
@@ -122,7 +127,6 @@ impl Limit {
                 }
             }
         }
-        Ok(())
     }
 
     fn client(&mut self, slot: usize, writable: bool) {
