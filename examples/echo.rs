@@ -7,8 +7,8 @@ use std::io::Write as _;
 use std::rc::Rc;
 
 use anyhow::Context as _;
-use processor::live::protocol::Envelope;
-use processor::live::{Client, LiveServer, Message, MessageHandler};
+use processor::live::wire::request::Request;
+use processor::live::{Client, Handled, LiveServer, Message, MessageHandler};
 use processor::metrics::Metrics;
 use processor::settings::Settings;
 use processor::shutdown::Shutdown;
@@ -17,15 +17,18 @@ use processor::shutdown::Shutdown;
 struct Echo;
 
 impl MessageHandler for Echo {
-    fn message(&self, client: &Rc<Client>, message: Message) {
+    fn message(&self, client: &Rc<Client>, message: Message) -> Handled {
         match message {
             Message::Text(text) => client.text(&text),
             Message::Binary(bytes) => client.binary(&bytes),
         }
+        Handled::Done
     }
 
-    /// Never called: no message is read as an envelope here.
-    fn envelope(&self, _: &Rc<Client>, _: Envelope) {}
+    /// Never called: no message is read as a request here.
+    fn request(&self, _: &Rc<Client>, _: Request) -> Handled {
+        Handled::Done
+    }
 }
 
 fn main() -> anyhow::Result<()> {

@@ -184,7 +184,7 @@ impl Connections for ConnectionsOf {
                 Some(answer) => answer.await.unwrap_or_default(),
                 None => Vec::new(),
             };
-            let view = |vitals: &Arc<live::client::Vitals>| ConnectionView {
+            let view = |vitals: &Arc<live::Vitals>| ConnectionView {
                 id: vitals.id.to_string(),
                 // No port where a proxy named none.
                 remote: match vitals.remote.port() {

@@ -1,32 +1,20 @@
 //! The live server: WebSockets, who is connected, who gets what. Nothing here knows SQL or HTTP ingest.
+//!
+//! Each room imports only those before it (`tests/it/tidy.rs` holds this): `wire`, `outbox`, `client`, `fanout`, `handler`,
+//! `registry`, `connection`, `handshake`, `server`.
 
-mod admission;
-mod catchup;
-pub mod client;
-pub mod close;
+mod client;
 mod connection;
-mod door;
 mod fanout;
-mod forwarded;
-pub mod frame;
-pub mod handler;
+mod handler;
 mod handshake;
-pub mod hub;
-mod inbound;
-mod latest;
-mod notice;
-mod opening;
 mod outbox;
-pub mod protocol;
-pub mod publish;
-mod rate;
 pub mod registry;
-mod roster;
 pub mod server;
+pub mod wire;
 
-pub use client::Client;
-pub use handler::{Message, MessageHandler, ScaffoldHandler, SubscriptionHandler};
-pub use hub::Hub;
-pub use publish::Hubs;
+pub use client::{Client, Vitals};
+pub use fanout::{Hub, Hubs, TooManySubscriptions};
+pub use handler::{Denied, Handled, Message, MessageHandler, ScaffoldHandler, SubscriptionHandler};
 pub use registry::{DrainReport, Registry};
 pub use server::{LiveServer, Running};

@@ -3,7 +3,8 @@
 
 use std::collections::VecDeque;
 
-use processor::live::frame::{self, Decoder, Event};
+use processor::live::wire::decoder::{Decoder, Event};
+use processor::live::wire::frame;
 
 use super::choices::Choices;
 use super::reference;

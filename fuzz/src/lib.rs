@@ -5,10 +5,10 @@
 //! `fuzz_targets/` call it, and so does `tests/fuzz/` on stable, which includes this file.
 
 pub mod choices;
-pub mod envelope;
 pub mod frames;
 pub mod json;
 pub mod position;
 pub mod reference;
+pub mod request;
 pub mod timestamp;
 pub mod topic;

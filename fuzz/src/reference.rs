@@ -3,8 +3,8 @@
 //! It has all bytes at once and reads them front to back, without any state between two calls; plain enough to be
 //! checked against the RFC by eye. It shares no code with what it is compared to, but the names of the outcomes.
 
-use processor::live::close::{self, CloseReason};
-use processor::live::frame::Event;
+use processor::live::wire::close::{self, CloseReason};
+use processor::live::wire::decoder::Event;
 
 /// What a client's bytes say, when these are all that came and a message may have `max` bytes.
 pub fn decode(bytes: &[u8], max: usize) -> Vec<Event> {
@@ -67,7 +67,7 @@ impl Reader<'_> {
         }
         let before = self.message.as_ref().map_or(0, |(_, message)| message.len());
         if !control && before as u128 + length > self.max as u128 {
-            return Err(close::TOO_BIG);
+            return Err(close::TOO_BIG.with(self.max as u64));
         }
         let there = payload.len().min(usize::try_from(length).unwrap_or(usize::MAX));
         let whole = there as u128 == length;

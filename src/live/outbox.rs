@@ -9,7 +9,7 @@
 //! 4. the close frame, after which nothing is taken any more.
 //!
 //! Updates that would be more than the limit are not kept at all: their subscription has fallen behind, and is caught up
-//! from the latest positions as soon as the socket takes something (see `catchup`).
+//! from the latest positions as soon as the socket takes something (see `fanout/catchup`).
 
 mod budget;
 mod burst;
@@ -27,9 +27,9 @@ use std::time::Instant;
 use bytes::Bytes;
 
 pub(crate) use self::budget::Budget;
-pub(crate) use self::burst::{Burst, Count, Delivery, Step};
-use self::queue::{Frame, MAX_SLICES, Queue};
-use super::frame;
+pub(crate) use self::burst::{Burst, Count, Delivery, SubscriptionId, UpdateFrame};
+use self::queue::{MAX_SLICES, Queue};
+use super::wire::frame::{self, Frame};
 
 /// A socket, as far as the outbox needs one. Both return at once, with [`io::ErrorKind::WouldBlock`] if nothing
 /// can be written now.
@@ -39,9 +39,6 @@ pub(crate) trait Wire {
     /// Writes what it can of `slices`, in order.
     fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
 }
-
-/// Tells one subscription of a connection from its others.
-pub(crate) type SubscriptionId = u32;
 
 /// What others may know of a connection's outbox, from any thread.
 #[derive(Debug, Default)]
@@ -141,9 +138,13 @@ impl<W: Wire + ?Sized> Outbox<W> {
     }
 
     /// Sends updates of a subscription that is being caught up, whatever the limit.
-    pub(crate) fn catch_up(&self, subscription: SubscriptionId, steps: impl IntoIterator<Item = Rc<Step>>) {
+    pub(crate) fn catch_up(
+        &self,
+        subscription: SubscriptionId,
+        updates: impl IntoIterator<Item = Rc<UpdateFrame>>,
+    ) {
         self.put(|inner| {
-            steps.into_iter().for_each(|step| inner.queue.push_update(subscription, step));
+            updates.into_iter().for_each(|update| inner.queue.push_update(subscription, update));
         });
     }
 
@@ -154,19 +155,19 @@ impl<W: Wire + ?Sized> Outbox<W> {
         }
     }
 
-    /// Sends a snapshot whose frame is in two pieces, so that its end can be shared.
-    pub(crate) fn snapshot(&self, head: Bytes, tail: Bytes) {
+    /// Sends a snapshot in one frame.
+    pub(crate) fn snapshot(&self, frame: Frame) {
         self.put(|inner| {
-            inner.charge += head.len() + tail.len();
-            inner.respond(Frame { head, tail });
+            inner.charge += frame.len();
+            inner.respond(frame);
         });
     }
 
     /// Sends a fragment of a snapshot. Until the one with `last`, only control frames come between.
-    pub(crate) fn fragment(&self, head: Bytes, tail: Bytes, last: bool) {
+    pub(crate) fn fragment(&self, frame: Frame, last: bool) {
         self.put(|inner| {
-            inner.charge += head.len() + tail.len();
-            inner.queue.push_response(Frame { head, tail });
+            inner.charge += frame.len();
+            inner.queue.push_response(frame);
             inner.streaming = !last;
             if last {
                 let after = std::mem::take(&mut inner.after_stream);
@@ -181,13 +182,13 @@ impl<W: Wire + ?Sized> Outbox<W> {
     }
 
     /// The message under way is at its end before its time: `end`, if some of it has been sent.
-    pub(crate) fn end_stream(&self, end: Option<Bytes>) {
+    pub(crate) fn end_stream(&self, end: Option<Frame>) {
         let after = self.change(|inner| {
             inner.streaming = false;
             std::mem::take(&mut inner.after_stream)
         });
         self.put(|inner| {
-            let frames = end.map(Frame::from).into_iter().chain(after);
+            let frames = end.into_iter().chain(after);
             frames.for_each(|frame| inner.queue.push_response(frame));
         });
     }
@@ -223,7 +224,7 @@ impl<W: Wire + ?Sized> Outbox<W> {
         if written < frame.len() {
             self.change(|inner| {
                 inner.begin_to_wait();
-                inner.queue.push_rest(frame.slice(written..));
+                inner.queue.push_rest(frame.clone().into(), written);
             });
         }
         true

@@ -1,9 +1,8 @@
-//! `LiveServer`: listens, shakes hands, and gives each connection to the actor that serves it.
+//! `LiveServer`: listens, starts the workers, and stops them.
 //!
-//! Each worker is an arbiter (a thread) that accepts from the one listening socket and keeps what it accepted: `door`
-//! up to the end of the handshake, then `connection`.
+//! Each worker is an arbiter (a thread) that accepts from the one listening socket and keeps what it accepted:
+//! `handshake` up to the end of the handshake, then `connection`.
 
-use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::panic::AssertUnwindSafe;
@@ -16,15 +15,13 @@ use futures_util::FutureExt as _;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::sync::watch;
 
-use super::admission::Admission;
 use super::connection::Worker;
-use super::door::Door;
+use super::fanout::{Hub, Hubs, Published};
 use super::handler::MessageHandler;
-use super::hub::Hub;
+use super::handshake::{self, Accepting, refusal};
 use super::outbox::Budget;
-use super::publish::{Hubs, Published};
-use super::registry::{DrainReport, Registry, Shutdown};
-use super::{close, handshake};
+use super::registry::{Admission, DrainReport, Registry, Shutdown};
+use super::wire::close;
 use crate::domain::Position;
 use crate::metrics::LiveMetrics;
 use crate::settings::LiveSettings;
@@ -32,22 +29,9 @@ use crate::settings::LiveSettings;
 /// Connections the kernel may hold until they are accepted. It is cut to `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
 
-/// Bytes read from a socket at once. One buffer of this size for each worker.
-const SCRATCH_BYTES: usize = 64 * 1024;
-
 /// Bytes the kernel may hold unsent for one client (`TCP_NOTSENT_LOWAT`). What a slow client has not been sent yet
 /// waits in its outbox, where newer positions replace it, and not in a send buffer of megabytes.
 const NOT_SENT_LOW_WATER: u32 = 16 * 1024;
-
-/// Pause after the system refused to accept, most often for want of file descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
-
-/// The log says at most this often that nothing can be accepted.
-const ACCEPT_COMPLAINT: Duration = Duration::from_secs(60);
-
-/// Why a socket cannot be accepted, or only in the place of another.
-const FULL: &str =
-    "as many sockets are open as the limits allow; those that shake hands the longest are closed";
 
 /// What `stop` needs beyond the drain's own timeout: terminating, and ending the threads.
 const STOP_GRACE: Duration = Duration::from_millis(200);
@@ -73,15 +57,6 @@ pub struct Running {
     state: watch::Sender<Accepting>,
 }
 
-/// What becomes of those who come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Accepting {
-    /// They are accepted.
-    Open,
-    /// The socket that listens is closed.
-    Draining,
-}
-
 impl LiveServer {
     /// A server with these settings. `handler` makes, on each worker's thread, what takes its clients' messages.
     pub fn new<H: MessageHandler>(
@@ -94,7 +69,7 @@ impl LiveServer {
         for reason in close::ALL {
             metrics.closes.with_label_values(&[reason.code_label().as_str(), reason.label]);
         }
-        for refusal in handshake::ALL {
+        for refusal in refusal::ALL {
             metrics.refused.with_label_values(&[refusal.label]);
         }
         Self { settings, handler, metrics, latest: Vec::new(), socket: None }
@@ -136,31 +111,41 @@ impl LiveServer {
         let hubs = Hubs::new(settings.workers, metrics.clone());
         let latest: Arc<[_]> = latest.into();
         let (state, watch) = watch::channel(Accepting::Open);
-        let mut workers = Vec::with_capacity(settings.workers);
+        let start =
+            Start { settings, handler, metrics, latest, registry: registry.clone(), admission, watch };
+        let mut workers = Vec::with_capacity(listeners.len());
         for (number, listener) in listeners.into_iter().enumerate() {
+            let (start, hubs) = (start.clone(), hubs.clone());
             let worker = Arbiter::try_new()?;
-            let (settings, handler, metrics) = (settings.clone(), handler.clone(), metrics.clone());
-            let (registry, admission, watch) = (registry.clone(), admission.clone(), watch.clone());
-            let (inbox, latest) = (hubs.inbox(number), latest.clone());
-            worker.spawn_fn(move || {
-                let budget = Budget::new(settings.worker_outbox_bytes);
-                let hub = Hub::new(metrics.clone(), inbox, budget.clone(), &latest);
-                let worker = Worker {
-                    settings: Rc::new(settings),
-                    handler: handler(hub.clone()),
-                    hub: hub.clone(),
-                    metrics,
-                    registry,
-                    budget,
-                    phase: Cell::new(0.0),
-                    scratch: RefCell::new(vec![0; SCRATCH_BYTES].into()),
-                };
-                actix_rt::spawn(deliver(hub, worker.metrics.clone()));
-                actix_rt::spawn(serve(listener, Rc::new(worker), admission, watch));
-            });
+            worker.spawn_fn(move || start.worker(listener, &hubs, number));
             workers.push(worker);
         }
         Ok(Running { address, registry, hubs, workers, state })
+    }
+}
+
+/// What each worker is started with.
+#[derive(Clone)]
+struct Start {
+    settings: LiveSettings,
+    handler: HandlerFactory,
+    metrics: Arc<LiveMetrics>,
+    latest: Arc<[Arc<Published>]>,
+    registry: Addr<Registry>,
+    admission: Arc<Admission>,
+    watch: watch::Receiver<Accepting>,
+}
+
+impl Start {
+    /// Starts worker `number` on this thread.
+    fn worker(self, listener: TcpListener, hubs: &Hubs, number: usize) {
+        let Self { settings, handler, metrics, latest, registry, admission, watch } = self;
+        let budget = Budget::new(settings.worker_outbox_bytes);
+        let hub = Hub::new(metrics.clone(), hubs.inbox(number), budget.clone(), &latest);
+        actix_rt::spawn(deliver(hub.clone(), metrics.clone()));
+        let handler = handler(hub.clone());
+        let worker = Worker::new(Rc::new(settings), metrics, hub, budget, handler, registry);
+        actix_rt::spawn(handshake::serve(listener, Rc::new(worker), admission, watch));
     }
 }
 
@@ -226,63 +211,6 @@ async fn deliver(hub: Rc<Hub>, metrics: Arc<LiveMetrics>) {
     while AssertUnwindSafe(hub.run()).catch_unwind().await.is_err() {
         metrics.panics.inc();
         log::error!("fan-out panicked; a batch of positions was not delivered to all");
-    }
-}
-
-/// Accepts and serves until told to drain.
-async fn serve(
-    listener: TcpListener,
-    worker: Rc<Worker>,
-    admission: Arc<Admission>,
-    mut state: watch::Receiver<Accepting>,
-) {
-    let listener = match tokio::net::TcpListener::from_std(listener) {
-        Ok(listener) => listener,
-        Err(error) => return log::error!("worker cannot listen: {error}"),
-    };
-    let metrics = worker.metrics.clone();
-    let door = Door::new(worker, admission);
-    let mut complaint = Complaint(None);
-    loop {
-        let failure = if door.has_room() {
-            let accepted = tokio::select! {
-                biased;
-                accepted = listener.accept() => accepted,
-                // Biased: those whom the kernel has connected already get their 503 first.
-                // (An error says that `Running` was dropped, which stops nothing.)
-                Ok(_) = state.wait_for(|state| *state == Accepting::Draining) => return,
-            };
-            match accepted {
-                Ok((stream, peer)) => {
-                    if !door.welcome(stream, peer).await {
-                        metrics.accept_errors.inc();
-                        complaint.say(FULL);
-                    }
-                    continue;
-                }
-                Err(error) => error.to_string(),
-            }
-        } else {
-            FULL.to_owned()
-        };
-        metrics.accept_errors.inc();
-        complaint.say(&failure);
-        tokio::time::sleep(ACCEPT_PAUSE).await;
-        if *state.borrow() == Accepting::Draining {
-            return;
-        }
-    }
-}
-
-/// Says that nothing can be accepted, but not in a flood.
-struct Complaint(Option<Instant>);
-
-impl Complaint {
-    fn say(&mut self, why: &str) {
-        if self.0.is_none_or(|at| at.elapsed() > ACCEPT_COMPLAINT) {
-            self.0 = Some(Instant::now());
-            log::error!("cannot accept connections (said at most once a minute): {why}");
-        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Inputs that found something, each with what it was.
 
 use processor::domain::{Position, Timestamp};
-use processor::live::protocol::{Envelope, InvalidEnvelope};
+use processor::live::wire::request::{InvalidRequest, Request};
 
 use crate::checks;
 
@@ -39,5 +39,5 @@ fn an_offset_does_not_lead_out_of_the_years_that_can_be_written() {
 #[test]
 fn a_binary_message_is_utf8_in_the_fields_that_are_ignored_as_well() {
     let message = b"{\"type\":\"subscribe\",\"topic\":\"device:1\",\"x\":\"\xFF\"}";
-    assert_eq!(Envelope::parse(message, 100), Err(InvalidEnvelope::NotAnObject));
+    assert_eq!(Request::parse(message, 100), Err(InvalidRequest::NotAnObject));
 }

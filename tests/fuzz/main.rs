@@ -30,8 +30,8 @@ proptest! {
     #![proptest_config(settings())]
 
     #[test]
-    fn envelopes(data in bytes(0..300)) {
-        checks::envelope::check(&data);
+    fn requests(data in bytes(0..300)) {
+        checks::request::check(&data);
     }
 
     #[test]
@@ -60,7 +60,7 @@ fn replay(target: &str, check: fn(&[u8])) {
 
 #[test]
 fn the_corpus_holds() {
-    replay("envelope", checks::envelope::check);
+    replay("request", checks::request::check);
     replay("position", checks::position::check);
     replay("topic", checks::topic::check);
     replay("frames", checks::frames::check);

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use processor::live::protocol::Envelope;
-use processor::live::{Client as LiveClient, MessageHandler, ScaffoldHandler};
+use processor::live::wire::request::Request;
+use processor::live::{Client as LiveClient, Handled, MessageHandler, ScaffoldHandler};
 
 use crate::harness::{Client, Live, Raw, eventually};
 
@@ -14,9 +14,10 @@ use crate::harness::{Client, Live, Raw, eventually};
 struct Panicky;
 
 impl MessageHandler for Panicky {
-    fn envelope(&self, client: &Rc<LiveClient>, envelope: Envelope) {
-        assert_ne!(envelope.topic, "panic", "asked to");
-        ScaffoldHandler.envelope(client, envelope);
+    fn request(&self, client: &Rc<LiveClient>, request: Request) -> Handled {
+        let (Request::Subscribe { topic, .. } | Request::Unsubscribe { topic, .. }) = &request;
+        assert_ne!(topic, "panic", "asked to");
+        ScaffoldHandler.request(client, request)
     }
 }
 

@@ -12,6 +12,7 @@ mod ends;
 mod fanout;
 mod faults;
 mod frames;
+mod handlers;
 mod handshake;
 mod harness;
 mod heartbeat;

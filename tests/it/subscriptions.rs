@@ -1,16 +1,13 @@
-//! The wire contract: envelopes, answers, snapshots.
+//! The wire contract: requests, responses, snapshots.
 
-use std::rc::Rc;
-
-use processor::live::protocol::Envelope;
-use processor::live::{Client as LiveClient, Message as Inbound, MessageHandler, ScaffoldHandler};
+use processor::live::ScaffoldHandler;
 use serde_json::json;
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::harness::{Client, Live, Server, folder, position, time};
 
 #[actix::test]
-async fn the_scaffold_answers_not_implemented_to_each_valid_envelope() {
+async fn the_scaffold_answers_not_implemented_to_each_valid_request() {
     let live = Live::start(&[], |_| ScaffoldHandler);
     let mut client = Client::connect(live.address()).await;
     client.text(r#"{"type":"subscribe","topic":"device:1","id":"a"}"#).await;
@@ -214,30 +211,6 @@ async fn subscribing_twice_delivers_once_and_unsubscribing_ends_it() {
         server.metric("processor_live_subscriptions", "").await == 0.0
     })
     .await;
-}
-
-/// Sends back what it gets.
-struct Echo;
-
-impl MessageHandler for Echo {
-    fn envelope(&self, _: &Rc<LiveClient>, _: Envelope) {}
-
-    fn message(&self, client: &Rc<LiveClient>, message: Inbound) {
-        match message {
-            Inbound::Text(text) => client.text(&text),
-            Inbound::Binary(bytes) => client.binary(&bytes),
-        }
-    }
-}
-
-#[actix::test]
-async fn a_handler_of_one_s_own_gets_whole_messages() {
-    let live = Live::start(&[], |_| Echo);
-    let mut client = Client::connect(live.address()).await;
-    client.text("grüß dich").await;
-    assert_eq!(client.next().await, Some(Message::text("grüß dich")));
-    client.send(Message::binary(&b"\x00\xFF"[..])).await;
-    assert_eq!(client.next().await, Some(Message::binary(&b"\x00\xFF"[..])));
 }
 
 #[actix::test]

@@ -1,4 +1,4 @@
-//! `Burst`: updates of one topic that go out together, as frames shared by all subscribers of the topic.
+//! `Burst` and `UpdateFrame`: updates of one topic that go out together, as frames that its subscribers share.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -6,12 +6,16 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 
 use super::budget::{Budget, Share};
+use crate::live::wire::frame::Frame;
+
+/// Tells one subscription of a connection from its others.
+pub(crate) type SubscriptionId = u32;
 
 /// Updates of one topic that came in together, as frames: shared by all subscribers of the topic.
 #[derive(Debug)]
 pub(crate) struct Burst {
     /// In the order they are sent.
-    pub(super) steps: Vec<Rc<Step>>,
+    pub(super) updates: Vec<Rc<UpdateFrame>>,
     /// All frames, one behind the other.
     pub(super) joined: Bytes,
     count: Count,
@@ -39,17 +43,15 @@ impl Count {
 }
 
 impl Burst {
-    pub(crate) fn new(steps: Vec<Rc<Step>>) -> Rc<Self> {
-        let joined = if let [only] = &steps[..] {
-            only.frame.clone()
-        } else {
-            let mut joined = BytesMut::with_capacity(steps.iter().map(|step| step.frame.len()).sum());
-            steps.iter().for_each(|step| joined.extend_from_slice(&step.frame));
-            joined.freeze()
-        };
-        let left = steps.iter().filter(|step| step.left).count();
-        let count = Count { positions: steps.len() - left, left };
-        Rc::new(Self { steps, joined, count })
+    pub(crate) fn new(updates: Vec<Rc<UpdateFrame>>) -> Rc<Self> {
+        let mut joined = BytesMut::with_capacity(updates.iter().map(|update| update.frame.len()).sum());
+        for UpdateFrame { frame, .. } in updates.iter().map(|update| &**update) {
+            joined.extend_from_slice(&frame.head);
+            joined.extend_from_slice(&frame.tail);
+        }
+        let left = updates.iter().filter(|update| update.left).count();
+        let count = Count { positions: updates.len() - left, left };
+        Rc::new(Self { updates, joined: joined.freeze(), count })
     }
 
     /// How many updates it has.
@@ -60,18 +62,17 @@ impl Burst {
 
 /// One update of a burst. All outboxes in which it waits share it.
 #[derive(Debug)]
-pub(crate) struct Step {
+pub(crate) struct UpdateFrame {
     /// The number of the update, by which a client that fell behind is told what it has not been sent.
     pub(super) number: u64,
     /// It says that a device has left the topic. Such an update is never dropped in favour of a newer one.
     pub(super) left: bool,
-    /// The encoded frame.
-    pub(super) frame: Bytes,
+    pub(super) frame: Frame,
     _share: Share,
 }
 
-impl Step {
-    pub(crate) fn new(number: u64, left: bool, frame: Bytes, budget: &Arc<Budget>) -> Rc<Self> {
+impl UpdateFrame {
+    pub(crate) fn new(number: u64, left: bool, frame: Frame, budget: &Arc<Budget>) -> Rc<Self> {
         Rc::new(Self { number, left, _share: budget.share(frame.len()), frame })
     }
 }

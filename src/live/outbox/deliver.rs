@@ -4,8 +4,9 @@ use std::io::{self, IoSlice};
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 
+use super::burst::{Burst, Count, Delivery, SubscriptionId};
 use super::queue::MAX_SLICES;
-use super::{Behind, Burst, Count, Delivery, Inner, Outbox, SubscriptionId, Wire, would_block};
+use super::{Behind, Inner, Outbox, Wire, would_block};
 
 impl<W: Wire + ?Sized> Outbox<W> {
     /// Sends a burst: at once if nothing waits, else as soon as the socket takes it.
@@ -110,23 +111,23 @@ impl<W: Wire + ?Sized> Outbox<W> {
     /// Keeps what is left of a burst whose first `written` bytes have gone out.
     fn keep_rest(&self, inner: &mut Inner, subscription: SubscriptionId, burst: &Burst, mut written: usize) {
         let mut sent = 0;
-        for step in &burst.steps {
-            let length = step.frame.len();
+        for update in &burst.updates {
+            let length = update.frame.len();
             if written == 0 {
                 break;
             } else if written < length {
-                inner.queue.push_rest(step.frame.slice(written..));
+                inner.queue.push_rest(update.frame.clone(), written);
                 written = length;
             }
             written -= length;
             sent += 1;
         }
-        let rest = &burst.steps[sent..];
+        let rest = &burst.updates[sent..];
         let Some(first) = rest.first() else { return };
-        let bytes: usize = rest.iter().map(|step| step.frame.len()).sum();
+        let bytes: usize = rest.iter().map(|update| update.frame.len()).sum();
         let fits = inner.queue.updates() + bytes <= self.limit && self.budget.has_room();
         if fits && !inner.streaming {
-            return rest.iter().for_each(|step| inner.queue.push_update(subscription, step.clone()));
+            return rest.iter().for_each(|update| inner.queue.push_update(subscription, update.clone()));
         }
         let waited = inner.queue.drop_positions(subscription);
         let since = waited.first.unwrap_or(first.number) - 1;

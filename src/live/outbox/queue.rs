@@ -6,10 +6,11 @@ use std::rc::Rc;
 
 use bytes::{Buf, Bytes};
 
-use super::{Step, SubscriptionId};
+use super::burst::{SubscriptionId, UpdateFrame};
+use crate::live::wire::frame::Frame;
 
-/// Most pieces handed to one vectored write. Linux takes 1024; beyond a few dozen nothing is gained.
-pub(super) const MAX_SLICES: usize = 64;
+/// Most pieces handed to one vectored write, two for each frame. Linux takes 1024; beyond a hundred nothing is gained.
+pub(super) const MAX_SLICES: usize = 128;
 
 /// A queue with room for more entries than this gives its memory back when it is empty. (Room for four is the least
 /// that is ever taken, and enough for a client that is not slow.)
@@ -30,56 +31,30 @@ pub(super) struct Queue {
     close: Option<Bytes>,
 }
 
-/// A frame in two pieces, of which the second may be empty. Nothing comes between them.
-#[derive(Default)]
-pub(super) struct Frame {
-    pub(super) head: Bytes,
-    pub(super) tail: Bytes,
-}
-
-impl Frame {
-    fn len(&self) -> usize {
-        self.head.len() + self.tail.len()
-    }
-
-    /// Takes away the first bytes, at most `count`; returns how many.
-    fn advance(&mut self, count: usize) -> usize {
-        let of_head = count.min(self.head.len());
-        let of_tail = (count - of_head).min(self.tail.len());
-        for (piece, gone) in [(&mut self.head, of_head), (&mut self.tail, of_tail)] {
-            piece.advance(gone);
-            if piece.is_empty() {
-                *piece = Bytes::new(); // lets go of the shared buffer it was cut from
-            }
+/// Takes away the first bytes of a frame, at most `count`; returns how many.
+fn advance(frame: &mut Frame, count: usize) -> usize {
+    let of_head = count.min(frame.head.len());
+    let of_tail = (count - of_head).min(frame.tail.len());
+    for (piece, gone) in [(&mut frame.head, of_head), (&mut frame.tail, of_tail)] {
+        piece.advance(gone);
+        if piece.is_empty() {
+            *piece = Bytes::new(); // lets go of the shared buffer it was cut from
         }
-        of_head + of_tail
     }
-}
-
-impl From<Bytes> for Frame {
-    fn from(head: Bytes) -> Self {
-        Self { head, tail: Bytes::new() }
-    }
+    of_head + of_tail
 }
 
 /// Small, as a slow client has thousands of them.
 enum Entry {
     Response(Box<Frame>),
-    Update(SubscriptionId, Rc<Step>),
+    Update(SubscriptionId, Rc<UpdateFrame>),
 }
 
 impl Entry {
-    fn len(&self) -> usize {
+    fn frame(&self) -> &Frame {
         match self {
-            Self::Response(frame) => frame.len(),
-            Self::Update(_, step) => step.frame.len(),
-        }
-    }
-
-    fn pieces(&self) -> [Option<&Bytes>; 2] {
-        match self {
-            Self::Response(frame) => [Some(&frame.head), Some(&frame.tail)],
-            Self::Update(_, step) => [Some(&step.frame), None],
+            Self::Response(frame) => frame,
+            Self::Update(_, update) => &update.frame,
         }
     }
 }
@@ -131,14 +106,15 @@ impl Queue {
         self.drop_all_updates();
     }
 
-    /// Takes the rest of a frame that left in part, while nothing else waits.
-    pub(super) fn push_rest(&mut self, rest: Bytes) {
-        self.partial = rest.into();
+    /// Takes a frame of which the first `written` bytes have gone out, while nothing else waits.
+    pub(super) fn push_rest(&mut self, frame: Frame, written: usize) {
+        self.partial = frame;
+        advance(&mut self.partial, written);
     }
 
-    pub(super) fn push_update(&mut self, subscription: SubscriptionId, step: Rc<Step>) {
-        self.bytes += step.frame.len();
-        self.entries.push_back(Entry::Update(subscription, step));
+    pub(super) fn push_update(&mut self, subscription: SubscriptionId, update: Rc<UpdateFrame>) {
+        self.bytes += update.frame.len();
+        self.entries.push_back(Entry::Update(subscription, update));
     }
 
     /// Drops all updates that wait.
@@ -156,8 +132,8 @@ impl Queue {
     pub(super) fn drop_positions(&mut self, subscription: SubscriptionId) -> Dropped {
         let mut dropped = Dropped::default();
         self.retain(|entry| match entry {
-            Entry::Update(of, step) if *of == subscription && !step.left => {
-                dropped.first.get_or_insert(step.number);
+            Entry::Update(of, update) if *of == subscription && !update.left => {
+                dropped.first.get_or_insert(update.number);
                 dropped.count += 1;
                 false
             }
@@ -170,17 +146,18 @@ impl Queue {
         let before = self.entries.len();
         self.entries.retain(keep);
         if self.entries.len() != before {
-            self.bytes = self.entries.iter().map(Entry::len).sum();
+            self.bytes = self.entries.iter().map(|entry| entry.frame().len()).sum();
             self.settle();
         }
     }
 
     /// Fills `slices` with what is to be written next and returns how many were filled.
     pub(super) fn gather<'a>(&'a self, slices: &mut [IoSlice<'a>; MAX_SLICES]) -> usize {
-        let partial = [Some(&self.partial.head), Some(&self.partial.tail)];
+        let partial = [&self.partial.head, &self.partial.tail];
         let urgent = [self.pong.as_ref(), self.ping.as_ref()];
-        let entries = self.entries.iter().flat_map(Entry::pieces);
-        let pieces = partial.into_iter().chain(urgent).chain(entries).flatten().chain(&self.close);
+        let entries = self.entries.iter().map(Entry::frame).flat_map(|frame| [&frame.head, &frame.tail]);
+        let pieces =
+            partial.into_iter().chain(urgent.into_iter().flatten()).chain(entries).chain(&self.close);
         let pieces = pieces.filter(|piece| !piece.is_empty());
         let mut count = 0;
         for (slice, piece) in slices.iter_mut().zip(pieces) {
@@ -197,7 +174,7 @@ impl Queue {
                 let Some(next) = self.take_next() else { break };
                 self.partial = next;
             }
-            written -= self.partial.advance(written);
+            written -= advance(&mut self.partial, written);
         }
         self.settle();
     }
@@ -210,13 +187,13 @@ impl Queue {
         let Some(entry) = self.entries.pop_front() else {
             return self.close.take().map(Frame::from);
         };
-        self.bytes -= entry.len();
+        self.bytes -= entry.frame().len();
         Some(match entry {
             Entry::Response(frame) => {
                 self.responses -= frame.len();
                 *frame
             }
-            Entry::Update(_, step) => step.frame.clone().into(),
+            Entry::Update(_, update) => update.frame.clone(),
         })
     }
 

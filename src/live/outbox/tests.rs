@@ -41,15 +41,21 @@ impl Wire for Rc<Pipe> {
     }
 }
 
-/// A burst of one topic; each step is a letter and its number, which in small letters is a position.
-fn burst(steps: &[&str]) -> Rc<Burst> {
+/// A burst of one topic; each update is a letter and its number, which in small letters is a position.
+fn burst(updates: &[&str]) -> Rc<Burst> {
     let budget = Budget::new(usize::MAX);
-    let step = |text: &&str| {
+    let update = |text: &&str| {
         let number = text[1..].parse().unwrap_or(1);
         let left = text.starts_with(char::is_uppercase);
-        Step::new(number, left, Bytes::copy_from_slice(text.as_bytes()), &budget)
+        let (head, tail) = text.as_bytes().split_at(1);
+        let frame = Frame { head: Bytes::copy_from_slice(head), tail: Bytes::copy_from_slice(tail) };
+        UpdateFrame::new(number, left, frame, &budget)
     };
-    Burst::new(steps.iter().map(step).collect())
+    Burst::new(updates.iter().map(update).collect())
+}
+
+fn frame(head: &'static str, tail: &'static str) -> Frame {
+    Frame { head: Bytes::from(head), tail: Bytes::from(tail) }
 }
 
 fn outbox(limit: usize) -> (Rc<Outbox<Rc<Pipe>>>, Rc<Pipe>) {
@@ -98,14 +104,14 @@ fn what_the_socket_refuses_follows_in_order() {
     let (outbox, pipe) = outbox(100);
     pipe.room(3);
     assert_eq!(outbox.deliver(0, &burst(&["a1", "b1", "a2"])), Delivery::Waiting);
-    outbox.respond(Bytes::from_static(b"<answer>"));
+    outbox.respond(Bytes::from_static(b"<response>"));
     outbox.deliver(0, &burst(&["a3"]));
     outbox.ping();
     assert_eq!(pipe.taken(), "a1b");
     pipe.room(usize::MAX);
     outbox.flush();
     let bytes = std::mem::take(&mut *pipe.taken.borrow_mut());
-    assert_eq!(bytes, b"1\x89\x00a2<answer>a3");
+    assert_eq!(bytes, b"1\x89\x00a2<response>a3");
 }
 
 #[test]
@@ -121,7 +127,7 @@ fn the_close_frame_drops_positions_and_is_the_last() {
 }
 
 #[test]
-fn answers_alone_jam_it() {
+fn responses_alone_jam_it() {
     let (outbox, pipe) = outbox(4);
     outbox.respond(Bytes::from_static(b"12345"));
     assert!(outbox.is_jammed());
@@ -135,11 +141,11 @@ fn answers_alone_jam_it() {
 fn many_topics_leave_in_as_few_calls_as_there_can_be() {
     let (outbox, pipe) = outbox(10);
     pipe.room(1000);
-    for topic in 0..150 {
+    for topic in 0..300 {
         outbox.cork(1, topic, &burst(&["a1"]));
     }
-    assert_eq!(outbox.uncork(), (Delivery::Written, positions(150)));
-    assert_eq!((pipe.taken(), pipe.calls()), ("a1".repeat(150), 3));
+    assert_eq!(outbox.uncork(), (Delivery::Written, positions(300)));
+    assert_eq!((pipe.taken(), pipe.calls()), ("a1".repeat(300), 3));
 }
 
 #[test]
@@ -173,7 +179,7 @@ fn when_the_worker_holds_too_much_nothing_more_waits() {
     assert_eq!(outbox.deliver(0, &burst(&["a2"])), Delivery::Behind);
     assert_eq!(outbox.take_behind(), [Behind { subscription: 0, since: 0, dropped: 2 }]);
     drop(held);
-    outbox.catch_up(0, burst(&["a3"]).steps.clone());
+    outbox.catch_up(0, burst(&["a3"]).updates.clone());
     assert_eq!(flushed(&outbox, &pipe), "a3");
 }
 
@@ -204,12 +210,12 @@ fn nothing_comes_between_the_fragments_of_a_snapshot() {
     pipe.room(usize::MAX);
     outbox.begin_stream();
     assert_eq!(outbox.deliver(0, &burst(&["a1"])), Delivery::Behind);
-    outbox.fragment(Bytes::from_static(b"<1"), Bytes::from_static(b"1>"), false);
+    outbox.fragment(frame("<1", "1>"), false);
     outbox.respond(Bytes::from_static(b"<later>"));
     outbox.ping();
     assert!(outbox.is_jammed());
     assert_eq!(std::mem::take(&mut *pipe.taken.borrow_mut()), b"<11>\x89\x00");
-    outbox.fragment(Bytes::from_static(b"<2"), Bytes::from_static(b"2>"), true);
+    outbox.fragment(frame("<2", "2>"), true);
     assert!(!outbox.is_jammed());
     assert_eq!(outbox.take_charge(), 8);
     assert_eq!(pipe.taken(), "<22><later>");
@@ -220,7 +226,7 @@ fn nothing_comes_between_the_pieces_of_a_frame() {
     for room in 1..10 {
         let (outbox, pipe) = outbox(100);
         pipe.room(room);
-        outbox.snapshot(Bytes::from_static(b"<head"), Bytes::from_static(b"tail>"));
+        outbox.snapshot(frame("<head", "tail>"));
         outbox.ping();
         pipe.room(usize::MAX);
         outbox.flush();

@@ -1,0 +1,109 @@
+//! Requests: any message is read as one or refused; what was written as one is read as it was meant.
+
+use processor::live::wire::request::{MAX_ID_BYTES, Request};
+use serde_json::value::RawValue;
+
+use super::choices::Choices;
+use super::{json, topic};
+
+/// Longest topic that is allowed here, in bytes.
+const MAX_TOPIC: usize = 100;
+
+/// Values that are not strings; the last one may stand for an absent one.
+const NOT_STRINGS: [&str; 6] = ["42", "true", "[]", r#"{"a":"b"}"#, r#"["subscribe"]"#, "null"];
+
+/// What is put behind a request; the first two leave it one.
+const TAILS: [&str; 6] = ["", " \r\n", "x", "{}", "\u{feff}", ","];
+
+/// Checks `data` as a message, and as choices that make one.
+pub fn check(data: &[u8]) {
+    raw(data);
+    structured(&mut Choices::new(data));
+}
+
+fn raw(data: &[u8]) {
+    let Ok(request) = Request::parse(data, MAX_TOPIC) else { return };
+    let (Request::Subscribe { topic, id } | Request::Unsubscribe { topic, id }) = &request;
+    assert!(topic.len() <= MAX_TOPIC);
+    assert!(id.as_ref().is_none_or(|id| id.len() <= MAX_ID_BYTES));
+    // JSON is UTF-8, in its parts that are not looked at as well (RFC 8259 section 8.1).
+    let text = std::str::from_utf8(data).expect("a request is UTF-8");
+    serde_json::from_str::<&RawValue>(text).expect("a request is JSON");
+    let mut again = serde_json::json!({ "type": request.name(), "topic": topic });
+    if let Some(id) = id {
+        again["id"] = id.as_str().into();
+    }
+    let again = again.to_string();
+    assert_eq!(Request::parse(again.as_bytes(), MAX_TOPIC), Ok(request), "{again}");
+}
+
+fn structured(choices: &mut Choices<'_>) {
+    let mut valid = true;
+    let mut fields = Vec::new();
+
+    let kind =
+        choices.pick(&["subscribe", "unsubscribe", "subscribe", "unsubscribe", "publish", "Subscribe", ""]);
+    valid &= ["subscribe", "unsubscribe"].contains(&kind);
+    valid &= field(choices, &mut fields, "type", Some(kind), false);
+
+    // A topic's name is the handler's to judge; here it is any text that is short enough.
+    let topic = topic::name(choices);
+    valid &= topic.len() <= MAX_TOPIC;
+    valid &= field(choices, &mut fields, "topic", Some(&topic), false);
+
+    let id = choices.one_in(2).then(|| topic::name(choices));
+    valid &= id.as_ref().is_none_or(|id| id.len() <= MAX_ID_BYTES);
+    valid &= field(choices, &mut fields, "id", id.as_deref(), true);
+
+    let mut message = json::object(choices, &fields);
+    let tail = if choices.one_in(8) { choices.pick(&TAILS) } else { "" };
+    valid &= tail.trim_ascii().is_empty();
+    message.push_str(tail);
+
+    let read = Request::parse(message.as_bytes(), MAX_TOPIC);
+    match kind {
+        _ if !valid => assert!(read.is_err(), "{message} is read as {read:?}"),
+        "subscribe" => assert_eq!(read, Ok(Request::Subscribe { topic, id }), "{message}"),
+        _ => assert_eq!(read, Ok(Request::Unsubscribe { topic, id }), "{message}"),
+    }
+    // One byte of it changed: mostly no request any more, but nothing that may upset the parser.
+    let mut bytes = message.into_bytes();
+    let index = choices.word() as usize % bytes.len();
+    bytes[index] ^= choices.byte();
+    raw(&bytes);
+}
+
+/// Adds a field, sometimes in a wrong way. False if the object is no request with it. An absent field may be
+/// `null` if it is `optional`.
+fn field(
+    choices: &mut Choices<'_>,
+    fields: &mut Vec<(&'static str, String)>,
+    name: &'static str,
+    value: Option<&str>,
+    optional: bool,
+) -> bool {
+    let Some(value) = value else {
+        if choices.one_in(4) {
+            fields.push((name, "null".into()));
+        }
+        return optional;
+    };
+    let good = json::string(choices, value);
+    match choices.below(48) {
+        45 if !optional => false, // left out
+        46 => {
+            let end = NOT_STRINGS.len() - usize::from(optional);
+            fields.push((name, choices.pick(&NOT_STRINGS[..end]).into()));
+            false
+        }
+        47 => {
+            // Twice: which one is meant cannot be known.
+            fields.extend([(name, good.clone()), (name, good)]);
+            false
+        }
+        _ => {
+            fields.push((name, good));
+            true
+        }
+    }
+}

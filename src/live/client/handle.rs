@@ -1,0 +1,149 @@
+//! `Client`: a handle to one connection, with which others know it, send to it and close it.
+
+use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::lifecycle::{CloseFrame, End, Event, Lifecycle, State};
+use super::vitals::Vitals;
+use crate::live::outbox::Outbox;
+use crate::live::wire::close::CloseReason;
+use crate::live::wire::encoding::Encoding;
+use crate::live::wire::frame;
+use crate::live::wire::outgoing::{ErrorCode, Outgoing};
+use crate::metrics::LiveMetrics;
+use crate::settings::LiveSettings;
+
+/// A handle to one connection. Lives on its worker's thread, shared there by `Rc`. It may be kept beyond the end of the
+/// connection: it does not keep the socket, and what is sent then goes nowhere.
+pub struct Client {
+    pub(crate) vitals: Arc<Vitals>,
+    pub(crate) settings: Rc<LiveSettings>,
+    pub(crate) metrics: Arc<LiveMetrics>,
+    pub(crate) encoding: Encoding,
+    pub(crate) reading: Reading,
+    outbox: Weak<Outbox>,
+    lifecycle: RefCell<Lifecycle>,
+    /// Counted out; nothing of it is left at its worker.
+    ended: Cell<bool>,
+}
+
+/// Why its messages are not read for a while.
+#[derive(Debug, Default)]
+pub(crate) struct Reading {
+    /// It has still to pay, by waiting, for its snapshots.
+    pub(crate) is_unpaid: Cell<bool>,
+    /// Its last request will get its response later.
+    pub(crate) has_request_under_way: Cell<bool>,
+}
+
+impl Reading {
+    /// True if nothing holds its messages back.
+    pub(crate) fn is_free(&self) -> bool {
+        !self.is_unpaid.get() && !self.has_request_under_way.get()
+    }
+}
+
+impl Client {
+    pub(crate) fn new(
+        remote: SocketAddr,
+        outbox: &Rc<Outbox>,
+        settings: Rc<LiveSettings>,
+        metrics: Arc<LiveMetrics>,
+    ) -> Rc<Self> {
+        Rc::new(Self {
+            vitals: Vitals::new(remote, outbox.depth()),
+            settings,
+            metrics,
+            encoding: Encoding::default(),
+            reading: Reading::default(),
+            outbox: Rc::downgrade(outbox),
+            lifecycle: RefCell::new(Lifecycle::new()),
+            ended: Cell::new(false),
+        })
+    }
+
+    /// UUID v4 of the connection.
+    pub fn id(&self) -> Uuid {
+        self.vitals.id
+    }
+
+    /// Sends a message, after what waits already.
+    pub fn send(&self, message: &Outgoing<'_>) {
+        self.count(message);
+        self.respond(self.encoding.message(message));
+    }
+
+    /// Counts a message that is sent in another way than by [`Client::send`].
+    pub(crate) fn count(&self, message: &Outgoing<'_>) {
+        self.metrics.outbound.with_label_values(&[message.label()]).inc();
+    }
+
+    /// Sends an error that is about no topic.
+    pub fn error(&self, code: ErrorCode, message: &str, detail: Option<&str>) {
+        self.send(&Outgoing::Error { code, topic: None, id: None, message, detail });
+    }
+
+    /// Sends a message of text as it is.
+    pub fn text(&self, text: &str) {
+        self.respond(frame::text(text.as_bytes()));
+    }
+
+    /// Sends a message of bytes as it is.
+    pub fn binary(&self, bytes: &[u8]) {
+        self.respond(frame::binary(bytes));
+    }
+
+    fn respond(&self, frame: bytes::Bytes) {
+        if let Some(outbox) = self.outbox.upgrade() {
+            outbox.respond(frame);
+        }
+    }
+
+    /// What waits for it; `None` once the connection is gone.
+    pub(crate) fn outbox(&self) -> Option<Rc<Outbox>> {
+        self.outbox.upgrade().filter(|_| !self.ended.get())
+    }
+
+    /// Begins the closing handshake; nothing is sent after it. Does nothing if it has begun already.
+    pub fn close(&self, reason: CloseReason) {
+        self.apply(Event::CloseRequested(reason));
+    }
+
+    /// Moves the connection on. If its state changes, the close frame that this asks for is sent, and its transport woken.
+    pub(crate) fn apply(&self, event: Event) {
+        let before = self.lifecycle().state();
+        let frame = self.lifecycle.borrow_mut().apply(event);
+        if self.lifecycle().state() == before {
+            return;
+        }
+        let Some(outbox) = self.outbox.upgrade() else { return };
+        match frame {
+            Some(CloseFrame::Ours(reason)) => outbox.close(frame::close(Some(reason.code), &reason.text())),
+            Some(CloseFrame::Echo(code)) => outbox.close(frame::close(code, "")),
+            None => {}
+        }
+        outbox.wake();
+    }
+
+    pub(crate) fn lifecycle(&self) -> Lifecycle {
+        *self.lifecycle.borrow()
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.lifecycle().state() == State::Open
+    }
+
+    /// Why it ended; see [`Lifecycle::end`].
+    pub(crate) fn end(&self) -> End {
+        self.lifecycle().end()
+    }
+
+    /// Notes that it was counted out: whoever still holds the handle can do nothing with it.
+    pub(crate) fn ended(&self) {
+        self.ended.set(true);
+    }
+}

@@ -1,0 +1,218 @@
+//! `Latest`: the newest position of each device and who is in which event; what snapshots are made of, and what
+//! clients that fell behind are caught up from.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::published::Published;
+use super::roster::{Roster, encode};
+use super::update::Update;
+use crate::domain::Topic;
+use crate::live::outbox::Budget;
+
+/// A worker's view of where everything is.
+#[derive(Default)]
+pub(super) struct Latest {
+    devices: HashMap<Arc<str>, Device>,
+    events: HashMap<Arc<str>, Roster>,
+}
+
+/// An update with its number.
+#[derive(Clone, Debug)]
+pub(super) struct Change {
+    pub(super) number: u64,
+    pub(super) update: Update,
+}
+
+struct Device {
+    /// The number of its last update.
+    changed: u64,
+    published: Arc<Published>,
+    /// Its place in the roster of each of its topics, in their order.
+    places: Box<[u32]>,
+}
+
+impl Latest {
+    /// Takes a position that is newer than any before of its device, as update `number`. `left` gets each event that the
+    /// device was in and is not any more.
+    pub(super) fn apply(&mut self, number: u64, published: &Arc<Published>, mut left: impl FnMut(&Topic)) {
+        let position = published.position();
+        let known = self.devices.get_mut(&position.device_id);
+        let (before, places) = match &known {
+            Some(device) => (&device.published.position().topics[..], &device.places[..]),
+            None => (&[][..], &[][..]),
+        };
+        for (topic, place) in before.iter().zip(places) {
+            if !position.topics.contains(topic)
+                && let Some(roster) = self.events.get_mut(topic.name())
+            {
+                roster.leave(*place, number, published);
+                left(topic);
+            }
+        }
+        let places = position.topics.iter().map(|topic| {
+            let known = before.iter().position(|before| before == topic).map(|index| places[index]);
+            let roster = match self.events.get_mut(topic.name()) {
+                Some(roster) => roster,
+                None => self.events.entry(topic.name().clone()).or_default(),
+            };
+            match known {
+                Some(place) => {
+                    roster.update(place, number, published);
+                    place
+                }
+                None => roster.join(number, published),
+            }
+        });
+        let places = places.collect();
+        let device = Device { changed: number, published: published.clone(), places };
+        match known {
+            Some(known) => *known = device,
+            None => {
+                self.devices.insert(position.device_id.clone(), device);
+            }
+        }
+    }
+
+    /// How many slices a topic has; more than one only for an event with many devices.
+    pub(super) fn slices(&self, topic: &Topic) -> usize {
+        match topic {
+            Topic::Device(_) => 1,
+            Topic::Event(event) => self.events.get(event).map_or(0, Roster::slices),
+        }
+    }
+
+    /// The number of the last update in a slice of a topic; 0 if there was none.
+    pub(super) fn changed(&self, topic: &Topic, slice: usize) -> u64 {
+        match topic {
+            Topic::Device(id) => self.devices.get(id).map_or(0, |device| device.changed),
+            Topic::Event(event) => self.events.get(event).map_or(0, |roster| roster.changed(slice)),
+        }
+    }
+
+    /// What changed in a slice of a topic after update `since`.
+    pub(super) fn changes(&self, topic: &Topic, slice: usize, since: u64) -> Vec<Change> {
+        match topic {
+            Topic::Device(id) => {
+                let device = self.devices.get(id).filter(|device| device.changed > since);
+                let change = |device: &Device| Change {
+                    number: device.changed,
+                    update: Update::At(device.published.clone()),
+                };
+                device.map(change).into_iter().collect()
+            }
+            Topic::Event(event) => {
+                let roster = self.events.get(event).into_iter();
+                let changes = roster.flat_map(|roster| roster.changes(slice, since));
+                changes.map(|(number, update)| Change { number, update: update.clone() }).collect()
+            }
+        }
+    }
+
+    /// The positions in a slice of a topic, as a snapshot ends with them (see [`encode`]).
+    pub(super) fn encode(&mut self, topic: &Topic, slice: usize, budget: &Arc<Budget>) -> Bytes {
+        match topic {
+            Topic::Event(event) if let Some(roster) = self.events.get_mut(event) => {
+                if slice < roster.slices() { roster.encode(slice, budget) } else { encode([]).into() }
+            }
+            Topic::Event(_) => encode([]).into(),
+            Topic::Device(id) => encode(self.devices.get(id).map(|device| &device.published)).into(),
+        }
+    }
+
+    /// A subscription has to be told of all that changes in a topic, also of who leaves, until [`Latest::unwatch`].
+    pub(super) fn watch(&mut self, topic: &Topic) {
+        if let Topic::Event(event) = topic {
+            self.events.entry(event.clone()).or_default().watch();
+        }
+    }
+
+    /// It is done; all others were told up to update `told`.
+    pub(super) fn unwatch(&mut self, topic: &Topic, told: u64) {
+        self.with_roster(topic, |roster| roster.unwatch(told));
+    }
+
+    /// All subscribers of an event were told up to update `told`, or noted as being behind.
+    pub(super) fn told(&mut self, topic: &Topic, told: u64) {
+        self.with_roster(topic, |roster| roster.told(told));
+    }
+
+    /// Nobody is subscribed to a topic any more.
+    pub(super) fn forget_encoded(&mut self, topic: &Topic) {
+        self.with_roster(topic, Roster::forget_encoded);
+    }
+
+    #[cfg(test)]
+    pub(super) fn remembers_nobody_who_left(&self) -> bool {
+        self.events.values().all(|roster| roster.departed() == 0)
+    }
+
+    fn with_roster(&mut self, topic: &Topic, change: impl FnOnce(&mut Roster)) {
+        let Topic::Event(event) = topic else { return };
+        let Some(roster) = self.events.get_mut(event) else { return };
+        change(roster);
+        if roster.is_empty() {
+            self.events.remove(event);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+    use crate::domain::{Position, Timestamp};
+
+    fn published(second: u64, topics: &str) -> Arc<Published> {
+        let json = format!(
+            r#"{{"device_id":"1","timestamp":"2026-01-02T03:04:{second:02}Z","latitude":1,"longitude":2,"topics":[{topics}]}}"#
+        );
+        Published::new(Position::from_json(&json, Timestamp::now()).unwrap(), Instant::now())
+    }
+
+    #[test]
+    fn tells_which_events_a_device_left_and_forgets_empty_ones() {
+        let mut latest = Latest::default();
+        let mut number = 0;
+        let mut apply = |latest: &mut Latest, topics: &str| {
+            number += 1;
+            let mut left = Vec::new();
+            latest.apply(number, &published(number, topics), |topic| left.push(topic.to_string()));
+            left.iter().for_each(|topic| latest.told(&Topic::parse(topic).unwrap(), number));
+            left
+        };
+        assert_eq!(apply(&mut latest, r#""event:a""#), [""; 0]);
+        assert_eq!(apply(&mut latest, r#""event:b","event:a""#), [""; 0]);
+        assert_eq!(apply(&mut latest, r#""event:b""#), ["event:a"]);
+        assert_eq!(latest.events.len(), 1);
+        assert_eq!(apply(&mut latest, ""), ["event:b"]);
+        assert_eq!(latest.events.len(), 0);
+    }
+
+    #[test]
+    fn changes_are_the_newest_updates_only() {
+        let mut latest = Latest::default();
+        let topic = Topic::parse("event:a").unwrap();
+        latest.apply(1, &published(1, r#""event:a""#), |_| ());
+        latest.apply(2, &published(2, r#""event:a""#), |_| ());
+        let second = |changes: &[Change]| match changes {
+            [Change { number, update: Update::At(published) }] => {
+                (*number, false, published.position().timestamp.to_string())
+            }
+            [Change { number, update: Update::Left(published) }] => {
+                (*number, true, published.position().timestamp.to_string())
+            }
+            other => panic!("{other:?}"),
+        };
+        let newest = (2, false, "2026-01-02T03:04:02.000Z".to_owned());
+        assert_eq!(second(&latest.changes(&topic, 0, 0)), newest);
+        assert_eq!(latest.changed(&topic, 0), 2);
+        assert!(latest.changes(&topic, 0, 2).is_empty());
+        latest.apply(3, &published(3, ""), |_| ());
+        let left = (3, true, "2026-01-02T03:04:03.000Z".to_owned());
+        assert_eq!(second(&latest.changes(&topic, 0, 2)), left);
+    }
+}

@@ -1,0 +1,35 @@
+//! `Update`: what subscribers of a topic are told of one device: where it is now, or that it has left.
+
+use std::sync::Arc;
+
+use super::published::Published;
+use crate::domain::{Position, Topic};
+use crate::live::wire::encoding::Encoding;
+use crate::live::wire::frame::Frame;
+
+/// What is told of one device in one topic.
+#[derive(Clone, Debug)]
+pub(super) enum Update {
+    /// The device is there, with this newest position.
+    At(Arc<Published>),
+    /// The device has left the topic: this newest position of it does not name the topic any more.
+    Left(Arc<Published>),
+}
+
+impl Update {
+    /// True if it says that the device has left.
+    pub(super) fn is_left(&self) -> bool {
+        matches!(self, Self::Left(_))
+    }
+
+    /// The frame that tells subscribers of `topic`; `None` if the position could not be encoded.
+    pub(super) fn frame(&self, topic: &Topic, encoding: Encoding) -> Option<Frame> {
+        match self {
+            Self::At(published) => Some(encoding.position(topic, published.fields()?)),
+            Self::Left(published) => {
+                let Position { device_id, timestamp, .. } = published.position();
+                Some(encoding.left(topic, device_id, *timestamp))
+            }
+        }
+    }
+}

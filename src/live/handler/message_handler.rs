@@ -1,0 +1,78 @@
+//! `MessageHandler`: what a server does with the clients that want to connect, and with the messages of those that have.
+
+use std::rc::Rc;
+
+use futures_util::future::LocalBoxFuture;
+
+use crate::live::client::Client;
+use crate::live::wire::opening::Opening;
+use crate::live::wire::outgoing::ErrorCode;
+use crate::live::wire::request::{InvalidRequest, Request};
+
+/// A whole message from a client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Message {
+    /// Valid UTF-8.
+    Text(String),
+    /// Any bytes.
+    Binary(Vec<u8>),
+}
+
+impl Message {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Text(text) => text.as_bytes(),
+            Self::Binary(bytes) => bytes,
+        }
+    }
+}
+
+/// How far a message has come.
+pub enum Handled {
+    /// Everything is done, and the response sent if there is one.
+    Done,
+    /// The response comes with the end of this future. Nothing more is read from the client until then; its heartbeat goes
+    /// on, updates go on, and the connection may end meanwhile: then the future is dropped.
+    Later(LocalBoxFuture<'static, ()>),
+}
+
+/// A client may not connect: its handshake is refused with 403.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Denied;
+
+/// What is done with the messages of a worker's clients. One for each worker; it runs on the worker's thread and
+/// must not block. A panic in it ends the connection it was called for, with 1011, and no other.
+pub trait MessageHandler: 'static {
+    /// Takes a request of the wire contract.
+    fn request(&self, client: &Rc<Client>, request: Request) -> Handled;
+
+    /// Takes any message. As provided, it reads the request, counts it, and answers `protocol-violation` to
+    /// anything that is none; the connection stays open.
+    fn message(&self, client: &Rc<Client>, message: Message) -> Handled {
+        let inbound = &client.metrics.inbound;
+        match Request::parse(message.bytes(), client.settings.max_topic_bytes) {
+            Ok(request) => {
+                let kind = request.name();
+                inbound.with_label_values(&[kind]).inc();
+                log::debug!("inbound message id={} type={kind}", client.id());
+                self.request(client, request)
+            }
+            Err(invalid) => {
+                inbound.with_label_values(&["invalid"]).inc();
+                log::debug!("inbound message id={} type=invalid", client.id());
+                let detail = invalid.to_string();
+                client.error(ErrorCode::ProtocolViolation, InvalidRequest::MESSAGE, Some(&detail));
+                Handled::Done
+            }
+        }
+    }
+
+    /// Decides about a client whose handshake is in order but not answered yet; `None`: it may connect. The decision may
+    /// take its time, within the handshake timeout.
+    ///
+    /// As provided: every client may.
+    fn admit<'a>(&'a self, opening: &'a Opening) -> Option<LocalBoxFuture<'a, Result<(), Denied>>> {
+        let _ = opening;
+        None
+    }
+}

@@ -1,0 +1,9 @@
+//! The formats on a live connection, both ways. Pure: nothing here knows a socket.
+
+pub mod close;
+pub mod decoder;
+pub mod encoding;
+pub mod frame;
+pub mod opening;
+pub mod outgoing;
+pub mod request;

@@ -1,0 +1,99 @@
+//! Unit tests of `frame`.
+
+use super::*;
+
+/// A frame as a client sends it.
+fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
+    let mask = [0x12, 0x34, 0x56, 0x78];
+    let mut frame = vec![first];
+    match payload.len() {
+        length @ 0..=125 => frame.push(0x80 | length as u8),
+        length => {
+            frame.push(0x80 | 126);
+            frame.extend_from_slice(&(length as u16).to_be_bytes());
+        }
+    }
+    frame.extend_from_slice(&mask);
+    frame.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, key)| byte ^ key));
+    frame
+}
+
+fn decode(max: usize, bytes: &[u8], piece: usize) -> Vec<Event> {
+    let mut decoder = Decoder::new(max);
+    let mut events = VecDeque::new();
+    bytes.chunks(piece).for_each(|chunk| decoder.feed(chunk, &mut events));
+    events.into()
+}
+
+#[test]
+fn reads_the_same_however_the_bytes_are_cut() {
+    let long = "ü".repeat(300);
+    let mut bytes = masked(0x81, b"hello");
+    bytes.extend(masked(0x01, &long.as_bytes()[..301]));
+    bytes.extend(masked(0x89, b"still there?"));
+    bytes.extend(masked(0x00, b""));
+    bytes.extend(masked(0x80, &long.as_bytes()[301..]));
+    bytes.extend(masked(0x82, b""));
+    bytes.extend(masked(0x8A, b""));
+    bytes.extend(masked(0x88, &[0x03, 0xE8, b'x']));
+    bytes.extend(masked(0x81, b"after the close"));
+    let expected = [
+        Event::Text("hello".into()),
+        Event::Fragment,
+        Event::Ping(Bytes::from_static(b"still there?")),
+        Event::Fragment,
+        Event::Text(long),
+        Event::Binary(Vec::new()),
+        Event::Pong,
+        Event::Close(Some(1000)),
+    ];
+    for piece in [1, 2, 3, 7, 64, bytes.len()] {
+        assert_eq!(decode(1000, &bytes, piece), expected, "in pieces of {piece}");
+    }
+}
+
+#[test]
+fn a_limit_is_found_in_the_header() {
+    let tebibyte = [0x82, 0xFF, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    assert_eq!(decode(65536, &tebibyte, 14), [Event::Violation(close::TOO_BIG.with(65536))]);
+    let mut pieces = masked(0x01, &[b'x'; 100]);
+    pieces.extend(masked(0x80, &[b'x'; 100]));
+    assert_eq!(decode(200, &pieces, 9).len(), 2);
+    let over = decode(199, &pieces[..106 + 6], 9);
+    assert_eq!(over, [Event::Fragment, Event::Violation(close::TOO_BIG.with(199))]);
+}
+
+#[test]
+fn what_the_rfc_forbids_is_a_protocol_error() {
+    let long_ping = masked(0x89, &[0; 126]);
+    let cases: &[(&str, &[u8])] = &[
+        ("not masked", &[0x81, 0x01, b'x']),
+        ("RSV1", &[0xC1, 0x80]),
+        ("opcode 3", &[0x83, 0x80]),
+        ("opcode 11", &[0x8B, 0x80]),
+        ("continuation of nothing", &[0x80, 0x80]),
+        ("fragmented ping", &[0x09, 0x80]),
+        ("ping of 126 bytes", &long_ping),
+        ("length not in its shortest form", &[0x81, 0xFE, 0, 125, 0, 0, 0, 0]),
+        ("64-bit length not in its shortest form", &[0x81, 0xFF, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF, 0, 0, 0, 0]),
+        ("length with the highest bit", &[0x81, 0xFF, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
+        ("close of one byte", &[0x88, 0x81, 0, 0, 0, 0, 0]),
+        ("close code 1005", &[0x88, 0x82, 0, 0, 0, 0, 0x03, 0xED]),
+    ];
+    for (what, bytes) in cases {
+        assert_eq!(decode(100, bytes, 3), [Event::Violation(close::PROTOCOL_ERROR)], "{what}");
+    }
+    let mut interleaved = masked(0x01, b"a");
+    interleaved.extend(masked(0x81, b"b"));
+    assert_eq!(decode(100, &interleaved, 99), [Event::Fragment, Event::Violation(close::PROTOCOL_ERROR)]);
+}
+
+#[test]
+fn bad_utf8_is_found_in_the_byte_that_carries_it() {
+    let frame = masked(0x81, b"ab\xC3\xA9\xED\xA0 and much more");
+    let (seen, rest) = frame.split_at(6 + 6);
+    assert!(!rest.is_empty());
+    assert_eq!(decode(100, seen, 99), [Event::Violation(close::INVALID_DATA)]);
+    assert_eq!(decode(100, &masked(0x81, b"cut \xE2\x82"), 99), [Event::Violation(close::INVALID_DATA)]);
+    assert_eq!(decode(100, &masked(0x88, b"\x03\xE8\xFF"), 99), [Event::Violation(close::INVALID_DATA)]);
+}

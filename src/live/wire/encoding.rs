@@ -1,0 +1,108 @@
+//! `Encoding`: how what the server says becomes frames.
+
+use bytes::Bytes;
+use serde_json::Value;
+
+use super::frame::{self, Frame};
+use super::outgoing::Outgoing;
+use crate::domain::{Timestamp, Topic};
+
+/// The end of every snapshot.
+pub(crate) const SNAPSHOT_END: &[u8] = b"]}";
+
+/// How what the server says becomes frames on a connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Encoding {
+    /// A message is a JSON object in a text frame.
+    #[default]
+    Json,
+}
+
+impl Encoding {
+    /// A message to one client.
+    pub fn message(self, message: &Outgoing<'_>) -> Bytes {
+        match self {
+            Self::Json => frame::text(&message.json()),
+        }
+    }
+
+    /// The response to a subscription up to its first position. Positions, with commas between, and [`SNAPSHOT_END`] follow.
+    pub(crate) fn snapshot_begin(self, message: &Outgoing<'_>) -> Vec<u8> {
+        match self {
+            Self::Json => {
+                let mut begin = message.json();
+                begin.pop(); // the brace
+                begin.extend_from_slice(br#","snapshot":["#);
+                begin
+            }
+        }
+    }
+
+    /// An update that carries a position: the head is the topic's, the tail can be shared by all topics that the
+    /// position goes to. `fields` is the position's JSON object without its opening brace.
+    pub(crate) fn position(self, topic: &Topic, fields: Bytes) -> Frame {
+        match self {
+            // The message's fields and the position's are one object, so the two texts are joined inside it.
+            Self::Json => {
+                let begin = format!(r#"{{"type":"position","topic":{},"#, string(&topic.to_string()));
+                frame::text_of(begin.as_bytes(), fields)
+            }
+        }
+    }
+
+    /// An update that says that a device has left a topic, by its position of this time.
+    pub(crate) fn left(self, topic: &Topic, device_id: &str, timestamp: Timestamp) -> Frame {
+        match self {
+            Self::Json => {
+                let (topic, device_id) = (string(&topic.to_string()), string(device_id));
+                let json = format!(
+                    r#"{{"type":"left","topic":{topic},"device_id":{device_id},"timestamp":"{timestamp}"}}"#
+                );
+                frame::text(json.as_bytes()).into()
+            }
+        }
+    }
+}
+
+/// A string as JSON.
+fn string(text: &str) -> Value {
+    Value::String(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The payload of a short frame.
+    fn payload(frame: &Frame) -> String {
+        let whole = [&frame.head[..], &frame.tail[..]].concat();
+        String::from_utf8(whole[if whole[1] == 126 { 4 } else { 2 }..].to_vec()).unwrap()
+    }
+
+    #[test]
+    fn a_position_is_one_object_whose_tail_is_shared() {
+        let fields = Bytes::from_static(br#""device_id":"1","speed":2.5}"#);
+        let topic = Topic::parse(r#"event:a"b"#).unwrap();
+        let frame = Encoding::Json.position(&topic, fields.clone());
+        assert_eq!(frame.tail.as_ptr(), fields.as_ptr());
+        let json = r#"{"type":"position","topic":"event:a\"b","device_id":"1","speed":2.5}"#;
+        assert_eq!(payload(&frame), json);
+    }
+
+    #[test]
+    fn who_left_is_told_with_topic_device_and_time() {
+        let topic = Topic::parse("event:a").unwrap();
+        let frame = Encoding::Json.left(&topic, "x\ty", Timestamp::from_millis(0).unwrap());
+        let json =
+            r#"{"type":"left","topic":"event:a","device_id":"x\ty","timestamp":"1970-01-01T00:00:00.000Z"}"#;
+        assert_eq!(payload(&frame), json);
+    }
+
+    #[test]
+    fn a_snapshot_begins_with_what_was_asked() {
+        let message = Outgoing::Subscribed { topic: "event:a", id: Some("7") };
+        let mut json = Encoding::Json.snapshot_begin(&message);
+        json.extend_from_slice(SNAPSHOT_END);
+        assert_eq!(json, br#"{"type":"subscribed","topic":"event:a","id":"7","snapshot":[]}"#);
+    }
+}
