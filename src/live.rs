@@ -1,6 +1,6 @@
 //! The live server: WebSockets, who is connected, who gets what. Nothing here knows SQL or HTTP ingest.
 //!
-//! Each room imports only those before it (`tests/it/tidy.rs` holds this): `wire`, `outbox`, `client`, `fanout`, `handler`,
+//! Each room imports only those before it (`tests/it/tidy.rs` holds this): `sync`, `wire`, `outbox`, `client`, `fanout`, `handler`,
 //! `registry`, `connection`, `handshake`, `server`.
 
 mod client;
@@ -11,6 +11,7 @@ mod handshake;
 mod outbox;
 pub mod registry;
 pub mod server;
+mod sync;
 pub mod wire;
 
 pub use client::{Client, Vitals};

@@ -27,12 +27,13 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 
 /// Each room inside `live/` and the rooms there that it may import: only some of those before it.
 const MAY_IMPORT_IN_LIVE: &[(&str, &[&str])] = &[
+    ("sync", &[]),
     ("wire", &[]),
-    ("outbox", &["wire"]),
+    ("outbox", &["sync", "wire"]),
     ("client", &["wire", "outbox"]),
-    ("fanout", &["wire", "outbox", "client"]),
+    ("fanout", &["sync", "wire", "outbox", "client"]),
     ("handler", &["wire", "client", "fanout"]),
-    ("registry", &["wire", "client"]),
+    ("registry", &["sync", "wire", "client"]),
     ("connection", &["wire", "outbox", "client", "fanout", "handler", "registry"]),
     ("handshake", &["wire", "handler", "registry", "connection"]),
     ("server", &["wire", "outbox", "fanout", "handler", "registry", "connection", "handshake"]),
@@ -67,7 +68,8 @@ fn sources() -> Vec<(String, String)> {
 
 /// The text up to the unit tests, without comments.
 fn code(text: &str) -> impl Iterator<Item = &str> {
-    let end = text.find("#[cfg(test)]").unwrap_or(text.len());
+    let end = ["#[cfg(test)]", "#[cfg(all(test"].iter().filter_map(|mark| text.find(mark)).min();
+    let end = end.unwrap_or(text.len());
     text[..end].lines().map(|line| line.split("//").next().unwrap_or_default())
 }
 

@@ -246,8 +246,7 @@ impl Hub {
         let Some(subscriber) = known else { return false };
         let first = subscriber.behind.borrow().front().cloned();
         let Some(subscription) = first else { return false };
-        if !self.budget.has_room() {
-            self.budget.wait(waker);
+        if !self.budget.has_room_or_wakes(waker) {
             return false;
         }
         let number = self.number.get();

@@ -1,10 +1,11 @@
 //! `Budget`: how many bytes wait in all outboxes of one worker together, each shared frame counted once.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::task::Waker;
 
 use bytes::Bytes;
+
+use crate::live::sync::{AtomicUsize, Mutex, MutexGuard, Ordering};
 
 /// Bytes that are held for slow clients. One for each worker; atomic because `Bytes` may be dropped on any thread.
 #[derive(Debug)]
@@ -36,12 +37,18 @@ impl Budget {
         self.held.load(Ordering::Relaxed) == 0
     }
 
-    /// Wakes `waker` when there is room again.
-    pub(crate) fn wait(&self, waker: &Waker) {
+    /// True if there is room; else `waker` is woken when there is again.
+    pub(crate) fn has_room_or_wakes(&self, waker: &Waker) -> bool {
+        if self.has_room() {
+            return true;
+        }
         let mut waiting = self.waiting();
         if !waiting.iter().any(|known| known.will_wake(waker)) {
             waiting.push(waker.clone());
         }
+        drop(waiting);
+        // Room may have been made on another thread just before the waker was there to be woken.
+        self.has_room()
     }
 
     /// Counts `bytes` until they are dropped everywhere.
@@ -89,7 +96,7 @@ impl AsRef<[u8]> for Held {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(feature = "shuttle")))]
 mod tests {
     use std::task::Wake;
 
@@ -113,13 +120,41 @@ mod tests {
         assert!(!budget.has_room());
         let count = Arc::new(Count(AtomicUsize::new(0)));
         let waker = Waker::from(count.clone());
-        budget.wait(&waker);
-        budget.wait(&waker);
+        assert!(!budget.has_room_or_wakes(&waker));
+        assert!(!budget.has_room_or_wakes(&waker));
         drop(first);
         assert_eq!((budget.has_room(), count.0.load(Ordering::Relaxed)), (false, 0));
         drop(copy);
         assert_eq!((budget.has_room(), count.0.load(Ordering::Relaxed)), (true, 1));
         drop(second);
         assert!(budget.is_ample());
+    }
+}
+
+#[cfg(all(test, feature = "shuttle"))]
+mod models {
+    use std::future::poll_fn;
+    use std::task::Poll;
+
+    use shuttle::thread;
+
+    use super::*;
+
+    /// One thread gives back what fills the budget while another looks for room.
+    fn wait_beside_a_drop() {
+        let budget = Budget::new(10);
+        let held = [budget.hold(vec![0; 6]), budget.hold(vec![0; 6])];
+        let droppers = held.map(|bytes| thread::spawn(move || drop(bytes)));
+        shuttle::future::block_on(poll_fn(|cx| {
+            if budget.has_room_or_wakes(cx.waker()) { Poll::Ready(()) } else { Poll::Pending }
+        }));
+        droppers.into_iter().for_each(|dropper| dropper.join().unwrap());
+        assert!(budget.is_unused());
+    }
+
+    #[test]
+    fn who_waits_for_room_is_woken() {
+        shuttle::check_random(wait_beside_a_drop, 5_000);
+        shuttle::check_pct(wait_beside_a_drop, 5_000, 3);
     }
 }

@@ -2,9 +2,11 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use tokio::sync::Notify;
+
+use crate::live::sync::{Mutex, MutexGuard};
 
 /// How many sockets may shake hands at the same time while all places are taken, those of the server or of one address.
 const OVER_THE_LIMIT: usize = 64;
@@ -19,7 +21,7 @@ pub(crate) struct Admission {
     drained: Notify,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 struct Counts {
     /// Nobody is admitted any more.
     draining: bool,
@@ -176,7 +178,7 @@ impl Drop for Permit {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(feature = "shuttle")))]
 mod tests {
     use super::*;
 
@@ -248,5 +250,41 @@ mod tests {
         drop(second);
         assert!(is_drained());
         assert!(futures_util::FutureExt::now_or_never(admission.drained()).is_some());
+    }
+}
+
+#[cfg(all(test, feature = "shuttle"))]
+mod models {
+    use shuttle::thread;
+
+    use super::*;
+
+    /// Connections come and go on two workers while the server drains.
+    fn drain_beside_connections() {
+        let admission = Admission::new(2, 2);
+        let clients: Vec<_> = (0..3_u8)
+            .map(|number| {
+                let admission = admission.clone();
+                thread::spawn(move || {
+                    let permit = admission.admit(IpAddr::from([127, 0, 0, number]));
+                    thread::yield_now();
+                    permit.is_ok()
+                })
+            })
+            .collect();
+        admission.drain();
+        shuttle::future::block_on(admission.drained());
+        assert_eq!(admission.connected(), 0, "drained while a permit is out");
+        assert_eq!(admission.admit(IpAddr::from([127, 0, 0, 9])).err(), Some(Closed::Draining));
+        for client in clients {
+            client.join().unwrap();
+        }
+        assert_eq!(*admission.counts(), Counts { draining: true, ..Counts::default() });
+    }
+
+    #[test]
+    fn a_drain_ends_when_the_last_permit_is_back_and_nobody_is_admitted_behind_it() {
+        shuttle::check_random(drain_beside_connections, 5_000);
+        shuttle::check_pct(drain_beside_connections, 5_000, 3);
     }
 }
