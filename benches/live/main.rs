@@ -27,6 +27,9 @@ use crate::options::Options;
 /// Where a full run is kept.
 const RESULTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/RESULTS.md");
 
+/// Where the part of that page begins which is written by hand.
+const BY_HAND: &str = "# Before and after";
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().collect();
     let result = match arguments.get(1).map(String::as_str) {
@@ -78,7 +81,14 @@ fn run(mut options: Options) -> Result<()> {
         page += &table;
     }
     if full {
-        std::fs::write(RESULTS, page.trim_end().to_owned() + "\n").context("cannot write RESULTS.md")?;
+        keep(&page).context("cannot write RESULTS.md")?;
     }
     Ok(())
+}
+
+/// Writes the page where the one of the last full run was. What is written by hand behind it stays.
+fn keep(page: &str) -> std::io::Result<()> {
+    let before = std::fs::read_to_string(RESULTS)?;
+    let by_hand = before.find(BY_HAND).map_or("", |at| &before[at..]);
+    std::fs::write(RESULTS, format!("{}\n\n{by_hand}", page.trim_end()).trim_end().to_owned() + "\n")
 }

@@ -237,3 +237,6 @@ impl Handler<ListConnections> for Registry {
         MessageResult(self.connections.values().map(|connection| connection.vitals.clone()).collect())
     }
 }
+
+#[cfg(all(test, not(feature = "shuttle")))]
+mod tests;

@@ -1,0 +1,210 @@
+//! Unit tests of `Registry`, in paused time: what waits for a timeout does not wait.
+
+use std::net::{IpAddr, SocketAddr};
+use std::task::Waker;
+
+use actix::Addr;
+
+use super::super::admission::Permit;
+use super::*;
+use crate::metrics::Metrics;
+
+const ADDRESS: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
+/// Stands in for a connection's actor: counts how often it was told to close.
+#[derive(Default)]
+struct Control(Vec<u16>);
+
+impl Actor for Control {
+    type Context = Context<Self>;
+}
+
+impl Handler<Close> for Control {
+    type Result = ();
+
+    fn handle(&mut self, Close(reason): Close, _: &mut Self::Context) {
+        self.0.push(reason.code);
+    }
+}
+
+#[derive(Message)]
+#[rtype(result = "Vec<u16>")]
+struct Told;
+
+impl Handler<Told> for Control {
+    type Result = Vec<u16>;
+
+    fn handle(&mut self, _: Told, _: &mut Self::Context) -> Vec<u16> {
+        self.0.clone()
+    }
+}
+
+/// A connection as the registry sees it.
+struct Connected {
+    vitals: Arc<Vitals>,
+    control: Addr<Control>,
+    permit: Option<Permit>,
+    registry: Addr<Registry>,
+}
+
+impl Connected {
+    /// Goes as a connection does: it is counted out, then its permit is given back.
+    fn go(&mut self, clean: bool) {
+        let id = self.vitals.id;
+        self.registry.do_send(Deregister { id, reason: close::GOING_AWAY, clean });
+        self.permit = None;
+    }
+
+    fn is_terminated(&self) -> bool {
+        self.vitals.is_terminated(Waker::noop())
+    }
+
+    async fn told(&self) -> Vec<u16> {
+        self.control.send(Told).await.unwrap()
+    }
+}
+
+struct Rig {
+    registry: Addr<Registry>,
+    admission: Arc<Admission>,
+    metrics: Arc<LiveMetrics>,
+}
+
+impl Rig {
+    fn new() -> Self {
+        tokio::time::pause();
+        let metrics = Metrics::new("test").unwrap().live;
+        let admission = Admission::new(10, 10);
+        let registry = Registry::new(metrics.clone(), admission.clone()).start();
+        Self { registry, admission, metrics }
+    }
+
+    /// A client that has a permit but is not registered yet.
+    fn admitted(&self) -> Connected {
+        let remote = SocketAddr::new(ADDRESS, 1);
+        Connected {
+            vitals: Vitals::new(remote, Arc::default()),
+            control: Control::default().start(),
+            permit: Some(self.admission.admit(ADDRESS).unwrap()),
+            registry: self.registry.clone(),
+        }
+    }
+
+    fn register(&self, connected: &Connected) {
+        let control = connected.control.clone().recipient();
+        self.registry.do_send(Register { vitals: connected.vitals.clone(), control });
+    }
+
+    fn connected(&self) -> Connected {
+        let connected = self.admitted();
+        self.register(&connected);
+        connected
+    }
+
+    /// The gauge, after all that was sent to the registry before.
+    async fn gauge(&self) -> i64 {
+        self.registry.send(ListConnections).await.unwrap();
+        self.metrics.connections.get()
+    }
+
+    fn drain(&self, seconds: u64) -> impl Future<Output = DrainReport> + use<> {
+        let report = self.registry.send(Shutdown { timeout: Duration::from_secs(seconds) });
+        async { report.await.unwrap() }
+    }
+}
+
+fn is_pending(future: std::pin::Pin<&mut impl Future>) -> bool {
+    future.poll(&mut std::task::Context::from_waker(Waker::noop())).is_pending()
+}
+
+#[actix::test]
+async fn each_connection_is_counted_in_and_out_once() {
+    let rig = Rig::new();
+    let (mut one, mut other) = (rig.connected(), rig.connected());
+    assert_eq!(rig.gauge().await, 2);
+    one.go(true);
+    one.go(true); // unknown by now
+    assert_eq!(rig.gauge().await, 1);
+    other.go(true);
+    assert_eq!(rig.gauge().await, 0);
+    let label = &["1001", "going_away"];
+    assert_eq!(rig.metrics.closes.with_label_values(label).get(), 2);
+}
+
+#[actix::test]
+async fn a_drain_tells_everyone_and_ends_with_the_last() {
+    let rig = Rig::new();
+    let (mut one, mut other) = (rig.connected(), rig.connected());
+    let mut report = Box::pin(rig.drain(60));
+    assert!(is_pending(report.as_mut()));
+    rig.gauge().await; // the drain has begun
+    assert_eq!((one.told().await, other.told().await), (vec![1001], vec![1001]));
+    one.go(true);
+    assert!(is_pending(report.as_mut()));
+    other.go(true);
+    let DrainReport { closed, terminated, .. } = report.await;
+    assert_eq!((closed, terminated), (2, 0));
+    assert!(!one.is_terminated());
+    assert!(rig.admission.admit(ADDRESS).is_err());
+}
+
+#[actix::test]
+async fn whoever_is_there_at_the_timeout_is_terminated() {
+    let rig = Rig::new();
+    let (mut goes, mut stays) = (rig.connected(), rig.connected());
+    let report = rig.drain(5);
+    goes.go(true);
+    let watched = stays.vitals.clone();
+    let terminated = async {
+        let began = tokio::time::Instant::now();
+        while !watched.is_terminated(Waker::noop()) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let took = began.elapsed();
+        assert!(took >= Duration::from_secs(5) && took < Duration::from_millis(5100), "{took:?}");
+        stays.go(false);
+    };
+    let (DrainReport { closed, terminated, .. }, ()) = tokio::join!(report, terminated);
+    assert_eq!((closed, terminated), (1, 1));
+}
+
+#[actix::test]
+async fn one_that_is_never_counted_out_does_not_hold_up_the_report() {
+    let rig = Rig::new();
+    let _stuck = rig.connected();
+    let began = tokio::time::Instant::now();
+    let DrainReport { closed, terminated, .. } = rig.drain(5).await;
+    assert_eq!((closed, terminated), (0, 1));
+    let took = began.elapsed();
+    assert!(took >= Duration::from_secs(5) + TERMINATE_GRACE && took < Duration::from_secs(6), "{took:?}");
+}
+
+#[actix::test]
+async fn who_was_admitted_before_a_drain_and_registers_in_it_is_told_too() {
+    let rig = Rig::new();
+    let (mut early, mut late) = (rig.admitted(), rig.admitted());
+    let report = rig.drain(5);
+    rig.gauge().await; // the drain has begun
+    rig.register(&early);
+    assert_eq!(rig.gauge().await, 1);
+    assert_eq!(early.told().await, [1001]);
+    assert!(!early.is_terminated());
+    tokio::time::sleep(Duration::from_secs(5) + Duration::from_millis(1)).await;
+    rig.register(&late);
+    assert_eq!(rig.gauge().await, 2);
+    assert_eq!(late.told().await, [1001]);
+    assert!(early.is_terminated() && late.is_terminated());
+    early.go(false);
+    late.go(false);
+    assert_eq!(report.await.terminated, 2);
+}
+
+#[actix::test]
+async fn all_who_ask_for_a_drain_get_its_report() {
+    let rig = Rig::new();
+    let mut one = rig.connected();
+    let (first, second) = (rig.drain(60), rig.drain(60));
+    one.go(true);
+    let (first, second) = tokio::join!(first, second);
+    assert_eq!((first.closed, second.closed), (1, 1));
+}
