@@ -113,3 +113,6 @@ impl Stream for Inbound {
         }
     }
 }
+
+#[cfg(all(test, not(feature = "shuttle")))]
+mod tests;
