@@ -114,5 +114,5 @@ impl Stream for Inbound {
     }
 }
 
-#[cfg(all(test, not(feature = "shuttle")))]
+#[cfg(test)]
 mod tests;

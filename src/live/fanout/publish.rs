@@ -87,7 +87,8 @@ impl Inbox {
     }
 }
 
-#[cfg(all(test, feature = "shuttle"))]
+#[cfg(test)]
+#[cfg(feature = "shuttle")]
 mod models {
     use std::time::Instant;
 

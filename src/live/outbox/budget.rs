@@ -96,7 +96,7 @@ impl AsRef<[u8]> for Held {
     }
 }
 
-#[cfg(all(test, not(feature = "shuttle")))]
+#[cfg(test)]
 mod tests {
     use std::task::Wake;
 
@@ -131,7 +131,8 @@ mod tests {
     }
 }
 
-#[cfg(all(test, feature = "shuttle"))]
+#[cfg(test)]
+#[cfg(feature = "shuttle")]
 mod models {
     use std::future::poll_fn;
     use std::task::Poll;

@@ -70,7 +70,7 @@ pub(super) struct Dropped {
 
 impl Queue {
     pub(super) fn is_empty(&self) -> bool {
-        self.partial.len() == 0
+        self.partial.is_empty()
             && self.entries.is_empty()
             && self.ping.is_none()
             && self.pong.is_none()
@@ -170,7 +170,7 @@ impl Queue {
     /// Takes away what has gone out: the first `written` bytes of what [`Queue::gather`] showed.
     pub(super) fn advance(&mut self, mut written: usize) {
         while written > 0 {
-            if self.partial.len() == 0 {
+            if self.partial.is_empty() {
                 let Some(next) = self.take_next() else { break };
                 self.partial = next;
             }

@@ -238,5 +238,5 @@ impl Handler<ListConnections> for Registry {
     }
 }
 
-#[cfg(all(test, not(feature = "shuttle")))]
+#[cfg(test)]
 mod tests;
