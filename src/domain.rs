@@ -1,9 +1,12 @@
 //! What everything else talks about: positions and the topics they are published to. Pure, no I/O.
 
+pub mod draft;
+pub mod json;
 pub mod position;
 pub mod timestamp;
 pub mod topic;
 
-pub use position::{FieldError, Position};
+pub use draft::{Field, FieldError, PositionDraft};
+pub use position::Position;
 pub use timestamp::Timestamp;
 pub use topic::{Topic, TopicError};

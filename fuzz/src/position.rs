@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use processor::domain::position::{MAX_AHEAD_MS, MAX_ATTRIBUTES_BYTES, MAX_TOPICS};
+use processor::domain::draft::{MAX_AHEAD_MS, MAX_ATTRIBUTES_BYTES, MAX_TOPICS};
 use processor::domain::{Position, Timestamp, Topic};
 use processor::ops::ingest;
 

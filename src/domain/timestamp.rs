@@ -1,5 +1,6 @@
 //! `Timestamp`: a point in time, written as RFC 3339.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::Serialize;
@@ -51,13 +52,14 @@ impl Timestamp {
             return None;
         }
         // A fraction counts forward also before 1970, so cutting its digits is cutting off for all instants.
-        let fraction = &fraction[..fraction.len().min(".000".len())];
-        // jiff would read it as `:59` anywhere.
-        let (start, leap) = match start.strip_suffix(LEAP_SECOND) {
-            Some(minute) => (format!("{minute}:59"), 1000),
-            None => (start.to_owned(), 0),
+        let cut = &fraction[..fraction.len().min(".000".len())];
+        let (text, leap) = match start.strip_suffix(LEAP_SECOND) {
+            // jiff would read it as `:59` anywhere.
+            Some(minute) => (Cow::from(format!("{minute}:59{cut}{offset}")), 1000),
+            None if cut.len() == fraction.len() => (Cow::from(text), 0),
+            None => (Cow::from(format!("{start}{cut}{offset}")), 0),
         };
-        let parsed: jiff::Timestamp = format!("{start}{fraction}{offset}").parse().ok()?;
+        let parsed: jiff::Timestamp = text.parse().ok()?;
         let moment = Self::from_millis(parsed.as_millisecond() + leap)?;
         (leap == 0 || begins_a_half_year(moment)).then_some(moment)
     }
