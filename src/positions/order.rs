@@ -65,8 +65,8 @@ impl Newest {
         self.counts_as_of == self.timestamp && self.greatest == self.timestamp
     }
 
-    /// Takes note of a position that was stored.
-    fn take(&mut self, timestamp: Timestamp, arrival: Timestamp) -> Verdict {
+    /// A position was stored.
+    fn add(&mut self, timestamp: Timestamp, arrival: Timestamp) -> Verdict {
         self.greatest = self.greatest.max(timestamp);
         let now = counts_as_of(timestamp, arrival);
         let has_come = self.counts_as_of <= arrival;
@@ -80,7 +80,7 @@ impl Newest {
 }
 
 impl Order {
-    /// Takes note of a device's newest position, as the store has it.
+    /// A device's newest position, as the store has it.
     pub(super) fn load(&mut self, device: Arc<str>, timestamp: Timestamp, ahead: Option<Ahead>) {
         if let Some(ahead) = ahead {
             self.ahead.insert(device.clone(), ahead);
@@ -100,12 +100,12 @@ impl Order {
         Some(Newest { timestamp, counts_as_of, greatest })
     }
 
-    /// What a group of positions changes is kept apart until it is committed.
+    /// Starts a group of positions, whose changes are kept apart until it is committed.
     pub(super) fn changes(&self) -> Changes<'_> {
         Changes { order: self, devices: HashMap::new() }
     }
 
-    /// Takes over what was committed.
+    /// What a group of positions changed was committed.
     pub(super) fn apply(&mut self, changed: Vec<(Arc<str>, Newest)>) {
         for (device, newest) in changed {
             if newest.is_ordinary() {
@@ -126,8 +126,8 @@ pub(super) struct Changes<'a> {
 }
 
 impl Changes<'_> {
-    /// What a position is that was stored, or was found to be there already.
-    pub(super) fn take(
+    /// The next position of the group was stored, or found to be there already.
+    pub(super) fn add(
         &mut self,
         device: &Arc<str>,
         timestamp: Timestamp,
@@ -138,11 +138,11 @@ impl Changes<'_> {
             return Verdict::Repeated;
         }
         if let Some(newest) = self.devices.get_mut(device) {
-            return newest.take(timestamp, arrival);
+            return newest.add(timestamp, arrival);
         }
         let (newest, verdict) = match self.order.of(device) {
             Some(mut newest) => {
-                let verdict = newest.take(timestamp, arrival);
+                let verdict = newest.add(timestamp, arrival);
                 (newest, verdict)
             }
             None => (Newest::first(timestamp, arrival), Verdict::New),
@@ -169,22 +169,22 @@ impl Changes<'_> {
     }
 }
 
-/// Which of these positions may be in the store already: those not beyond the greatest timestamp of their device. All
-/// others need not be asked about.
-pub(super) fn doubtful<'a>(
+/// Says of each of these positions whether it may be in the store already: those not beyond the greatest timestamp of their
+/// device may.
+pub(super) fn may_be_stored<'a>(
     order: &Order,
     positions: impl Iterator<Item = (&'a Arc<str>, Timestamp)>,
 ) -> Vec<bool> {
     let mut greatest: HashMap<&Arc<str>, Timestamp> = HashMap::new();
-    let doubt = |(device, timestamp): (&'a Arc<str>, Timestamp)| {
+    let check = |(device, timestamp): (&'a Arc<str>, Timestamp)| {
         let known = greatest.get(device).copied().or_else(|| order.of(device).map(|newest| newest.greatest));
-        let is_doubtful = known.is_some_and(|known| timestamp <= known);
-        if !is_doubtful {
+        let may_be_stored = known.is_some_and(|known| timestamp <= known);
+        if !may_be_stored {
             greatest.insert(device, timestamp);
         }
-        is_doubtful
+        may_be_stored
     };
-    positions.map(doubt).collect()
+    positions.map(check).collect()
 }
 
 #[cfg(test)]
@@ -208,11 +208,11 @@ mod tests {
     impl Device {
         fn take(&mut self, timestamp: i64, arrival: i64) -> Verdict {
             let device: Arc<str> = "a".into();
-            let doubtful = doubtful(&self.order, [(&device, at(timestamp))].into_iter())[0];
+            let may_be_stored = may_be_stored(&self.order, [(&device, at(timestamp))].into_iter())[0];
             let is_stored = self.stored.insert(timestamp);
-            assert!(is_stored || doubtful, "it was there, and was not asked about");
+            assert!(is_stored || may_be_stored, "it was in the store");
             let mut changes = self.order.changes();
-            let verdict = changes.take(&device, at(timestamp), at(arrival), is_stored);
+            let verdict = changes.add(&device, at(timestamp), at(arrival), is_stored);
             let changed = changes.finish();
             self.order.apply(changed);
             verdict

@@ -5,8 +5,11 @@ use std::path::{Path, PathBuf};
 
 use sqlx::Connection as _;
 
+use super::connect::connect;
+use super::error::{Defect, StoreError};
 use super::file::{beside, check_present, fault, remove_with_log, rename, sync_folder, wal_of};
-use super::{StoreError, StoreLock, VERSION, check_tables, connect};
+use super::lock::StoreLock;
+use super::schema;
 use crate::domain::Timestamp;
 
 /// Writes all that `store` holds now to the new file `target`, also while a server uses it. Returns its length in bytes.
@@ -18,12 +21,12 @@ use crate::domain::Timestamp;
 /// [`StoreError`]: nothing has the name `target` then.
 pub async fn backup(store: &Path, target: &Path) -> Result<u64, StoreError> {
     if target.symlink_metadata().is_ok() {
-        return Err(StoreError::Refused(format!("{} exists already; name a new file", target.display())));
+        return Err(StoreError::TargetExists(target.to_owned()));
     }
     check_present(store)?;
     let mut connection = connect(store, false).await?;
-    let version: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut connection).await?;
-    check_tables(&mut connection, store, version).await?;
+    let version = schema::version(&mut connection).await?;
+    schema::check_tables(&mut connection, store, version).await?;
     let partial = beside(target, ".partial");
     remove_with_log(&partial)?;
     let copied = sqlx::query("VACUUM INTO ?")
@@ -80,20 +83,17 @@ fn copy(from: &Path, to: &Path) -> Result<(), StoreError> {
 
 /// Fails if `file`, a copy of `source`, is not a whole store that this program knows. Afterwards it has no log.
 async fn examine(file: &Path, source: &Path) -> Result<(), StoreError> {
-    let no_store =
-        |why: String| StoreError::Refused(format!("{} is not a whole store: {why}", source.display()));
-    let mut connection = connect(file, false).await.map_err(|error| no_store(error.to_string()))?;
+    let no_store = |defect| StoreError::NoStore { path: source.to_owned(), defect };
+    let unreadable = |error: StoreError| no_store(Defect::Unreadable(Box::new(error)));
+    let mut connection = connect(file, false).await.map_err(unreadable)?;
     let integrity = sqlx::query_scalar("PRAGMA integrity_check").fetch_one(&mut connection).await;
-    let integrity: String = integrity.map_err(|error| no_store(error.to_string()))?;
+    let integrity: String = integrity.map_err(|error| unreadable(error.into()))?;
     if integrity != "ok" {
-        return Err(no_store(integrity));
+        return Err(no_store(Defect::Integrity(integrity)));
     }
-    let version: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut connection).await?;
-    if version > VERSION {
-        return Err(StoreError::Newer(version));
-    }
-    if check_tables(&mut connection, file, version).await.is_err() {
-        return Err(no_store("it has no table of positions".into()));
+    let version = schema::known_version(&mut connection).await?;
+    if schema::check_tables(&mut connection, file, version).await.is_err() {
+        return Err(no_store(Defect::NoTable));
     }
     connection.close().await?;
     Ok(())

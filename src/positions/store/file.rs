@@ -1,11 +1,11 @@
-//! The files of a store: whose they are, and whether they are still there.
+//! The files of a store: their names, and whether they are still those that were opened.
 
-use std::fs::{self, File, Metadata, TryLockError};
-use std::io::{ErrorKind, Read as _, Write as _};
+use std::fs::{self, File, Metadata};
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use super::StoreError;
+use super::error::{Loss, StoreError};
 
 /// The name of a file beside `file`.
 pub(super) fn beside(file: &Path, ending: &str) -> PathBuf {
@@ -58,12 +58,14 @@ pub(super) fn folder_of(file: &Path) -> &Path {
 pub(super) fn check_present(file: &Path) -> Result<(), StoreError> {
     match fs::metadata(file) {
         Ok(metadata) if metadata.len() > 0 || !metadata.is_file() => Ok(()),
-        Ok(_) => Err(StoreError::Lost { what: format!("{} is empty", file.display()) }),
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            Err(StoreError::Lost { what: format!("{} is gone", file.display()) })
-        }
+        Ok(_) => Err(lost(file, Loss::Empty)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Err(lost(file, Loss::Gone)),
         Err(error) => Err(fault("cannot look at", file)(error)),
     }
+}
+
+fn lost(path: &Path, loss: Loss) -> StoreError {
+    StoreError::Lost { path: path.to_owned(), loss }
 }
 
 /// Which file a path led to.
@@ -91,8 +93,8 @@ pub(super) struct Files {
 }
 
 impl Files {
-    /// Looks at the files of a store that is open and has been written to.
-    pub(super) fn look(file: &Path) -> Result<Self, StoreError> {
+    /// The files of a store that is open and has been written to.
+    pub(super) fn of(file: &Path) -> Result<Self, StoreError> {
         let wal = wal_of(file);
         let look = |path: &Path| fs::metadata(path).map_err(fault("cannot look at", path));
         let (of_file, of_wal) = (look(file)?, look(&wal)?);
@@ -111,22 +113,19 @@ impl Files {
 
     /// Fails if a path leads to another file now, or to none, or to one that was cut off.
     pub(super) fn check(&mut self) -> Result<(), StoreError> {
-        let lost = |path: &Path, what: &str| {
-            Err(StoreError::Lost { what: format!("{} {what} under the running server", path.display()) })
-        };
         let length = match fs::metadata(&self.file) {
             Ok(found) if Identity::from(&found) != self.file_is => {
-                return lost(&self.file, "was replaced");
+                return Err(lost(&self.file, Loss::Replaced));
             }
-            Ok(found) if found.len() < self.length => return lost(&self.file, "was truncated"),
+            Ok(found) if found.len() < self.length => return Err(lost(&self.file, Loss::Truncated)),
             Ok(found) => found.len(),
-            Err(_) => return lost(&self.file, "was removed"),
+            Err(_) => return Err(lost(&self.file, Loss::Removed)),
         };
         self.length = length;
         match fs::metadata(&self.wal) {
             Ok(found) if Identity::from(&found) == self.wal_is => Ok(()),
-            Ok(_) => lost(&self.wal, "was replaced"),
-            Err(_) => lost(&self.wal, "was removed"),
+            Ok(_) => Err(lost(&self.wal, Loss::Replaced)),
+            Err(_) => Err(lost(&self.wal, Loss::Removed)),
         }
     }
 
@@ -136,46 +135,5 @@ impl Files {
             .filter_map(|path| fs::metadata(path).ok())
             .map(|found| found.len())
             .sum()
-    }
-}
-
-/// The right to use a store; given back when dropped, and by the system when the process ends, however it does.
-///
-/// A file of its own is locked: closing any descriptor of the database itself would give up SQLite's own locks (POSIX
-/// `fcntl`, section "advisory record locking").
-#[derive(Debug)]
-pub struct StoreLock {
-    _file: File,
-}
-
-impl StoreLock {
-    /// Takes the lock of a store, whose folder is made if there is none.
-    ///
-    /// # Errors
-    /// [`StoreError::Locked`] if another process has it, [`StoreError::File`] if it cannot be asked for.
-    pub fn take(file: &Path) -> Result<Self, StoreError> {
-        let folder = folder_of(file);
-        fs::create_dir_all(folder).map_err(fault("cannot make the folder", folder))?;
-        // Two names of one file must lead to one lock.
-        let real = fs::canonicalize(file)
-            .or_else(|_| Ok(fs::canonicalize(folder)?.join(file.file_name().unwrap_or_default())));
-        let path = beside(&real.map_err(fault("cannot look at", folder))?, ".lock");
-        let open = File::options().read(true).write(true).create(true).truncate(false).open(&path);
-        let mut lock = open.map_err(fault("cannot open", &path))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let mut pid = String::new();
-                // Only to help; it may have been taken just now.
-                lock.read_to_string(&mut pid).ok();
-                let pid = pid.trim();
-                let holder = if pid.is_empty() { "unknown".into() } else { format!("pid {pid}") };
-                return Err(StoreError::Locked { holder });
-            }
-            Err(TryLockError::Error(error)) => return Err(fault("cannot lock", &path)(error)),
-        }
-        let note = lock.set_len(0).and_then(|()| writeln!(lock, "{}", std::process::id()));
-        note.map_err(fault("cannot write", &path))?;
-        Ok(Self { _file: lock })
     }
 }

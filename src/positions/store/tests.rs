@@ -1,6 +1,8 @@
 //! Unit tests of `store`.
 
+use super::schema::POSITIONS;
 use super::*;
+use crate::domain::{Timestamp, Topic};
 
 fn at(device: &str, second: u32, latitude: f64, extra: &str) -> Arrived {
     let json = format!(
@@ -105,7 +107,7 @@ async fn says_why_it_cannot_be_opened() {
     let mut store = Store::open(&newer).await.unwrap();
     sqlx::query("PRAGMA user_version = 7").execute(&mut store.connection).await.unwrap();
     store.close().await.unwrap();
-    assert!(matches!(Store::open(&newer).await.unwrap_err(), StoreError::Newer(7)));
+    assert!(matches!(Store::open(&newer).await.unwrap_err(), StoreError::Newer { found: 7, known: 2 }));
     // Nothing is made where something was.
     let empty = folder.path().join("empty.db");
     std::fs::write(&empty, "").unwrap();
@@ -132,4 +134,44 @@ fn two_names_of_one_store_have_one_lock() {
     assert!(error.contains(&format!("pid {}", std::process::id())), "{error}");
     drop(lock);
     StoreLock::take(&link).unwrap();
+}
+
+/// Through the connection that commits: these are per connection, not kept in the file.
+#[actix::test]
+async fn a_commit_is_durable_by_the_settings_of_the_connection() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = Store::open(&folder.path().join("positions.db")).await.unwrap();
+    let journal: String =
+        sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&mut store.connection).await.unwrap();
+    assert_eq!(journal, "wal");
+    for (pragma, expected) in [
+        // FULL: the log is synced in every commit; NORMAL (1) would do so only at checkpoints.
+        ("PRAGMA synchronous", 2_i64),
+        ("PRAGMA busy_timeout", connect::BUSY_TIMEOUT.as_millis() as i64),
+        ("PRAGMA user_version", schema::VERSION),
+        // The log must not grow for ever: moved into the file each thousand pages.
+        ("PRAGMA wal_autocheckpoint", 1000),
+    ] {
+        let value: i64 = sqlx::query_scalar(pragma).fetch_one(&mut store.connection).await.unwrap();
+        assert_eq!(value, expected, "{pragma}");
+    }
+}
+
+/// `BEGIN IMMEDIATE` to `COMMIT` is one transaction: a row that fails takes those before it with it.
+#[actix::test]
+async fn a_commit_stores_all_or_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("positions.db");
+    let mut store = Store::open(&file).await.unwrap();
+    let trigger = "CREATE TRIGGER refuse BEFORE INSERT ON positions WHEN NEW.device_id = 'bad'
+        BEGIN SELECT RAISE(ABORT, 'bad device'); END";
+    sqlx::query(trigger).execute(&mut store.connection).await.unwrap();
+    let order = Order::default();
+    // More than one INSERT, the last of which fails.
+    let mut positions: Vec<_> = (0..100).map(|n| at(&format!("d{n:03}"), 7, 1.0, "")).collect();
+    positions.push(at("bad", 7, 1.0, ""));
+    let error = store.commit(&positions, &order).await.map(drop).unwrap_err();
+    assert!(error.to_string().contains("bad device"), "{error}");
+    drop(store);
+    assert!(seen(&mut Store::open(&file).await.unwrap()).await.is_empty());
 }
