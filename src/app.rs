@@ -11,12 +11,13 @@ use prometheus::IntCounter;
 use tokio::time::Instant;
 
 use crate::domain::Position;
+use crate::ingest::{Accepted, Ingest, Refused};
 use crate::live::registry::ListConnections;
 use crate::live::{self, DrainReport, Hubs, LiveServer, Registry, SubscriptionHandler};
 use crate::metrics::Metrics;
-use crate::ops::{self, Accepted, ConnectionView, Connections, Ingest, OpsServer, Refused};
+use crate::ops::{self, ConnectionView, Connections, OpsServer};
 use crate::phase::{Phase, PhaseOwner, PhaseWatch, phase};
-use crate::positions::{Consumer, Opened, Publish, Stop, Stored, Submit};
+use crate::positions::{Consumer, Opened, Publish, Stop, Stored, Submit, SubmitError};
 use crate::process::{avoid_huge_pages, prepare_for_connections, room_for_connections};
 use crate::settings::Settings;
 
@@ -154,15 +155,15 @@ struct IngestTo {
 impl Ingest for IngestTo {
     fn submit(&self, positions: Vec<Position>) -> LocalBoxFuture<'static, Result<Accepted, Refused>> {
         let Some(consumer) = self.consumer.get() else {
-            return Box::pin(async { Err(Refused("the server is starting".into())) });
+            return Box::pin(async { Err(Refused::Starting) });
         };
         let count = positions.len();
-        let answer = consumer.send(Submit(positions));
+        let reply = consumer.send(Submit(positions));
         Box::pin(async move {
-            match answer.await {
+            match reply.await {
                 Ok(Ok(Stored { late, repeated })) => Ok(Accepted { accepted: count, late, repeated }),
-                Ok(Err(error)) => Err(Refused(error.to_string())),
-                Err(_) => Err(Refused("the server is shutting down".into())),
+                Ok(Err(SubmitError::Stopping)) | Err(_) => Err(Refused::Stopping),
+                Ok(Err(error)) => Err(Refused::NotStored(Box::new(error))),
             }
         })
     }

@@ -6,8 +6,10 @@
 //! | [`app`] | everything joined, started in order, stopped in order |
 //! | [`domain`] | positions and topics |
 //! | [`live`] | the WebSocket server, its connections, registry and hubs |
-//! | [`positions`] | source, consumer, store |
-//! | [`ops`] | metrics page, health, ingest |
+//! | [`positions`] | consumer and store |
+//! | [`ingest`] | positions that are posted over HTTP |
+//! | [`ops`] | the ops server: metrics page, health, connections, trusted ingest |
+//! | [`http`] | an HTTP server with deadlines and bounds |
 //! | [`health`] | asking a server whether it is alive |
 //! | [`simulate`] | devices that move, for trying it out |
 //! | [`logging`] | the log |
@@ -23,6 +25,8 @@ compile_error!(
 pub mod app;
 pub mod domain;
 pub mod health;
+pub mod http;
+pub mod ingest;
 pub mod live;
 pub mod logging;
 pub mod metrics;

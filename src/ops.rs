@@ -1,17 +1,12 @@
-//! The ops server: metrics, health and ingest over HTTP. Nothing here knows WebSockets or SQL.
+//! The ops server: metrics, health, connections and trusted ingest over HTTP. Nothing here knows WebSockets or SQL.
 
 mod access;
 mod connections;
-mod exchange;
-pub mod ingest;
-mod listen;
-mod places;
-mod problem;
+mod metrics_page;
+mod probes;
 mod server;
-mod socket;
-mod watch;
 
 pub use connections::{ConnectionView, Connections};
-pub use ingest::{Accepted, Ingest, Refused};
-pub use problem::Problem;
-pub use server::{OpsServer, Running};
+pub use server::OpsServer;
+
+pub use crate::http::Running;

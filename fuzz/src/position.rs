@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use processor::domain::draft::{MAX_AHEAD_MS, MAX_ATTRIBUTES_BYTES, MAX_TOPICS};
 use processor::domain::{Position, Timestamp, Topic};
-use processor::ops::ingest;
+use processor::ingest::format;
 
 use super::choices::Choices;
 use super::{json, timestamp, topic};
@@ -31,7 +31,7 @@ const NOT_OBJECTS: [&str; 4] = ["[]", "1", "\"{}\"", "true"];
 /// Checks `data` as records, and as choices that make some.
 pub fn check(data: &[u8]) {
     for lines in [false, true] {
-        if let Ok(positions) = ingest::parse(data, lines, now()) {
+        if let Ok(positions) = format::parse(data, lines, now()) {
             positions.iter().for_each(holds);
         }
     }
@@ -235,8 +235,8 @@ fn attributes(
 fn batch(records: &[Record]) {
     let jsons: Vec<&str> = records.iter().map(|record| record.json.as_str()).collect();
     let array = format!(" [{}]\n", jsons.join("\n,"));
-    let array = ingest::parse(array.as_bytes(), false, now());
-    let lines = ingest::parse(jsons.join("\r\n\n").as_bytes(), true, now());
+    let array = format::parse(array.as_bytes(), false, now());
+    let lines = format::parse(jsons.join("\r\n\n").as_bytes(), true, now());
     match (array, lines) {
         (Ok(array), Ok(lines)) => {
             assert!(records.iter().all(|record| record.wrong.is_empty()));

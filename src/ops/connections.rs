@@ -8,10 +8,10 @@ use futures_util::future::LocalBoxFuture;
 use serde::Serialize;
 
 use super::access;
-use super::problem::Problem;
 use crate::domain::Timestamp;
+use crate::http::Problem;
 
-/// Most connections one answer shows.
+/// Most connections one response shows.
 const MAX_LIMIT: usize = 1000;
 
 /// What the ops server needs to know of connections.

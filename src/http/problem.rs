@@ -1,4 +1,4 @@
-//! `Problem`: why a request was not done, as every path of the ops server answers it.
+//! `Problem`: why a request was not done, and its response as JSON.
 
 use std::fmt;
 
@@ -6,37 +6,53 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use serde_json::json;
 
-use crate::domain::FieldError;
-
 /// Why a request was not done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     status: StatusCode,
-    pub(super) error: &'static str,
-    pub(super) message: String,
-    /// The record and its field, if it is about one.
-    pub(super) place: Option<(usize, &'static str)>,
+    error: &'static str,
+    message: String,
+    /// The index of the record and its field, if it is about one.
+    record: Option<(usize, &'static str)>,
     /// One header that helps the client.
     header: Option<(&'static str, &'static str)>,
 }
 
 impl Problem {
-    pub(super) fn new(status: StatusCode, error: &'static str, message: impl Into<String>) -> Self {
-        Self { status, error, message: message.into(), place: None, header: None }
+    /// A response with this status; `error` is for programs, `message` for people.
+    pub fn new(status: StatusCode, error: &'static str, message: impl Into<String>) -> Self {
+        Self { status, error, message: message.into(), record: None, header: None }
     }
 
-    pub(super) fn with(mut self, name: &'static str, value: &'static str) -> Self {
+    /// With a header.
+    pub fn with_header(mut self, name: &'static str, value: &'static str) -> Self {
         self.header = Some((name, value));
         self
     }
 
-    pub(super) fn record(index: usize, fault: &FieldError) -> Self {
-        let problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-position", fault.to_string());
-        Self { place: Some((index, fault.field)), ..problem }
+    /// Of one field of the record with this index.
+    pub fn with_record(mut self, index: usize, field: &'static str) -> Self {
+        self.record = Some((index, field));
+        self
+    }
+
+    /// What programs know it by.
+    pub fn error(&self) -> &'static str {
+        self.error
+    }
+
+    /// What people read.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// The index of the record and its field, if it is about one.
+    pub fn record(&self) -> Option<(usize, &'static str)> {
+        self.record
     }
 
     /// The response, with the problem in its extensions for whoever logs it.
-    pub(super) fn response(self) -> HttpResponse {
+    pub fn response(self) -> HttpResponse {
         let body = self.body();
         let mut response = HttpResponse::build(self.status);
         if let Some(header) = self.header {
@@ -47,10 +63,9 @@ impl Problem {
         response
     }
 
-    /// The body of the response.
-    pub(super) fn body(&self) -> serde_json::Value {
+    fn body(&self) -> serde_json::Value {
         let mut body = json!({ "error": self.error, "message": self.message });
-        if let Some((index, field)) = self.place {
+        if let Some((index, field)) = self.record {
             body["index"] = index.into();
             body["field"] = field.into();
         }
@@ -62,7 +77,7 @@ impl Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "status={} reason={}", self.status.as_u16(), self.error)?;
-        match self.place {
+        match self.record {
             Some((index, field)) => write!(f, " index={index} field={field}"),
             None => Ok(()),
         }

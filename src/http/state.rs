@@ -1,7 +1,7 @@
-//! `Watch`: what one connection of the ops server is doing, and how long and with how many bytes it may go on.
+//! `ConnectionState`: what one connection is doing, its deadline, and how many bytes it may still send.
 //!
 //! `actix-http` waits for bodies, and discards what follows an early response, without a deadline. The socket and the
-//! middleware tell the watch what happens, and the connection's task asks it for the deadline.
+//! middleware tell the state what happens, and the connection's task asks it for the deadline.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -38,7 +38,7 @@ const OVERHEAD_BYTES: usize = 256 * 1024;
 
 /// Why the server closed a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reason {
+pub(super) enum CloseReason {
     /// The next request did not come.
     Idle,
     /// The head of a request took too long.
@@ -51,11 +51,11 @@ pub(super) enum Reason {
     Early,
     /// The client did not read its response.
     Write,
-    /// Another connection needed the place.
+    /// Closed so that another connection could be taken.
     Room,
 }
 
-impl Reason {
+impl CloseReason {
     /// All, for metrics.
     pub(super) const ALL: [Self; 7] =
         [Self::Idle, Self::Head, Self::Body, Self::BodyBytes, Self::Early, Self::Write, Self::Room];
@@ -101,7 +101,7 @@ pub(super) struct Limits {
 
 /// The state of one connection. Shared by its socket, its requests and its task, which are on one thread.
 #[derive(Debug)]
-pub(super) struct Watch {
+pub(super) struct ConnectionState {
     limits: Limits,
     stage: Cell<Stage>,
     /// When the stage began.
@@ -114,7 +114,7 @@ pub(super) struct Watch {
     spoke: Cell<bool>,
 }
 
-impl Watch {
+impl ConnectionState {
     /// Of a connection that was accepted now.
     pub(super) fn new(limits: Limits, now: Instant) -> Self {
         Self {
@@ -133,7 +133,7 @@ impl Watch {
     }
 
     /// The socket gave `count` bytes.
-    pub(super) fn read(&self, count: usize, now: Instant) {
+    pub(super) fn received(&self, count: usize, now: Instant) {
         self.spoke.set(true);
         match self.stage.get() {
             Stage::Idle => self.enter(Stage::Head, now),
@@ -147,12 +147,12 @@ impl Watch {
     }
 
     /// The socket took some of a response (true), or none now.
-    pub(super) fn write(&self, some: bool, now: Instant) {
+    pub(super) fn sent(&self, some: bool, now: Instant) {
         self.blocked.set(if some { None } else { self.blocked.get().or(Some(now)) });
     }
 
     /// The head of a request was read.
-    pub(super) fn request(&self, has_body: bool, now: Instant) {
+    pub(super) fn request_began(&self, has_body: bool, now: Instant) {
         if matches!(self.stage.get(), Stage::Early { .. }) {
             return;
         }
@@ -168,7 +168,7 @@ impl Watch {
     }
 
     /// The response was made. True if that was before the end of the request's body: then it must be the last one.
-    pub(super) fn response(&self, now: Instant) -> bool {
+    pub(super) fn response_made(&self, now: Instant) -> bool {
         match self.stage.get() {
             Stage::Early { .. } => return true,
             Stage::Body { .. } => {
@@ -182,32 +182,32 @@ impl Watch {
     }
 
     /// Why not one more byte may be read.
-    pub(super) fn exhausted(&self) -> Option<Reason> {
+    pub(super) fn over_allowance(&self) -> Option<CloseReason> {
         match self.stage.get() {
-            Stage::Early { left: 0 } => Some(Reason::Early),
+            Stage::Early { left: 0 } => Some(CloseReason::Early),
             Stage::Body { bytes, .. } => {
                 let most = self.limits.body_bytes.saturating_mul(OVERHEAD).saturating_add(OVERHEAD_BYTES);
-                (bytes > most).then_some(Reason::BodyBytes)
+                (bytes > most).then_some(CloseReason::BodyBytes)
             }
             _ => None,
         }
     }
 
     /// When the connection is to be closed, unless something happens before, and why. `None` while the server works.
-    pub(super) fn deadline(&self) -> Option<(Instant, Reason)> {
+    pub(super) fn deadline(&self) -> Option<(Instant, CloseReason)> {
         let since = self.since.get();
         let stage = match self.stage.get() {
-            Stage::Idle => Some((since + IDLE, Reason::Idle)),
-            Stage::Head => Some((since + HEAD, Reason::Head)),
+            Stage::Idle => Some((since + IDLE, CloseReason::Idle)),
+            Stage::Head => Some((since + HEAD, CloseReason::Head)),
             Stage::Body { bytes, last } => {
                 let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
                 let at_rate = since + PROGRESS + Duration::from_secs(1) * bytes / RATE;
-                Some(((last + PROGRESS).min(at_rate).min(since + self.limits.body), Reason::Body))
+                Some(((last + PROGRESS).min(at_rate).min(since + self.limits.body), CloseReason::Body))
             }
             Stage::Response => None,
-            Stage::Early { .. } => Some((since + EARLY, Reason::Early)),
+            Stage::Early { .. } => Some((since + EARLY, CloseReason::Early)),
         };
-        let write = self.blocked.get().map(|at| (at + WRITE, Reason::Write));
+        let write = self.blocked.get().map(|at| (at + WRITE, CloseReason::Write));
         [stage, write].into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 
@@ -223,9 +223,9 @@ impl Watch {
         is_reading && self.spoke.get() && self.blocked.get().is_none()
     }
 
-    /// Which connection makes room for another: the least first, and of one kind the one that is in it the longest.
-    /// `None` for one whose request is being worked on, or whose body is being read.
-    pub(super) fn rank(&self) -> Option<(u8, Instant)> {
+    /// Which connection is closed first so that another can be taken: the least rank, and of one rank the one that has it the
+    /// longest. `None` for one whose request is being worked on, or whose body is being read.
+    pub(super) fn eviction_rank(&self) -> Option<(u8, Instant)> {
         let since = self.since.get();
         match (self.stage.get(), self.blocked.get()) {
             (Stage::Early { .. }, _) => Some((0, since)),
@@ -243,101 +243,102 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn watch() -> (Watch, Instant) {
+    fn connection() -> (ConnectionState, Instant) {
         let now = Instant::now();
-        (Watch::new(Limits { body: 300 * SECOND, body_bytes: 1000 }, now), now)
+        (ConnectionState::new(Limits { body: 300 * SECOND, body_bytes: 1000 }, now), now)
     }
 
     #[test]
     fn a_head_has_ten_seconds_from_connecting_or_from_its_first_byte() {
-        let (watch, now) = watch();
-        assert_eq!(watch.deadline(), Some((now + HEAD, Reason::Head)));
-        watch.read(5, now + 3 * SECOND);
-        assert_eq!(watch.deadline(), Some((now + HEAD, Reason::Head)));
-        watch.request(false, now + 4 * SECOND);
-        assert_eq!(watch.deadline(), None);
-        assert!(!watch.response(now + 5 * SECOND));
-        assert_eq!(watch.deadline(), Some((now + 5 * SECOND + IDLE, Reason::Idle)));
-        watch.read(1, now + 20 * SECOND);
-        watch.read(1, now + 25 * SECOND);
-        assert_eq!(watch.deadline(), Some((now + 20 * SECOND + HEAD, Reason::Head)));
+        let (connection, now) = connection();
+        assert_eq!(connection.deadline(), Some((now + HEAD, CloseReason::Head)));
+        connection.received(5, now + 3 * SECOND);
+        assert_eq!(connection.deadline(), Some((now + HEAD, CloseReason::Head)));
+        connection.request_began(false, now + 4 * SECOND);
+        assert_eq!(connection.deadline(), None);
+        assert!(!connection.response_made(now + 5 * SECOND));
+        assert_eq!(connection.deadline(), Some((now + 5 * SECOND + IDLE, CloseReason::Idle)));
+        connection.received(1, now + 20 * SECOND);
+        connection.received(1, now + 25 * SECOND);
+        assert_eq!(connection.deadline(), Some((now + 20 * SECOND + HEAD, CloseReason::Head)));
     }
 
     #[test]
     fn part_of_a_next_request_that_came_too_early_has_its_deadline_too() {
-        let (watch, now) = watch();
-        watch.request(false, now);
-        watch.read(3, now + SECOND);
-        assert!(!watch.response(now + 2 * SECOND));
-        assert_eq!(watch.deadline(), Some((now + 2 * SECOND + HEAD, Reason::Head)));
+        let (connection, now) = connection();
+        connection.request_began(false, now);
+        connection.received(3, now + SECOND);
+        assert!(!connection.response_made(now + 2 * SECOND));
+        assert_eq!(connection.deadline(), Some((now + 2 * SECOND + HEAD, CloseReason::Head)));
     }
 
     #[test]
     fn a_body_must_come_on_at_a_rate_and_to_its_end() {
-        let (watch, now) = watch();
-        watch.request(true, now);
-        assert_eq!(watch.deadline(), Some((now + PROGRESS, Reason::Body)));
+        let (connection, now) = connection();
+        connection.request_began(true, now);
+        assert_eq!(connection.deadline(), Some((now + PROGRESS, CloseReason::Body)));
         // Ten bytes a second are enough for ten seconds only.
         for second in 1..=9 {
-            watch.read(10, now + second * SECOND);
+            connection.received(10, now + second * SECOND);
         }
-        let (at, _) = watch.deadline().unwrap();
+        let (at, _) = connection.deadline().unwrap();
         assert!(at > now + PROGRESS && at < now + PROGRESS + 2 * SECOND);
         // At a hundred a second the total ends it.
         for second in 10..=299 {
-            watch.read(100, now + second * SECOND);
-            assert!(watch.deadline().unwrap().0 > now + second * SECOND);
+            connection.received(100, now + second * SECOND);
+            assert!(connection.deadline().unwrap().0 > now + second * SECOND);
         }
-        assert_eq!(watch.deadline(), Some((now + 300 * SECOND, Reason::Body)));
-        assert_eq!(watch.exhausted(), None);
-        watch.read(OVERHEAD_BYTES, now);
-        assert_eq!(watch.exhausted(), Some(Reason::BodyBytes));
-        watch.body_ended(now + 299 * SECOND);
-        assert_eq!((watch.deadline(), watch.exhausted()), (None, None));
-        assert!(!watch.response(now));
+        assert_eq!(connection.deadline(), Some((now + 300 * SECOND, CloseReason::Body)));
+        assert_eq!(connection.over_allowance(), None);
+        connection.received(OVERHEAD_BYTES, now);
+        assert_eq!(connection.over_allowance(), Some(CloseReason::BodyBytes));
+        connection.body_ended(now + 299 * SECOND);
+        assert_eq!((connection.deadline(), connection.over_allowance()), (None, None));
+        assert!(!connection.response_made(now));
     }
 
     #[test]
     fn after_an_early_response_a_little_is_read_and_nothing_follows() {
-        let (watch, now) = watch();
-        watch.request(true, now);
-        assert!(watch.response(now + SECOND));
-        assert_eq!(watch.deadline(), Some((now + SECOND + EARLY, Reason::Early)));
-        watch.read(EARLY_BYTES - 1, now + SECOND);
-        assert_eq!(watch.exhausted(), None);
-        watch.request(false, now + SECOND);
-        assert!(watch.response(now + SECOND));
-        watch.read(1, now + SECOND);
-        assert_eq!(watch.exhausted(), Some(Reason::Early));
+        let (connection, now) = connection();
+        connection.request_began(true, now);
+        assert!(connection.response_made(now + SECOND));
+        assert_eq!(connection.deadline(), Some((now + SECOND + EARLY, CloseReason::Early)));
+        connection.received(EARLY_BYTES - 1, now + SECOND);
+        assert_eq!(connection.over_allowance(), None);
+        connection.request_began(false, now + SECOND);
+        assert!(connection.response_made(now + SECOND));
+        connection.received(1, now + SECOND);
+        assert_eq!(connection.over_allowance(), Some(CloseReason::Early));
     }
 
     #[test]
     fn a_response_must_be_taken() {
-        let (watch, now) = watch();
-        watch.request(false, now);
-        watch.write(false, now + SECOND);
-        watch.write(false, now + 2 * SECOND);
-        assert_eq!(watch.deadline(), Some((now + SECOND + WRITE, Reason::Write)));
-        assert!(!watch.is_quiet());
-        watch.write(true, now + 3 * SECOND);
-        assert_eq!(watch.deadline(), None);
-        watch.response(now + 3 * SECOND);
-        assert!(watch.is_quiet());
+        let (connection, now) = connection();
+        connection.request_began(false, now);
+        connection.sent(false, now + SECOND);
+        connection.sent(false, now + 2 * SECOND);
+        assert_eq!(connection.deadline(), Some((now + SECOND + WRITE, CloseReason::Write)));
+        assert!(!connection.is_quiet());
+        connection.sent(true, now + 3 * SECOND);
+        assert_eq!(connection.deadline(), None);
+        connection.response_made(now + 3 * SECOND);
+        assert!(connection.is_quiet());
     }
 
     #[test]
-    fn those_that_need_their_place_least_go_first() {
-        let (idle, now) = watch();
-        idle.request(false, now);
-        idle.response(now);
-        let (head, early, work, blocked) = (watch().0, watch().0, watch().0, watch().0);
-        early.request(true, now);
-        early.response(now + SECOND);
-        work.request(true, now);
-        blocked.request(false, now);
-        blocked.write(false, now);
-        assert_eq!(work.rank(), None);
-        let ranks = [early.rank(), idle.rank(), head.rank(), blocked.rank()];
+    fn those_that_do_least_are_evicted_first() {
+        let (idle, now) = connection();
+        idle.request_began(false, now);
+        idle.response_made(now);
+        let (head, early, work, blocked) = (connection().0, connection().0, connection().0, connection().0);
+        early.request_began(true, now);
+        early.response_made(now + SECOND);
+        work.request_began(true, now);
+        blocked.request_began(false, now);
+        blocked.sent(false, now);
+        assert_eq!(work.eviction_rank(), None);
+        let ranks =
+            [early.eviction_rank(), idle.eviction_rank(), head.eviction_rank(), blocked.eviction_rank()];
         assert!(ranks.iter().all(Option::is_some) && ranks.is_sorted());
     }
 }

@@ -1,4 +1,4 @@
-//! `Guarded`: a socket of the ops server that tells its watch what goes through it.
+//! `TrackedSocket`: a socket that tells the connection's state what goes through it.
 
 use std::io;
 use std::pin::Pin;
@@ -10,23 +10,23 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-use super::watch::Watch;
+use super::state::ConnectionState;
 
 /// What the HTTP dispatcher reads from and writes to.
-pub(super) struct Guarded {
-    /// Shared with the connection's task, which may have a last word.
+pub(super) struct TrackedSocket {
+    /// Shared with the connection's task, which writes a response of its own when the time is over.
     pub(super) stream: Rc<TcpStream>,
-    pub(super) watch: Rc<Watch>,
+    pub(super) state: Rc<ConnectionState>,
 }
 
-impl AsyncRead for Guarded {
+impl AsyncRead for TrackedSocket {
     fn poll_read(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         // The connection's task looks at this too, but the dispatcher may read for ever without giving it a turn.
-        if self.watch.exhausted().is_some() {
+        if self.state.over_allowance().is_some() {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         loop {
@@ -35,7 +35,7 @@ impl AsyncRead for Guarded {
                 Ok(count) => {
                     buffer.advance(count);
                     if count > 0 {
-                        self.watch.read(count, Instant::now());
+                        self.state.received(count, Instant::now());
                     }
                     return Poll::Ready(Ok(()));
                 }
@@ -46,7 +46,7 @@ impl AsyncRead for Guarded {
     }
 }
 
-impl AsyncWrite for Guarded {
+impl AsyncWrite for TrackedSocket {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let result = loop {
             match self.stream.poll_write_ready(context) {
@@ -59,7 +59,7 @@ impl AsyncWrite for Guarded {
                 result => break Poll::Ready(result),
             }
         };
-        self.watch.write(result.is_ready(), Instant::now());
+        self.state.sent(result.is_ready(), Instant::now());
         result
     }
 

@@ -1,4 +1,4 @@
-//! Accepts the connections of the ops server and serves each until it ends, or until its watch says so.
+//! Accepts connections and serves each until it ends, or until its state says that its time is over.
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -13,9 +13,9 @@ use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::places::{Place, Places};
-use super::socket::Guarded;
-use super::watch::{Limits, Reason, Watch};
+use super::socket::TrackedSocket;
+use super::state::{CloseReason, ConnectionState, Limits};
+use super::table::{ConnectionTable, Entry};
 
 /// Connections the kernel may hold until they are accepted.
 const BACKLOG: i32 = 1024;
@@ -26,7 +26,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// The log says at most this often that nothing can be accepted.
 const ACCEPT_COMPLAINT: Duration = Duration::from_secs(60);
 
-/// The last word to a client that did not end its request in time.
+/// The response to a client that did not end its request in time.
 const TIMED_OUT: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Type: application/json\r\n\
     Content-Length: 74\r\n\r\n{\"error\":\"request-timeout\",\"message\":\"the request was not ended in time\"}\n";
 
@@ -45,21 +45,22 @@ pub(super) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-/// Accepts until `stop`, and gives each connection to `converse`.
+/// Accepts until `stop`, and gives each connection to `dispatch`. `name` is the server's, for the log.
 pub(super) async fn accept<F>(
+    name: &str,
     listener: TcpListener,
-    places: Rc<Places>,
+    table: Rc<ConnectionTable>,
     limits: Limits,
     mut stop: oneshot::Receiver<()>,
-    converse: impl Fn(Guarded, SocketAddr) -> F,
+    dispatch: impl Fn(TrackedSocket, SocketAddr) -> F,
 ) where
     F: Future + 'static,
 {
     let listener = match tokio::net::TcpListener::from_std(listener) {
         Ok(listener) => listener,
-        Err(error) => return log::error!("ops server cannot listen: {error}"),
+        Err(error) => return log::error!("{name} server cannot listen: {error}"),
     };
-    let mut complained: Option<Instant> = None;
+    let mut complained = None;
     loop {
         let accepted = tokio::select! {
             biased;
@@ -68,57 +69,66 @@ pub(super) async fn accept<F>(
         };
         match accepted {
             Ok((stream, peer)) => {
-                while places.is_full() && !places.make_room() {
-                    tokio::select! {
-                        () = places.one_left() => {}
-                        // One may have come to where it can be closed.
-                        () = tokio::time::sleep(ACCEPT_PAUSE) => {}
-                    }
-                }
+                wait_for_room(&table).await;
                 let stream = Rc::new(stream);
-                let watch = Rc::new(Watch::new(limits, Instant::now()));
-                let place = places.enter(watch.clone());
-                let dispatcher = converse(Guarded { stream: stream.clone(), watch: watch.clone() }, peer);
-                let task = actix_rt::spawn(serve(dispatcher, stream, watch, place, places.clone()));
-                places.run(task.abort_handle());
+                let state = Rc::new(ConnectionState::new(limits, Instant::now()));
+                let entry = table.add(state.clone());
+                let dispatcher =
+                    dispatch(TrackedSocket { stream: stream.clone(), state: state.clone() }, peer);
+                let task = actix_rt::spawn(serve(dispatcher, stream, state, entry, table.clone()));
+                table.set_task(task.abort_handle());
                 // The tasks that were told to end close their sockets in their turn.
                 tokio::task::yield_now().await;
             }
             Err(error) => {
-                if complained.is_none_or(|at| at.elapsed() > ACCEPT_COMPLAINT) {
-                    complained = Some(Instant::now());
-                    log::error!("ops server cannot accept (said at most once a minute): {error}");
-                }
-                places.make_room();
+                complain(name, &error, &mut complained);
+                table.evict_one();
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
     }
     drop(listener);
-    places.stop().await;
+    table.stop().await;
+}
+
+async fn wait_for_room(table: &ConnectionTable) {
+    while table.is_full() && !table.evict_one() {
+        tokio::select! {
+            () = table.one_closed() => {}
+            // One may have come to where it can be closed.
+            () = tokio::time::sleep(ACCEPT_PAUSE) => {}
+        }
+    }
+}
+
+fn complain(name: &str, error: &io::Error, complained: &mut Option<Instant>) {
+    if complained.is_none_or(|at| at.elapsed() > ACCEPT_COMPLAINT) {
+        *complained = Some(Instant::now());
+        log::error!("{name} server cannot accept (said at most once a minute): {error}");
+    }
 }
 
 /// Runs a connection until it ends by itself, is quiet while the server stops, or its time is over.
 async fn serve(
     dispatcher: impl Future,
     stream: Rc<TcpStream>,
-    watch: Rc<Watch>,
-    place: Place,
-    places: Rc<Places>,
+    state: Rc<ConnectionState>,
+    entry: Entry,
+    table: Rc<ConnectionTable>,
 ) {
     let mut dispatcher = pin!(dispatcher);
     let mut sleep = pin!(tokio::time::sleep_until(Instant::now()));
     let reason = poll_fn(|context| {
         if dispatcher.as_mut().poll(context).is_ready() {
-            return Poll::Ready(watch.exhausted());
+            return Poll::Ready(state.over_allowance());
         }
-        if places.is_stopping() && watch.is_quiet() {
+        if table.is_stopping() && state.is_quiet() {
             return Poll::Ready(None);
         }
-        if let Some(reason) = watch.exhausted() {
+        if let Some(reason) = state.over_allowance() {
             return Poll::Ready(Some(reason));
         }
-        let Some((at, reason)) = watch.deadline() else { return Poll::Pending };
+        let Some((at, reason)) = state.deadline() else { return Poll::Pending };
         if sleep.deadline() != at {
             sleep.as_mut().reset(at);
         }
@@ -126,13 +136,13 @@ async fn serve(
     })
     .await;
     if let Some(reason) = reason {
-        places.closed(reason);
-        if matches!(reason, Reason::Head | Reason::Body) && watch.is_unanswered() {
+        table.count_close(reason);
+        if matches!(reason, CloseReason::Head | CloseReason::Body) && state.is_unanswered() {
             // It is a courtesy: whoever has no room for it does without.
             stream.try_write(TIMED_OUT).ok();
         }
     }
-    drop(place);
+    drop(entry);
 }
 
 #[cfg(test)]
@@ -155,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_word_is_as_long_as_it_says() {
+    fn the_408_is_as_long_as_it_says() {
         let text = std::str::from_utf8(TIMED_OUT).unwrap();
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
         assert!(head.ends_with(&format!("Content-Length: {}", body.len())), "{}", body.len());
