@@ -146,7 +146,9 @@ async fn when_descriptors_run_out_it_serves_those_it_has_says_so_once_and_accept
         crowd.push(tokio::net::TcpStream::connect(server.live).await.unwrap());
     }
     server.logged("cannot accept connections");
-    tokio::time::sleep(Duration::from_millis(1000)).await;
+    // A second's worth, as each worker pauses 50 ms after one.
+    let failed = async || server.metric("processor_live_accept_errors_total", "").await;
+    eventually("many failures", async || failed().await >= 20.0).await;
     assert_eq!(post(2).await, 200);
     assert_eq!(client.json().await["timestamp"], crate::harness::time(2));
     let complaints = server.log().iter().filter(|line| line.contains("cannot accept")).count();

@@ -1,8 +1,9 @@
 //! `POST /positions`: what is taken, what is refused and how that is said.
 
+use processor::domain::Timestamp;
 use serde_json::json;
 
-use crate::harness::{Server, folder, position};
+use crate::harness::{Server, folder, position, soon};
 
 #[actix::test]
 async fn takes_an_object_an_array_and_lines() {
@@ -25,12 +26,12 @@ async fn one_bad_record_refuses_the_whole_request() {
     let folder = folder();
     let server = Server::start(folder.path(), &[]);
     let bad = position("a", 2, 95.0);
-    let (status, answer) = server.post(json!([position("a", 1, 1.0), bad]).to_string()).await;
+    let (status, response) = server.post(json!([position("a", 1, 1.0), bad]).to_string()).await;
     let expected = json!({
         "error": "invalid-position", "index": 1, "field": "latitude",
         "message": "latitude must be a number from -90 to 90 (degrees)",
     });
-    assert_eq!((status, answer), (422, expected));
+    assert_eq!((status, response), (422, expected));
     let snapshot = server.client().await.subscribe("device:a").await;
     assert_eq!(snapshot["snapshot"], json!([]));
     assert_eq!(server.post("{").await.0, 400);
@@ -43,9 +44,9 @@ async fn one_bad_record_refuses_the_whole_request() {
 async fn a_body_over_the_limit_is_413() {
     let folder = folder();
     let server = Server::start(folder.path(), &[("OPS_MAX_BODY_BYTES", "1024")]);
-    let (status, answer) = server.post(" ".repeat(1025)).await;
-    assert_eq!((status, &answer["error"]), (413, &json!("body-too-large")));
-    assert!(answer["message"].as_str().unwrap().contains("1024"));
+    let (status, response) = server.post(" ".repeat(1025)).await;
+    assert_eq!((status, &response["error"]), (413, &json!("body-too-large")));
+    assert!(response["message"].as_str().unwrap().contains("1024"));
     assert_eq!(server.post(format!("[{}]", " ".repeat(1022))).await.0, 200);
 }
 
@@ -61,13 +62,28 @@ async fn with_a_token_only_who_has_it_may_post() {
     assert!(server.log().iter().all(|line| !line.contains("s3cret")));
 }
 
+/// The router decodes paths, so whoever checks has to as well: without that this was a way past the token.
+#[actix::test]
+async fn a_path_that_is_written_otherwise_is_no_way_past_the_token() {
+    let folder = folder();
+    let server = Server::start(folder.path(), &[("OPS_INGEST_TOKEN", "s3cret")]);
+    let client = awc::Client::default();
+    for path in ["/%70ositions", "/posi%74ions", "/positions?x=1", "/%70%6F%73itions"] {
+        let post = client.post(format!("http://{}{path}", server.ops));
+        let response = post.send_body(position("a", 1, 1.0).to_string()).await.unwrap();
+        assert_eq!(response.status(), 401, "{path}");
+    }
+    assert_eq!(server.metric("processor_ingest_requests_total", "\"401\"").await, 4.0);
+    assert_eq!(server.metric("processor_positions_accepted_total", "").await, 0.0);
+}
+
 #[actix::test]
 async fn open_to_the_network_it_wants_a_token() {
     let folder = folder();
     let server = Server::start(folder.path(), &[("OPS_HOST", "0.0.0.0")]);
     server.logged("OPS_INGEST_TOKEN is not set");
-    let (status, answer) = server.post(position("a", 1, 1.0).to_string()).await;
-    assert_eq!((status, &answer["error"]), (403, &json!("ingest-closed")));
+    let (status, response) = server.post(position("a", 1, 1.0).to_string()).await;
+    assert_eq!((status, &response["error"]), (403, &json!("ingest-closed")));
     assert_eq!(server.get("/healthz").await.0, 200);
 }
 
@@ -94,9 +110,19 @@ async fn other_paths_and_methods_are_404_and_405_or_say_what_there_is() {
 
 /// A position of device `1` at a time that is so many milliseconds ahead of the clock.
 fn ahead(millis: i64) -> serde_json::Value {
-    use processor::domain::Timestamp;
     let time = Timestamp::from_millis(Timestamp::now().as_millis() + millis).unwrap();
     json!({ "device_id": "1", "timestamp": time, "latitude": 1, "longitude": 2 })
+}
+
+/// Waits until the clock shows a later time than now, so that two positions do not have the same.
+async fn next_millisecond() {
+    let now = Timestamp::now();
+    soon("the next millisecond", async {
+        while Timestamp::now() <= now {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
 }
 
 #[actix::test]
@@ -111,8 +137,7 @@ async fn one_position_from_the_future_hides_none_that_follow_also_after_a_restar
         assert_eq!(client.json().await["timestamp"], future["timestamp"]);
         let mut last = json!(null);
         for _ in 0..5 {
-            // At a later millisecond than the one before.
-            tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+            next_millisecond().await;
             let right = ahead(0);
             assert_eq!(server.post(right.to_string()).await, (200, json!({ "accepted": 1 })), "{round}");
             assert_eq!(client.json().await["timestamp"], right["timestamp"]);
@@ -132,7 +157,7 @@ async fn a_device_whose_clock_is_always_ahead_moves() {
     let mut client = server.client().await;
     client.subscribe("device:1").await;
     for _ in 0..5 {
-        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+        next_millisecond().await;
         let early = ahead(7_200_000);
         server.accept(&early).await;
         assert_eq!(client.json().await["timestamp"], early["timestamp"]);
@@ -140,7 +165,7 @@ async fn a_device_whose_clock_is_always_ahead_moves() {
 }
 
 #[actix::test]
-async fn the_answer_says_how_many_were_late_or_repeated() {
+async fn the_response_says_how_many_were_late_or_repeated() {
     let folder = folder();
     let server = Server::start(folder.path(), &[]);
     server.accept(&position("a", 5, 1.0)).await;

@@ -8,6 +8,7 @@
 
 mod door;
 mod drain;
+mod durability;
 mod ends;
 mod fanout;
 mod faults;

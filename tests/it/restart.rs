@@ -1,12 +1,13 @@
 //! What was acknowledged is there after a restart, also after `kill -9`.
 
+use std::cell::Cell;
 use std::collections::HashMap;
-use std::time::Duration;
+use std::rc::Rc;
 
 use nix::sys::signal::Signal;
 use serde_json::json;
 
-use crate::harness::{PATIENCE, Server, folder, position, post, time};
+use crate::harness::{PATIENCE, Server, eventually, folder, position, post, time};
 
 #[actix::test]
 async fn a_restart_keeps_the_latest_positions() {
@@ -39,31 +40,36 @@ async fn kill_9_loses_nothing_that_was_answered_200() {
     for round in 0..ROUNDS {
         let mut server = Server::start(folder.path(), &[]);
         let ops = server.ops;
+        let count = Rc::new(Cell::new(0));
         let posters: Vec<_> = (0..POSTERS)
             .map(|poster| {
                 let from = acknowledged.get(&poster).copied().unwrap_or(0);
+                let count = count.clone();
                 actix::spawn(async move {
                     let client = awc::Client::default();
                     let mut last = from;
                     loop {
                         let body = position(&poster.to_string(), last + 1, 1.0).to_string();
                         match client.post(format!("http://{ops}/positions")).send_body(body).await {
-                            Ok(response) if response.status() == 200 => last += 1,
+                            Ok(response) if response.status() == 200 => {
+                                last += 1;
+                                count.set(count.get() + 1);
+                            }
                             _ => return last,
                         }
                     }
                 })
             })
             .collect();
-        // In the middle of it, at another moment each time: these steps do not repeat within the rounds.
-        tokio::time::sleep(Duration::from_micros(20_000 + round * 37_311 % 100_000)).await;
+        // In the middle of it, at another moment each time.
+        eventually("some posts", async || count.get() > round).await;
         server.signal(Signal::SIGKILL);
         server.ended(PATIENCE);
         for (poster, last) in futures_util::future::join_all(posters).await.into_iter().enumerate() {
             acknowledged.insert(poster as u64, last.unwrap());
         }
     }
-    assert!(acknowledged.values().sum::<u64>() > 100, "hardly anything was posted: {acknowledged:?}");
+    assert!(acknowledged.values().sum::<u64>() > ROUNDS, "hardly anything was posted: {acknowledged:?}");
     // Every acknowledged position is there, once: read with another program than the one that wrote.
     let server = Server::start(folder.path(), &[]);
     for (poster, last) in &acknowledged {
@@ -127,7 +133,7 @@ fn run(folder: &std::path::Path, arguments: &[&str]) -> (Option<i32>, String) {
 async fn a_backup_made_while_positions_come_in_is_whole_and_can_be_put_back() {
     let folder = folder();
     let server = Server::start(folder.path(), &[]);
-    let acknowledged = std::cell::Cell::new(0);
+    let acknowledged = Cell::new(0);
     let posting = async {
         for millis in 1..=400 {
             server.accept(&position("1", millis, 1.0)).await;
@@ -135,7 +141,7 @@ async fn a_backup_made_while_positions_come_in_is_whole_and_can_be_put_back() {
         }
     };
     let backup = async {
-        crate::harness::eventually("some positions", async || acknowledged.get() > 50).await;
+        eventually("some positions", async || acknowledged.get() > 50).await;
         let before = acknowledged.get();
         let folder = folder.path().to_owned();
         let made = actix::spawn(async move {
