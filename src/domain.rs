@@ -3,6 +3,7 @@
 pub mod draft;
 pub mod json;
 pub mod position;
+mod readable;
 pub mod timestamp;
 pub mod topic;
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 
 use super::position::Position;
+use super::readable::is_readable_object;
 use super::timestamp::Timestamp;
 use super::topic::{Topic, TopicError, check_name};
 
@@ -184,11 +185,8 @@ fn check_topics(texts: Field<Vec<Cow<'_, str>>>) -> Result<Vec<Topic>, FieldErro
 
 fn check_attributes(attributes: Field<Cow<'_, RawValue>>) -> Result<Option<Box<RawValue>>, FieldError> {
     let Some(attributes) = attributes.optional("attributes")? else { return Ok(None) };
-    // Parsed once, though it is kept as text: what not every parser takes (numbers beyond a double, lone surrogates,
-    // very deep nesting) must not reach the subscribers.
-    let is_object =
-        || serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(attributes.get()).is_ok();
-    if attributes.get().len() > MAX_ATTRIBUTES_BYTES || !is_object() {
+    // What not every parser takes must not reach the subscribers.
+    if attributes.get().len() > MAX_ATTRIBUTES_BYTES || !is_readable_object(&attributes) {
         let message =
             format!("must be a JSON object of at most {MAX_ATTRIBUTES_BYTES} bytes, numbers within a double");
         return Err(FieldError::new("attributes", message));

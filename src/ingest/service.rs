@@ -173,3 +173,6 @@ fn busy() -> Problem {
     let message = "too many posts are under way; post it again later";
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too-many-posts", message).with_header("Retry-After", "1")
 }
+
+#[cfg(test)]
+mod tests;
