@@ -36,6 +36,11 @@ impl Problem {
         self
     }
 
+    /// The response's status.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
     /// What programs know it by.
     pub fn error(&self) -> &'static str {
         self.error
@@ -51,16 +56,13 @@ impl Problem {
         self.record
     }
 
-    /// The response, with the problem in its extensions for whoever logs it.
+    /// The response.
     pub fn response(self) -> HttpResponse {
-        let body = self.body();
         let mut response = HttpResponse::build(self.status);
         if let Some(header) = self.header {
             response.insert_header(header);
         }
-        let mut response = response.json(body);
-        response.extensions_mut().insert(self);
-        response
+        response.json(self.body())
     }
 
     fn body(&self) -> serde_json::Value {

@@ -10,13 +10,14 @@ use actix_rt::Arbiter;
 use actix_service::{Service as _, ServiceFactory as _, fn_service, map_config};
 use actix_web::dev::{AppConfig, RequestHead};
 use actix_web::error::InternalError;
-use actix_web::{App, HttpResponse, web};
+use actix_web::{App, web};
 use futures_util::future::Either;
 use prometheus::IntCounterVec;
 use tokio::sync::oneshot;
 
 use super::exchange::Exchange;
 use super::listen;
+use super::problem::Problem;
 use super::socket::TrackedSocket;
 use super::state::Limits;
 use super::table::ConnectionTable;
@@ -35,15 +36,15 @@ pub trait Site: 'static {
     /// Looks at the head of every request, before it is routed and any of its body is read.
     ///
     /// # Errors
-    /// The response, if the request is refused.
-    fn check(&self, head: &RequestHead) -> Result<(), HttpResponse>;
+    /// A [`Problem`] with the response, if the request is refused.
+    fn check(&self, head: &RequestHead) -> Result<(), Problem>;
 
     /// Looks at the head of a request that asks whether to send its body (`Expect: 100-continue`, RFC 9110 section 10.1.1):
     /// checks all that its path's service would, as the client is told to go on if this is well.
     ///
     /// # Errors
-    /// The response, if the request is refused.
-    fn check_expect(&self, head: &RequestHead) -> Result<(), HttpResponse>;
+    /// A [`Problem`] with the response, if the request is refused.
+    fn check_expect(&self, head: &RequestHead) -> Result<(), Problem>;
 }
 
 /// A server that is not yet started.
@@ -99,7 +100,7 @@ impl Server {
                 let exchange = Exchange::begin(&mut request);
                 let response = match site.check(request.head()) {
                     Ok(()) => Either::Left(service.call(request)),
-                    Err(refusal) => Either::Right(request.into_response(refusal)),
+                    Err(problem) => Either::Right(request.into_response(problem.response())),
                 };
                 async move {
                     let mut response = match response {
@@ -136,7 +137,8 @@ fn expect(
     site: &impl Site,
     mut request: actix_http::Request,
 ) -> Result<actix_http::Request, actix_web::Error> {
-    let Err(mut response) = site.check_expect(request.head()) else { return Ok(request) };
+    let Err(problem) = site.check_expect(request.head()) else { return Ok(request) };
+    let mut response = problem.response();
     Exchange::begin_expecting(&mut request).end(&mut response);
     Err(InternalError::from_response("refused", response).into())
 }

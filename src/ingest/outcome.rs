@@ -1,11 +1,10 @@
 //! `Outcomes`: posts counted by the status of their response, and those that were refused logged.
 
 use std::cell::RefCell;
-use std::fmt::Display;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
 use prometheus::IntCounterVec;
 
 use crate::http::Problem;
@@ -35,15 +34,22 @@ impl Outcomes {
         Self { requests, window: RefCell::default() }
     }
 
-    /// The response to a post was made.
-    pub(super) fn record(&self, response: &HttpResponse, peer: Option<SocketAddr>) {
-        self.requests.with_label_values(&[response.status().as_str()]).inc();
-        if let Some(problem) = response.extensions().get::<Problem>() {
-            self.log(peer, problem);
-        }
+    /// A post was accepted.
+    pub(super) fn accepted(&self) {
+        self.count(StatusCode::OK);
     }
 
-    fn log(&self, peer: Option<SocketAddr>, problem: &dyn Display) {
+    /// A post of this peer was refused.
+    pub(super) fn refused(&self, problem: &Problem, peer: Option<SocketAddr>) {
+        self.count(problem.status());
+        self.log(peer, problem);
+    }
+
+    fn count(&self, status: StatusCode) {
+        self.requests.with_label_values(&[status.as_str()]).inc();
+    }
+
+    fn log(&self, peer: Option<SocketAddr>, problem: &Problem) {
         if !log::log_enabled!(log::Level::Debug) {
             return;
         }

@@ -76,18 +76,14 @@ impl IngestService {
     /// Looks at the head of a post: for a server that has to say, before the body comes, whether it may.
     ///
     /// # Errors
-    /// The response, if it may not; it is counted.
-    pub fn check(&self, head: &RequestHead) -> Result<(), HttpResponse> {
-        self.0.check(head).map_err(|problem| {
-            let response = problem.response();
-            self.count(head, &response);
-            response
-        })
+    /// A [`Problem`] if it may not; it is counted.
+    pub fn check(&self, head: &RequestHead) -> Result<(), Problem> {
+        self.0.check(head).inspect_err(|problem| self.count_refused(head, problem))
     }
 
-    /// Counts a post that the server refused before the service saw it.
-    pub fn count(&self, head: &RequestHead, response: &HttpResponse) {
-        self.0.outcomes.record(response, head.peer_addr);
+    /// Counts a post that was refused.
+    pub fn count_refused(&self, head: &RequestHead, problem: &Problem) {
+        self.0.outcomes.refused(problem, head.peer_addr);
     }
 }
 
@@ -96,12 +92,16 @@ async fn post(
     payload: web::Payload,
     service: web::Data<IngestService>,
 ) -> HttpResponse {
-    let response = match service.0.accept(&request, payload).await {
-        Ok(accepted) => HttpResponse::Ok().json(accepted),
-        Err(problem) => problem.response(),
-    };
-    service.count(request.head(), &response);
-    response
+    match service.0.accept(&request, payload).await {
+        Ok(accepted) => {
+            service.0.outcomes.accepted();
+            HttpResponse::Ok().json(accepted)
+        }
+        Err(problem) => {
+            service.count_refused(request.head(), &problem);
+            problem.response()
+        }
+    }
 }
 
 impl Inner {

@@ -117,17 +117,15 @@ impl Site for OpsSite {
         self.ingest.configure(config);
     }
 
-    fn check(&self, head: &RequestHead) -> Result<(), HttpResponse> {
-        access::check_host(head, &self.server.settings).map_err(|problem| {
-            let response = problem.response();
+    fn check(&self, head: &RequestHead) -> Result<(), Problem> {
+        access::check_host(head, &self.server.settings).inspect_err(|problem| {
             if self.ingest.is_for(head) {
-                self.ingest.count(head, &response);
+                self.ingest.count_refused(head, problem);
             }
-            response
         })
     }
 
-    fn check_expect(&self, head: &RequestHead) -> Result<(), HttpResponse> {
+    fn check_expect(&self, head: &RequestHead) -> Result<(), Problem> {
         self.check(head)?;
         if self.ingest.is_for(head) { self.ingest.check(head) } else { Ok(()) }
     }

@@ -190,8 +190,11 @@ impl Handler<SubmitWith> for Consumer {
 struct Witness {
     file: PathBuf,
     reply: Mutex<oneshot::Receiver<Result<Stored, SubmitError>>>,
-    saw: Arc<Mutex<Vec<(Vec<Key>, bool)>>>,
+    saw: Arc<Mutex<Vec<Seen>>>,
 }
+
+/// What was in the file, and whether the positions were acknowledged.
+type Seen = (Vec<Key>, bool);
 
 impl Publish for Witness {
     fn publish(&self, _: Vec<(Position, Instant)>) {
@@ -216,7 +219,7 @@ impl PartialEq for SubmitError {
 async fn positions_are_stored_then_published_then_acknowledged() {
     let folder = tempfile::tempdir().unwrap();
     let (reply, receiver) = oneshot::channel();
-    let saw = Arc::<Mutex<Vec<(Vec<Key>, bool)>>>::default();
+    let saw = Arc::<Mutex<Vec<Seen>>>::default();
     let witness = Witness { file: file_in(&folder), reply: Mutex::new(receiver), saw: saw.clone() };
     let (consumer, _) = start(&folder, 100, witness).await;
     consumer.send(SubmitWith(vec![position("a", 0)], reply)).await.unwrap();
