@@ -58,9 +58,9 @@ async fn a_locked_store_refuses_posts_keeps_clients_and_recovers_by_itself() {
     server.accept(&position("1", 1, 1.0)).await;
     client.json().await;
     let mut locker = lock(folder.path());
-    let (status, answer) = server.post(position("1", 2, 1.0).to_string()).await;
-    assert_eq!((status, &answer["error"]), (503, &json!("not-stored")));
-    assert!(answer["message"].as_str().unwrap().contains("locked"), "{answer}");
+    let (status, response) = server.post(position("1", 2, 1.0).to_string()).await;
+    assert_eq!((status, &response["error"]), (503, &json!("not-stored")));
+    assert!(response["message"].as_str().unwrap().contains("locked"), "{response}");
     assert_eq!(server.get("/readyz").await, (503, r#"{"status":"store failed"}"#.into()));
     assert_eq!(server.get("/healthz").await.0, 200);
     server.logged("the store failed");
@@ -93,9 +93,9 @@ async fn a_full_disk_refuses_posts_and_recovers_by_itself() {
     let refused = loop {
         let mut large = position("1", stored + 1, 1.0);
         large["attributes"] = json!({ "ballast": "x".repeat(3000) });
-        let (status, answer) = server.post(large.to_string()).await;
+        let (status, response) = server.post(large.to_string()).await;
         if status != 200 {
-            break (status, answer);
+            break (status, response);
         }
         stored += 1;
         assert!(stored < 1000, "the limit does not bite");
@@ -170,8 +170,8 @@ async fn when_descriptors_run_out_it_serves_those_it_has_says_so_once_and_accept
 async fn accepted(server: &Server, from: u64) -> u64 {
     let mut accepted = 0;
     for millis in from..from + 20 {
-        let (status, answer) = server.post(position("1", millis, 1.0).to_string()).await;
-        assert!([200, 503].contains(&status), "{answer}");
+        let (status, response) = server.post(position("1", millis, 1.0).to_string()).await;
+        assert!([200, 503].contains(&status), "{response}");
         accepted += u64::from(status == 200);
     }
     accepted

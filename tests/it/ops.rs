@@ -30,22 +30,22 @@ async fn until_closed(ops: SocketAddr, bytes: &str) -> (String, Duration) {
     let began = Instant::now();
     let mut stream = TcpStream::connect(ops).await.unwrap();
     stream.write_all(bytes.as_bytes()).await.unwrap();
-    let mut answer = Vec::new();
+    let mut response = Vec::new();
     // It may end with a reset.
-    soon("the end", stream.read_to_end(&mut answer)).await.ok();
-    (String::from_utf8(answer).unwrap(), began.elapsed())
+    soon("the end", stream.read_to_end(&mut response)).await.ok();
+    (String::from_utf8(response).unwrap(), began.elapsed())
 }
 
 /// Sends a whole request on a connection of its own, which it asks to close.
 async fn ask(ops: SocketAddr, line: &str, headers: &[&str], body: &str) -> (u16, String) {
     let headers: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
     let request = format!("{line} HTTP/1.1\r\nConnection: close\r\n{headers}\r\n{body}");
-    let (answer, _) = until_closed(ops, &request).await;
-    (status(&answer), answer)
+    let (response, _) = until_closed(ops, &request).await;
+    (status(&response), response)
 }
 
-fn status(answer: &str) -> u16 {
-    answer.split(' ').nth(1).unwrap_or_else(|| panic!("no response: {answer:?}")).parse().unwrap()
+fn status(response: &str) -> u16 {
+    response.split(' ').nth(1).unwrap_or_else(|| panic!("no response: {response:?}")).parse().unwrap()
 }
 
 /// The binary with a limit of `descriptors` and no right to raise it.
@@ -68,8 +68,8 @@ async fn a_post_that_is_not_ended_is_closed() {
     let server = Server::start(folder.path(), &[SHORT, ("OPS_INGEST_TOKEN", "s3cret")]);
     for request in halves("POST /positions") {
         let request = request.replacen("\r\n", "\r\nAuthorization: Bearer s3cret\r\n", 1);
-        let (answer, took) = until_closed(server.ops, &request).await;
-        assert_eq!(status(&answer), 408, "{answer}");
+        let (response, took) = until_closed(server.ops, &request).await;
+        assert_eq!(status(&response), 408, "{response}");
         assert!(took > Duration::from_millis(900) && took < BOUND, "{took:?}");
     }
     assert_eq!(server.metric("processor_ops_closes_total", "\"body_timeout\"").await, 2.0);
@@ -103,9 +103,9 @@ async fn behind_an_early_response_a_body_that_is_not_ended_is_closed() {
     }
     let count = requests.len();
     for (ops, expected, request) in requests {
-        let (answer, took) = until_closed(ops, &request).await;
-        assert_eq!(status(&answer), expected, "{request}: {answer}");
-        assert!(answer.to_ascii_lowercase().contains("\r\nconnection: close\r\n"), "{request}: {answer}");
+        let (response, took) = until_closed(ops, &request).await;
+        assert_eq!(status(&response), expected, "{request}: {response}");
+        assert!(response.to_ascii_lowercase().contains("\r\nconnection: close\r\n"), "{request}: {response}");
         assert!(took < BOUND, "{request}: {took:?}");
     }
     let mut closes = 0.0;
@@ -167,9 +167,9 @@ async fn a_slow_but_steady_post_is_taken() {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         stream.write_all(if chunked { b"0\r\n\r\n" } else { b"" }).await.unwrap();
-        let mut answer = [0; 12];
-        soon("the response", stream.read_exact(&mut answer)).await.unwrap();
-        assert_eq!(&answer, b"HTTP/1.1 200");
+        let mut response = [0; 12];
+        soon("the response", stream.read_exact(&mut response)).await.unwrap();
+        assert_eq!(&response, b"HTTP/1.1 200");
     }
 }
 
@@ -183,9 +183,9 @@ async fn heads_that_are_not_ended_and_responses_that_are_not_read_are_closed() {
     let second = async {
         let mut stream = TcpStream::connect(ops).await.unwrap();
         stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
-        let mut answer = [0; 12];
-        soon("the response", stream.read_exact(&mut answer)).await.unwrap();
-        assert_eq!(&answer, b"HTTP/1.1 200");
+        let mut response = [0; 12];
+        soon("the response", stream.read_exact(&mut response)).await.unwrap();
+        assert_eq!(&response, b"HTTP/1.1 200");
         stream.write_all(b"GET /healthz HT").await.unwrap();
         let mut rest = String::new();
         soon("the end", stream.read_to_string(&mut rest)).await.unwrap();
@@ -223,20 +223,20 @@ async fn whoever_is_idle_the_longest_makes_room_and_posts_do_not_take_all_places
             assert_eq!(server.get("/healthz").await.0, 200);
             posts.push(stream);
         } else {
-            let mut answer = String::new();
-            soon("the end", stream.read_to_string(&mut answer)).await.ok();
-            assert_eq!(status(&answer), 503, "{answer}");
-            let answer = answer.to_ascii_lowercase();
-            assert!(answer.contains("retry-after: 1\r\n") && answer.contains("connection: close\r\n"));
+            let mut response = String::new();
+            soon("the end", stream.read_to_string(&mut response)).await.ok();
+            assert_eq!(status(&response), 503, "{response}");
+            let response = response.to_ascii_lowercase();
+            assert!(response.contains("retry-after: 1\r\n") && response.contains("connection: close\r\n"));
         }
     }
     let mut idle = Vec::new();
     for _ in 0..20 {
         let mut stream = TcpStream::connect(server.ops).await.unwrap();
         stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
-        let mut answer = [0; 12];
-        soon("the response", stream.read_exact(&mut answer)).await.unwrap();
-        assert_eq!(&answer, b"HTTP/1.1 200");
+        let mut response = [0; 12];
+        soon("the response", stream.read_exact(&mut response)).await.unwrap();
+        assert_eq!(&response, b"HTTP/1.1 200");
         idle.push(stream);
     }
     let mut rest = Vec::new();
@@ -247,10 +247,10 @@ async fn whoever_is_idle_the_longest_makes_room_and_posts_do_not_take_all_places
         let end =
             if number % 2 == 0 { "  }]".to_owned() + &" ".repeat(994) } else { "1\r\n]\r\n0\r\n\r\n".into() };
         stream.write_all(end.as_bytes()).await.unwrap();
-        let mut answer = [0; 12];
-        soon("the response", stream.read_exact(&mut answer)).await.unwrap();
+        let mut response = [0; 12];
+        soon("the response", stream.read_exact(&mut response)).await.unwrap();
         let expected = if number % 2 == 0 { b"HTTP/1.1 422" } else { b"HTTP/1.1 200" };
-        assert_eq!(&answer, expected);
+        assert_eq!(&response, expected);
     }
 }
 
@@ -300,9 +300,9 @@ async fn what_came_through_a_proxy_or_to_a_foreign_host_needs_a_token() {
         "Forwarded: for=x",
         "Via: 1.1 proxy",
     ] {
-        let (status, answer) = post(header).await;
+        let (status, response) = post(header).await;
         assert_eq!(status, 403, "{header}");
-        assert!(answer.contains("OPS_INGEST_TOKEN"), "{answer}");
+        assert!(response.contains("OPS_INGEST_TOKEN"), "{response}");
     }
     assert_eq!(post("X-Other: 1").await.0, 200);
     for path in ["/metrics", "/healthz", "/readyz", "/connections", "/nowhere"] {
@@ -321,8 +321,8 @@ async fn what_came_through_a_proxy_or_to_a_foreign_host_needs_a_token() {
             assert_eq!(get(&[host]).await, 403, "{host}");
         }
     }
-    let (answer, _) = until_closed(server.ops, "GET /connections HTTP/1.0\r\n\r\n").await;
-    assert_eq!(status(&answer), 200, "{answer}");
+    let (response, _) = until_closed(server.ops, "GET /connections HTTP/1.0\r\n\r\n").await;
+    assert_eq!(status(&response), 200, "{response}");
     let evil = ["Host: localhost"];
     assert_eq!(ask(server.ops, "GET http://evil.example/connections", &evil, "").await.0, 403);
     let own = format!("Origin: http://{}", server.ops);
@@ -364,21 +364,21 @@ async fn what_http_clients_expect() {
         assert_eq!(server.post_with(&[("Content-Encoding", encoding)], body.clone()).await.0, 200);
     }
     for path in ["/metrics", "/healthz", "/readyz", "/connections"] {
-        let (status, answer) = ask(server.ops, &format!("HEAD {path}"), &["Host: localhost"], "").await;
-        assert_eq!(status, 200, "{answer}");
-        assert!(answer.ends_with("\r\n\r\n"), "{answer}");
+        let (status, response) = ask(server.ops, &format!("HEAD {path}"), &["Host: localhost"], "").await;
+        assert_eq!(status, 200, "{response}");
+        assert!(response.ends_with("\r\n\r\n"), "{response}");
     }
     let expect = ["Host: localhost", "Expect: 100-continue", "Content-Length: 2000000"];
-    let (status, answer) = ask(server.ops, "POST /positions", &expect, "").await;
-    assert_eq!(status, 413, "{answer}");
-    assert!(!answer.contains("100 Continue") && answer.contains("body-too-large"), "{answer}");
+    let (status, response) = ask(server.ops, "POST /positions", &expect, "").await;
+    assert_eq!(status, 413, "{response}");
+    assert!(!response.contains("100 Continue") && response.contains("body-too-large"), "{response}");
     let expect = ["Host: localhost", "Expect: 100-continue", &length];
-    let (_, answer) = ask(server.ops, "POST /positions", &expect, &body).await;
-    assert!(answer.starts_with("HTTP/1.1 100 ") && answer.contains("HTTP/1.1 200 "), "{answer}");
+    let (_, response) = ask(server.ops, "POST /positions", &expect, &body).await;
+    assert!(response.starts_with("HTTP/1.1 100 ") && response.contains("HTTP/1.1 200 "), "{response}");
     for query in ["limit=1&limit=2", "limit=x", "sort=%ZZ%", "sort=oldest&sort=oldest", "lmit=1"] {
-        let (status, answer) = server.get(&format!("/connections?{query}")).await;
-        let answer: serde_json::Value = serde_json::from_str(&answer).unwrap();
-        assert_eq!((status, &answer["error"]), (400, &json!("invalid-query")), "{query}");
+        let (status, response) = server.get(&format!("/connections?{query}")).await;
+        let response: serde_json::Value = serde_json::from_str(&response).unwrap();
+        assert_eq!((status, &response["error"]), (400, &json!("invalid-query")), "{query}");
     }
     // An address that came without a port is shown without one.
     let mut stream = TcpStream::connect(server.live).await.unwrap();

@@ -75,7 +75,7 @@ async fn kill_9_loses_nothing_that_was_answered_200() {
     for (poster, last) in &acknowledged {
         let snapshot = server.client().await.subscribe(&format!("device:{poster}")).await;
         let latest = snapshot["snapshot"][0]["timestamp"].as_str().unwrap_or_default().to_owned();
-        // One more may have been stored whose answer was lost with the process.
+        // One more may have been stored whose response was lost with the process.
         assert!([time(*last), time(last + 1)].contains(&latest), "{poster}: {latest} is not {last}");
     }
     server.stop();
@@ -107,13 +107,13 @@ async fn a_post_in_flight_when_it_is_told_to_stop_is_answered() {
         .collect();
     let first = posts.into_iter().collect::<futures_util::stream::FuturesUnordered<_>>();
     use futures_util::StreamExt as _;
-    let mut answers = first;
-    assert_eq!(answers.next().await.unwrap().unwrap(), 200);
+    let mut responses = first;
+    assert_eq!(responses.next().await.unwrap().unwrap(), 200);
     server.signal(Signal::SIGTERM);
     let mut stored = 1;
-    while let Some(answer) = answers.next().await {
+    while let Some(response) = responses.next().await {
         // One that came too late may find the door closed; none is left hanging.
-        stored += usize::from(answer.is_ok_and(|status| status == 200));
+        stored += usize::from(response.is_ok_and(|status| status == 200));
     }
     assert_eq!(server.ended(PATIENCE).code(), Some(0));
     let server = Server::start(folder.path(), &[]);
