@@ -22,7 +22,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("logging", &["domain"]),
     ("live", &["domain", "settings", "metrics", "phase"]),
     ("positions", &["domain", "settings", "metrics"]),
-    ("ops", &["domain", "settings", "metrics", "phase"]),
+    ("http", &[]),
+    ("ingest", &["domain", "settings", "http"]),
+    ("ops", &["domain", "settings", "metrics", "phase", "http", "ingest"]),
 ];
 
 /// Each room inside `live/` and the rooms there that it may import: only some of those before it.
@@ -42,9 +44,20 @@ const MAY_IMPORT_IN_LIVE: &[(&str, &[&str])] = &[
 /// Files that alone may name a crate.
 const ONLY_IN: &[(&str, &[&str])] = &[
     ("actix_web_actors", &["live/connection.rs", "live/connection/actor.rs"]),
-    ("actix_http", &["logging.rs", "live/handshake/check.rs", "live/handshake/refusal.rs", "ops/server.rs"]),
+    ("actix_http", &["logging.rs", "live/handshake/check.rs", "live/handshake/refusal.rs", "http/exchange.rs", "http/server.rs"]),
     ("httparse", &["live/wire/opening.rs"]),
-    ("sqlx", &["positions/store.rs", "positions/store/backup.rs", "positions/store/tests.rs"]),
+    (
+        "sqlx",
+        &[
+            "positions/store.rs",
+            "positions/store/backup.rs",
+            "positions/store/connect.rs",
+            "positions/store/error.rs",
+            "positions/store/rows.rs",
+            "positions/store/schema.rs",
+            "positions/store/tests.rs",
+        ],
+    ),
     ("std::env", &["settings.rs"]),
 ];
 
