@@ -2,7 +2,6 @@
 FROM rust:1.95-slim-bookworm AS build
 WORKDIR /build
 COPY Cargo.toml Cargo.lock ./
-COPY settings/default.toml settings/
 RUN mkdir -p src benches/live data \
     && echo '//! Stands in for the library while its dependencies are built.' > src/lib.rs \
     && echo 'fn main() {}' | tee src/main.rs benches/live/main.rs > /dev/null \

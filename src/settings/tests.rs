@@ -1,5 +1,7 @@
 //! Unit tests of `settings`.
 
+use std::time::Duration;
+
 use super::*;
 
 fn read(environment: &[(&str, &str)]) -> Result<Settings, SettingsError> {
@@ -153,5 +155,102 @@ fn allowed_hosts_are_names_without_ports() {
     assert_eq!(hosts("").unwrap(), [""; 0]);
     for bad in ["a.example:80", "http://a.example", "*", "[::1]"] {
         assert!(hosts(bad).unwrap_err().to_string().contains("OPS_ALLOWED_HOSTS"), "{bad}");
+    }
+}
+
+/// Settings from a `default.toml` that holds this.
+fn read_file(text: &str) -> Result<Settings, SettingsError> {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("default.toml"), text).unwrap();
+    Settings::from(folder.path(), HashMap::new())
+}
+
+#[test]
+fn each_setting_of_the_table_is_read_and_shown_once_in_its_order() {
+    let lines = read(&[]).unwrap().lines();
+    let shown: Vec<_> = lines.iter().map(|line| line.split_once('=').unwrap().0).collect();
+    let table: Vec<_> = table::all().map(|setting| setting.variable()).collect();
+    assert_eq!(shown, table);
+}
+
+#[test]
+fn each_setting_says_what_it_is_for_in_sentences() {
+    for setting in table::all() {
+        let help = setting.help();
+        assert!(
+            help.ends_with('.') && help.starts_with(char::is_uppercase),
+            "{}: {help}",
+            setting.variable()
+        );
+        assert!(!help.contains('|') && !help.contains("  "), "{}: {help}", setting.variable());
+    }
+}
+
+#[test]
+fn a_variable_that_begins_like_a_group_s_and_is_no_setting_is_a_fault() {
+    for group in table::GROUPS {
+        let Some(prefix) = group.prefix else { continue };
+        assert!(group.settings.iter().any(|setting| setting.key().starts_with(prefix)), "{prefix}");
+    }
+    let error =
+        read(&[("POSITIONS_MAX", "1"), ("LIVE_WS_X", "1"), ("OPS_X", "1"), ("DATABASE_X", "1")]).unwrap_err();
+    assert_eq!(error.to_string().lines().count(), 3, "{error}");
+}
+
+#[test]
+fn the_file_of_defaults_says_what_is_compiled_in_and_its_examples_are_allowed() {
+    let lines = |text: &str| read_file(text).unwrap().lines();
+    assert_eq!(lines(&default_file()), read(&[]).unwrap().lines());
+    let examples = default_file()
+        .lines()
+        .filter_map(|line| line.strip_prefix("# "))
+        .fold(String::new(), |all, line| if line.contains(" = ") { format!("{all}{line}\n") } else { all });
+    assert_eq!(examples.lines().count(), 3, "{examples}");
+    assert!(lines(&examples).contains(&"INSTANCE_ID=processor-1".to_owned()), "{examples}");
+}
+
+#[test]
+fn a_pong_timeout_is_longer_than_the_interval_whatever_else_is_wrong() {
+    let error = read(&[("LIVE_WS_PONG_TIMEOUT_MS", "30000"), ("OPS_PORT", "x")]).unwrap_err().to_string();
+    let expected = "setting LIVE_WS_PONG_TIMEOUT_MS: \"30000\" is not allowed: more than LIVE_WS_PING_INTERVAL_MS, \
+        which is 30000";
+    assert!(error.contains(expected) && error.contains("setting OPS_PORT"), "{error}");
+    // Where either is wrong by itself, only that is said.
+    for faulty in [("LIVE_WS_PING_INTERVAL_MS", "x"), ("LIVE_WS_PONG_TIMEOUT_MS", "1")] {
+        let error = read(&[("LIVE_WS_PONG_TIMEOUT_MS", "30000"), faulty]).unwrap_err().to_string();
+        assert_eq!(error.lines().count(), 1, "{error}");
+    }
+}
+
+#[test]
+fn numbers_may_be_written_in_each_way_of_toml() {
+    let settings =
+        read_file("ops_port = 1_000\nlive_ws_port = \"2000\"\nops_max_connections = 0x10\n").unwrap();
+    assert_eq!((settings.ops.port, settings.live.port, settings.ops.max_connections), (1000, 2000, 16));
+}
+
+#[test]
+fn a_list_for_a_number_is_one_fault() {
+    let error = read_file("ops_port = [9090]\n").unwrap_err().to_string();
+    assert!(error.contains("setting OPS_PORT: \"(a list or table)\" is not allowed"), "{error}");
+    assert_eq!(error.lines().count(), 1, "{error}");
+}
+
+#[test]
+fn a_file_that_is_no_toml_is_told_by_line_without_its_content() {
+    let error =
+        read_file("ops_port = 9090\n# ä\nops_ingest_token = \"s3cret\nops_host = \"::1\"\n").unwrap_err();
+    let error = error.to_string();
+    assert!(error.contains("default.toml: line 3, column 27: ") && !error.contains("s3cret"), "{error}");
+    assert_eq!(error.lines().count(), 1, "{error}");
+}
+
+#[test]
+fn no_value_of_an_unknown_key_shows_a_secret() {
+    let error = read_file("[ops]\ningest_token = \"s3cret\"\n").unwrap_err().to_string();
+    assert!(error.contains("setting OPS: \"(a list or table)\""), "{error}");
+    for (key, value) in [("OPS_DATABASE", "postgres://user:s3cret@host/db"), ("OPS_API_KEY", "s3cret")] {
+        let error = read(&[(key, value)]).unwrap_err().to_string();
+        assert!(error.contains(key) && !error.contains("s3cret"), "{error}");
     }
 }

@@ -1,0 +1,265 @@
+//! The table of settings: name, kind, default, unit and help of each. Reading, errors, `processor check`,
+//! `settings/default.toml` and `docs/settings.md` follow it.
+//!
+//! To add a setting, add its entry here, a field to the struct of its room (`live.rs`, `ops.rs`, `positions.rs`) and the
+//! line beside it that reads it; then run `UPDATE=1 cargo test --test it documents`.
+
+use std::marker::PhantomData;
+
+use super::kind::{Kind, Label, Millis, Number, Port, SecretText, SqliteUrl};
+use super::network::{Address, ForwardedHeader, Host, List, Network, Origin};
+
+/// One setting, of the kind `K`.
+pub(super) struct Setting<K> {
+    /// Its name in the environment. The key in files is the same in lower case.
+    pub(super) variable: &'static str,
+    pub(super) default: Default,
+    /// Unit of a number; empty for what has none.
+    pub(super) unit: &'static str,
+    /// What it is for, in whole sentences; Markdown.
+    pub(super) help: &'static str,
+    kind: PhantomData<fn() -> K>,
+}
+
+/// What holds where a setting is not set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Default {
+    /// This text, read as if it had been set.
+    Text(&'static str),
+    /// What the code that reads it works out.
+    Computed {
+        /// What that is, in words.
+        says: &'static str,
+        /// A value to show as an example.
+        example: &'static str,
+    },
+}
+
+/// Settings that belong together.
+pub(super) struct Group {
+    /// What they are about.
+    pub(super) title: &'static str,
+    /// A variable in the environment that starts like this and is no setting is a typing error, not someone else's.
+    pub(super) prefix: Option<&'static str>,
+    pub(super) settings: &'static [&'static dyn Entry],
+}
+
+/// A setting whose kind does not matter.
+pub(super) trait Entry: Sync {
+    /// See [`Setting::variable`].
+    fn variable(&self) -> &'static str;
+    /// See [`Setting::default`].
+    fn default(&self) -> Default;
+    /// See [`Setting::help`].
+    fn help(&self) -> &'static str;
+    /// What is allowed, with the unit.
+    fn allowed(&self) -> String;
+    /// See [`Kind::IS_NUMBER`].
+    fn is_number(&self) -> bool;
+    /// Its name in files.
+    fn key(&self) -> String {
+        self.variable().to_ascii_lowercase()
+    }
+}
+
+impl<K> Setting<K> {
+    const fn named(variable: &'static str) -> Self {
+        Self { variable, default: Default::Text(""), unit: "", help: "", kind: PhantomData }
+    }
+}
+
+impl<K: Kind> Entry for Setting<K> {
+    fn variable(&self) -> &'static str {
+        self.variable
+    }
+
+    fn default(&self) -> Default {
+        self.default
+    }
+
+    fn help(&self) -> &'static str {
+        self.help
+    }
+
+    fn allowed(&self) -> String {
+        let allowed = K::allowed();
+        if self.unit.is_empty() { allowed } else { format!("{allowed} ({})", self.unit) }
+    }
+
+    fn is_number(&self) -> bool {
+        K::IS_NUMBER
+    }
+}
+
+/// Every setting there is, in the order of the table.
+pub(super) fn all() -> impl Iterator<Item = &'static dyn Entry> {
+    GROUPS.iter().flat_map(|group| group.settings.iter().copied())
+}
+
+/// Defines settings as statics and, from the same lines, the groups of all of them.
+macro_rules! settings {
+    ($($title:literal, $prefix:expr => { $($name:ident: $kind:ty { $($field:ident: $value:expr),* $(,)? })* })*) => {
+        $($(
+            pub(super) static $name: Setting<$kind> =
+                Setting { $($field: $value,)* ..Setting::named(stringify!($name)) };
+        )*)*
+
+        pub(super) static GROUPS: &[Group] =
+            &[$(Group { title: $title, prefix: $prefix, settings: &[$(&$name),*] }),*];
+    };
+}
+
+use self::Default::{Computed, Text};
+
+settings! {
+    "Instance", None => {
+        INSTANCE_ID: Label {
+            default: Computed { says: "the host name", example: "processor-1" },
+            help: "Tells this process from others: the label `instance_id` on every metric.",
+        }
+    }
+
+    "Positions and their store", Some("positions_") => {
+        DATABASE_URL: SqliteUrl {
+            default: Text("sqlite://data/positions.db"),
+            help: "The SQLite file in which positions are kept. Missing folders are made.",
+        }
+        POSITIONS_MAX_WAITING: Number<usize, 1, 100_000_000> {
+            default: Text("100000"),
+            unit: "positions",
+            help: "Positions that may wait for the store. Beyond that, posts get 503.",
+        }
+    }
+
+    "Live server: WebSockets", Some("live_ws_") => {
+        LIVE_WS_HOST: Address {
+            default: Text("0.0.0.0"),
+            help: "Address to listen on.",
+        }
+        LIVE_WS_PORT: Port {
+            default: Text("8081"),
+            help: "Port to listen on. 0 takes any free one.",
+        }
+        LIVE_WS_WORKERS: Number<usize, 0, 1024> {
+            default: Text("0"),
+            unit: "threads",
+            help: "Threads that serve connections. 0 is one for each processor core.",
+        }
+        LIVE_WS_PING_INTERVAL_MS: Millis<10> {
+            default: Text("30000"),
+            unit: "milliseconds",
+            help: "Time between two pings to a client.",
+        }
+        LIVE_WS_PONG_TIMEOUT_MS: Millis<10> {
+            default: Computed { says: "twice `LIVE_WS_PING_INTERVAL_MS`", example: "60000" },
+            unit: "milliseconds",
+            help: "A client that sent nothing for this long, not even a pong, is disconnected. Must be more than \
+                `LIVE_WS_PING_INTERVAL_MS`.",
+        }
+        LIVE_WS_HANDSHAKE_TIMEOUT_MS: Millis<10> {
+            default: Text("10000"),
+            unit: "milliseconds",
+            help: "Time from connecting to the end of the handshake.",
+        }
+        LIVE_WS_CLOSE_TIMEOUT_MS: Millis<10> {
+            default: Text("5000"),
+            unit: "milliseconds",
+            help: "How long a client may take to answer a close frame.",
+        }
+        LIVE_WS_DRAIN_TIMEOUT_MS: Millis<0> {
+            default: Text("5000"),
+            unit: "milliseconds",
+            help: "How long a stopping server waits for its clients to close. Those that are left are terminated.",
+        }
+        LIVE_WS_MAX_MESSAGE_BYTES: Number<usize, 125, { 64 << 20 }> {
+            default: Text("65536"),
+            unit: "bytes",
+            help: "Longest message from a client, all its fragments together. A longer one closes with 1009.",
+        }
+        LIVE_WS_OUTBOX_BYTES: Number<usize, 4096, { 1 << 30 }> {
+            default: Text("262144"),
+            unit: "bytes",
+            help: "What may wait to be sent to one client. Beyond that its positions are conflated: it is sent the newest \
+                of each device.",
+        }
+        LIVE_WS_WORKER_OUTBOX_BYTES: Number<usize, { 1 << 20 }, { 1 << 40 }> {
+            default: Text("67108864"),
+            unit: "bytes",
+            help: "The same for all clients of a worker together, where frames that several wait for count once. Beyond \
+                that positions are conflated for every slow client, and new snapshots wait their turn.",
+        }
+        LIVE_WS_MAX_CONNECTIONS: Number<usize, 1, 100_000_000> {
+            default: Text("100000"),
+            unit: "connections",
+            help: "Connections in all. Beyond that, handshakes get 503. The limit of open files bounds it too.",
+        }
+        LIVE_WS_MAX_CONNECTIONS_PER_ADDRESS: Number<usize, 1, 100_000_000> {
+            default: Text("10000"),
+            unit: "connections",
+            help: "Connections from one address; of IPv6, from one /64 network. Beyond that, handshakes get 429.",
+        }
+        LIVE_WS_MAX_MESSAGES_PER_SECOND: Number<u32, 1, 100_000_000> {
+            default: Text("100"),
+            unit: "messages per second",
+            help: "Messages that one client may send, sustained; ten seconds' worth may come at once. 32 pings, pongs or \
+                fragments count as one.",
+        }
+        LIVE_WS_MAX_SUBSCRIPTIONS: Number<usize, 1, 100_000_000> {
+            default: Text("1000"),
+            unit: "topics",
+            help: "Topics that one connection may be subscribed to.",
+        }
+        LIVE_WS_MAX_TOPIC_BYTES: Number<usize, 1, 65536> {
+            default: Text("256"),
+            unit: "bytes",
+            help: "Longest topic that a client may name.",
+        }
+        LIVE_WS_TRUSTED_PROXIES: List<Network> {
+            help: "Proxies, with commas between them, that are believed when they say for which client they speak.",
+        }
+        LIVE_WS_FORWARDED_HEADER: ForwardedHeader {
+            help: "The header in which they say it: the one that your proxy writes (`forwarded` is RFC 7239). Empty: the \
+                one that is there; if both are and do not agree, neither, and the client counts as the proxy.",
+        }
+        LIVE_WS_ALLOWED_ORIGINS: List<Origin> {
+            help: "Origins of web pages, with commas between them, that may connect. Empty: any.",
+        }
+    }
+
+    "Ops server: metrics, health, ingest", Some("ops_") => {
+        OPS_HOST: Address {
+            default: Text("127.0.0.1"),
+            help: "Address to listen on.",
+        }
+        OPS_PORT: Port {
+            default: Text("9090"),
+            help: "Port to listen on. 0 takes any free one.",
+        }
+        OPS_MAX_BODY_BYTES: Number<usize, 1024, { 1 << 30 }> {
+            default: Text("1048576"),
+            unit: "bytes",
+            help: "Longest body of `POST /positions`. A longer one gets 413.",
+        }
+        OPS_BODY_TIMEOUT_MS: Millis<10> {
+            default: Text("300000"),
+            unit: "milliseconds",
+            help: "How long the whole body of a post may take to arrive. Besides, some of it must come every ten seconds, \
+                and 64 bytes a second on average.",
+        }
+        OPS_MAX_CONNECTIONS: Number<usize, 8, 65536> {
+            default: Text("1024"),
+            unit: "connections",
+            help: "Connections of the ops server, at most a quarter of the limit of open files. Beyond that, the one that is \
+                idle the longest makes room. At most three quarters can be posts. File descriptors for all of them are \
+                kept free, however many live clients there are.",
+        }
+        OPS_INGEST_TOKEN: SecretText {
+            default: Computed { says: "none", example: "" },
+            help: "Bearer token that `POST /positions` must carry. Needed unless `OPS_HOST` is a loopback address.",
+        }
+        OPS_ALLOWED_HOSTS: List<Host> {
+            help: "Names, with commas between them, that requests may give as `Host`, besides localhost and loopback \
+                addresses, while `OPS_HOST` is a loopback address.",
+        }
+    }
+}
