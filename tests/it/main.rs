@@ -6,6 +6,7 @@
     reason = "what a test relies on and is not there fails the test"
 )]
 
+mod alerts;
 mod documents;
 mod door;
 mod drain;
