@@ -245,13 +245,15 @@ impl Rig {
         Ok(page)
     }
 
-    /// The value of a metric of the processor; 0 if it is not there.
+    /// The sum of a metric of the processor over all of its series. That there are none is an error: the name is wrong.
     pub(crate) fn metric(&self, name: &str) -> Result<f64> {
         let page = self.get("/metrics")?;
-        let lines = page
+        let series = page
             .lines()
             .filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' '])));
-        let values = lines.map(|line| line.rsplit(' ').next().and_then(|value| value.parse::<f64>().ok()));
-        values.sum::<Option<f64>>().with_context(|| format!("metric {name}"))
+        let values = series.map(|line| line.rsplit(' ').next().and_then(|value| value.parse::<f64>().ok()));
+        let values: Vec<_> = values.collect::<Option<_>>().with_context(|| format!("metric {name}"))?;
+        ensure!(!values.is_empty(), "there is no metric {name}");
+        Ok(values.iter().sum())
     }
 }
