@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use toml::de::{DeInteger, DeTable, DeValue};
+
 use super::error::SettingsError;
 use super::table::{self, Default, Entry, GROUPS};
 
@@ -59,8 +61,14 @@ fn read(file: PathBuf) -> Result<Values, SettingsError> {
         Ok(text) => text,
         Err(source) => return Err(SettingsError::File { file, source }),
     };
-    match text.parse::<toml::Table>() {
-        Ok(table) => Ok(table.into_iter().map(|(key, value)| (key, Value::from(value))).collect()),
+    // Only the syntax is read here: a value that is out of range is told by the setting that it was meant for.
+    match DeTable::parse(&text) {
+        Ok(table) => {
+            let values = table.into_inner().into_iter();
+            Ok(values
+                .map(|(key, value)| (key.into_inner().into_owned(), Value::from(value.into_inner())))
+                .collect())
+        }
         Err(error) => Err(syntax_error(file, &text, &error)),
     }
 }
@@ -73,17 +81,25 @@ fn syntax_error(file: PathBuf, text: &str, error: &toml::de::Error) -> SettingsE
     SettingsError::Syntax { file, line, column, message: error.message().replace('\n', ", ") }
 }
 
-impl From<toml::Value> for Value {
-    fn from(value: toml::Value) -> Self {
-        match value {
-            toml::Value::String(text) => Self::Text(text),
-            toml::Value::Integer(number) => Self::Text(number.to_string()),
-            toml::Value::Float(number) => Self::Text(number.to_string()),
-            toml::Value::Boolean(truth) => Self::Text(truth.to_string()),
-            toml::Value::Datetime(time) => Self::Text(time.to_string()),
-            toml::Value::Array(_) | toml::Value::Table(_) => Self::Compound,
-        }
+impl From<DeValue<'_>> for Value {
+    fn from(value: DeValue<'_>) -> Self {
+        Self::Text(match value {
+            DeValue::String(text) => text.into_owned(),
+            DeValue::Integer(number) => integer(&number),
+            DeValue::Float(number) => {
+                number.as_str().parse().map_or_else(|_| number.to_string(), |n: f64| n.to_string())
+            }
+            DeValue::Boolean(truth) => truth.to_string(),
+            DeValue::Datetime(time) => time.to_string(),
+            DeValue::Array(_) | DeValue::Table(_) => return Self::Compound,
+        })
     }
+}
+
+/// A number in decimal; as it was written, if it is too large for that.
+fn integer(number: &DeInteger<'_>) -> String {
+    let decimal = i64::from_str_radix(number.as_str(), number.radix());
+    decimal.map_or_else(|_| number.to_string(), |decimal| decimal.to_string())
 }
 
 /// Whether a variable of the environment is meant for this program: others are not its business.

@@ -246,6 +246,30 @@ fn a_file_that_is_no_toml_is_told_by_line_without_its_content() {
 }
 
 #[test]
+fn no_way_to_misspell_a_file_shows_what_stands_in_it() {
+    let lines = [
+        "s3cret",
+        "\"s3cret",
+        "'s3cret",
+        "\"\"\"s3cret",
+        "[\"s3cret\"",
+        "{ a = \"s3cret\"",
+        "\"s3cret\" \"s3cret\"",
+        "\"s3cret\\q\"",
+    ];
+    for line in lines {
+        let error = read_file(&format!("ops_ingest_token = {line}\n")).unwrap_err().to_string();
+        assert!(error.contains("default.toml: line "), "{line}: {error}");
+        assert!(!error.contains("s3cret") && error.lines().count() == 1, "{line}: {error}");
+    }
+    // A token of digits, for which quotes were forgotten, is read as it stands.
+    let settings = read_file("ops_ingest_token = 99999999999999999999\n").unwrap();
+    assert_eq!(settings.ops.ingest_token.unwrap().reveal(), "99999999999999999999");
+    let error = read_file("ops_port = 99999999999999999999\n").unwrap_err().to_string();
+    assert!(error.contains("setting OPS_PORT: \"99999999999999999999\" is not allowed"), "{error}");
+}
+
+#[test]
 fn no_value_of_an_unknown_key_shows_a_secret() {
     let error = read_file("[ops]\ningest_token = \"s3cret\"\n").unwrap_err().to_string();
     assert!(error.contains("setting OPS: \"(a list or table)\""), "{error}");
