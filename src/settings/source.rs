@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use config::{Config, ConfigError, Environment, Map, Source, ValueKind};
 use toml::de::{DeInteger, DeTable, DeValue};
 
 use super::error::SettingsError;
@@ -14,6 +15,24 @@ const FILE_VARIABLE: &str = "PROCESSOR_ENV";
 
 /// What was set, by key.
 pub(super) type Values = BTreeMap<String, Value>;
+
+/// What a file holds. `config` could read it too, but prints the line of a syntax error, and so the secret in it.
+#[derive(Clone, Debug)]
+struct Layer(Values);
+
+impl Source for Layer {
+    fn clone_into_box(&self) -> Box<dyn Source + Send + Sync> {
+        Box::new(self.clone())
+    }
+
+    fn collect(&self) -> Result<Map<String, config::Value>, ConfigError> {
+        let value = |value: &Value| match value {
+            Value::Text(text) => ValueKind::String(text.clone()),
+            Value::Compound => ValueKind::Array(Vec::new()),
+        };
+        Ok(self.0.iter().map(|(key, held)| (key.clone(), config::Value::new(None, value(held)))).collect())
+    }
+}
 
 /// A value as it was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,14 +48,19 @@ pub(super) enum Value {
 /// # Errors
 /// A file that is there, or was named, and cannot be read or is not TOML.
 pub(super) fn values(folder: &Path, environment: HashMap<String, String>) -> Result<Values, SettingsError> {
-    let mut values: Values = table::all().filter_map(default).collect();
+    let mut builder = Config::builder().add_source(Layer(table::all().filter_map(default).collect()));
     for file in files(folder, environment.get(FILE_VARIABLE)) {
-        values.extend(read(file)?);
+        builder = builder.add_source(Layer(read(file)?));
     }
-    let environment =
-        environment.into_iter().map(|(variable, text)| (variable.to_lowercase(), Value::Text(text)));
-    values.extend(environment.filter(|(key, _)| is_ours(key)));
-    Ok(values)
+    let ours = environment.into_iter().filter(|(variable, _)| is_ours(&variable.to_lowercase()));
+    let config = builder.add_source(Environment::default().source(Some(ours.collect()))).build()?;
+    Ok(config.cache.into_table()?.into_iter().map(|(key, value)| (key, Value::from(value))).collect())
+}
+
+impl From<config::Value> for Value {
+    fn from(value: config::Value) -> Self {
+        value.into_string().map_or(Self::Compound, Self::Text)
+    }
 }
 
 fn default(setting: &dyn Entry) -> Option<(String, Value)> {
