@@ -41,6 +41,9 @@ pub enum SettingsError {
         /// What the parser expected there.
         message: String,
     },
+    /// Files and environment do not go together: a key that is no name, such as one with brackets.
+    #[error("settings: {0}")]
+    Merge(#[from] config::ConfigError),
     /// Every fault that was found, one a line.
     #[error("{}", .0.iter().map(Fault::to_string).collect::<Vec<_>>().join("\n"))]
     Faults(Vec<Fault>),
