@@ -22,6 +22,7 @@ mod heartbeat;
 mod ingest;
 mod limits;
 mod logging;
+mod map;
 mod ops;
 mod restart;
 mod running;

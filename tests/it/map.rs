@@ -1,0 +1,113 @@
+//! `examples/map.html` in a real browser: Chromium, asked over its debugging port what the page shows.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+
+use futures_util::{SinkExt as _, StreamExt as _};
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::net::TcpStream;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+
+use crate::harness::{PATIENCE, Server, eventually, folder, get, position, project, soon};
+
+/// A browser that shows one page.
+struct Browser {
+    child: Child,
+    page: WebSocketStream<TcpStream>,
+    /// The number of the last question.
+    asked: u64,
+    _profile: TempDir,
+}
+
+impl Browser {
+    async fn open(url: &str) -> Self {
+        let profile = folder();
+        let mut command = Command::new("chromium");
+        command.args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"]);
+        command.arg("--remote-debugging-port=0").arg(format!("--user-data-dir={}", profile.path().display()));
+        command.arg(url).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let child = command.spawn().expect("this test needs chromium");
+        let mut port = None;
+        let file = profile.path().join("DevToolsActivePort");
+        eventually("the browser's debugging port", async || {
+            port = fs::read_to_string(&file).ok().and_then(|text| text.lines().next()?.parse::<u16>().ok());
+            port.is_some()
+        })
+        .await;
+        let address = SocketAddr::from(([127, 0, 0, 1], port.unwrap()));
+        let mut debugger = None;
+        eventually("the page in the browser's list", async || {
+            let list: Value = serde_json::from_str(&get(address, "/json/list").await.1).unwrap();
+            let page = list.as_array().unwrap().iter().find(|target| target["type"] == "page");
+            debugger = page.map(|page| page["webSocketDebuggerUrl"].as_str().unwrap().to_owned());
+            debugger.is_some()
+        })
+        .await;
+        let stream = TcpStream::connect(address).await.unwrap();
+        let (page, _) = tokio_tungstenite::client_async(debugger.unwrap(), stream).await.unwrap();
+        Self { child, page, asked: 0, _profile: profile }
+    }
+
+    /// The value of a JavaScript expression in the page.
+    async fn evaluate(&mut self, expression: &str) -> Value {
+        self.asked += 1;
+        let params = json!({ "expression": expression, "returnByValue": true });
+        let question = json!({ "id": self.asked, "method": "Runtime.evaluate", "params": params });
+        self.page.send(Message::text(question.to_string())).await.unwrap();
+        loop {
+            let message = soon("the browser's response", self.page.next()).await.unwrap().unwrap();
+            let response: Value = serde_json::from_str(message.to_text().unwrap()).unwrap();
+            if response["id"] == self.asked {
+                return response["result"]["result"]["value"].clone();
+            }
+        }
+    }
+
+    /// Waits until the page shows these devices and no others.
+    async fn shows(&mut self, devices: &[&str]) {
+        let shown = r#"[...document.querySelectorAll("svg text")].map(text => text.textContent).sort()"#;
+        eventually(&format!("a map with {devices:?}"), async || self.evaluate(shown).await == json!(devices)).await;
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+#[actix::test]
+async fn the_map_shows_who_is_in_the_event_also_after_a_restart() {
+    let folder = folder();
+    let mut server = Server::start(folder.path(), &[]);
+    let at = |device: &str, millis, latitude, events: &[&str]| {
+        let mut position = position(device, millis, latitude);
+        position["topics"] = json!(events);
+        position
+    };
+    server.accept(&json!([at("a", 1, 52.5, &["event:e"]), at("b", 1, 52.6, &["event:e"])])).await;
+    let page = project().join("examples/map.html");
+    let mut browser =
+        Browser::open(&format!("file://{}?server=ws://{}/&topic=event:e", page.display(), server.live)).await;
+    browser.shows(&["a", "b"]).await;
+    let places = r#"new Set([...document.querySelectorAll("svg g")].map(dot => dot.getAttribute("transform"))).size"#;
+    assert_eq!(browser.evaluate(places).await, 2);
+
+    server.accept(&at("c", 2, 52.55, &["event:e"])).await;
+    browser.shows(&["a", "b", "c"]).await;
+    server.accept(&at("a", 2, 52.5, &[])).await;
+    browser.shows(&["b", "c"]).await;
+
+    server.signal(Signal::SIGTERM);
+    assert_eq!(server.ended(PATIENCE).code(), Some(0));
+    let port = server.live.port().to_string();
+    let server = Server::start(folder.path(), &[("LIVE_WS_PORT", &port)]);
+    // Were the snapshot only added to what is shown, this one would stay if it left before the page is back.
+    server.accept(&at("b", 3, 52.6, &[])).await;
+    browser.shows(&["c"]).await;
+}
