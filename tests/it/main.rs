@@ -8,6 +8,7 @@
 
 mod alerts;
 mod documents;
+mod docs;
 mod door;
 mod drain;
 mod durability;

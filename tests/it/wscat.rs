@@ -119,7 +119,7 @@ async fn fifty_of_them_through_a_sigterm() {
 async fn one_that_insists_on_a_subprotocol_gives_up_by_itself() {
     let folder = folder();
     let server = Server::start(folder.path(), &[]);
-    // The README says so; RFC 6455 would let it go on.
+    // docs/wire.md says so; RFC 6455 would let it go on.
     Wscat::connect_with("--subprotocol chat", &server).shows("Server sent no subprotocol");
     server.logged("connection closed");
     assert_eq!(server.metric("processor_live_refused_total", "").await, 0.0);

@@ -1,0 +1,193 @@
+//! The documents tell the truth: their examples, their links, the systemd unit.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::harness::{Server, folder, position, project};
+
+/// A fenced block of a document.
+struct Block {
+    /// What stands behind the fence, such as `json client`.
+    info: String,
+    text: String,
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(project().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+fn blocks(text: &str) -> Vec<Block> {
+    let mut blocks = Vec::new();
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        if let Some(info) = line.strip_prefix("```") {
+            let inside: Vec<_> = lines.by_ref().take_while(|line| *line != "```").collect();
+            blocks.push(Block { info: info.to_owned(), text: inside.join("\n") });
+        }
+    }
+    blocks
+}
+
+/// The one block of a document whose first line is like this.
+fn block(text: &str, info: &str, part: &str) -> String {
+    let mut found = blocks(text).into_iter().filter(|block| block.info == info && block.text.contains(part));
+    match (found.next(), found.next()) {
+        (Some(block), None) => block.text,
+        (None, _) => panic!("no block {info} with {part}"),
+        (Some(_), Some(_)) => panic!("several blocks {info} with {part}"),
+    }
+}
+
+#[actix::test]
+async fn the_examples_of_the_wire_contract_are_true_word_for_word() {
+    let folder = folder();
+    // The first as the page says; the second so that its last example needs few messages.
+    let settings = [("LIVE_WS_MAX_SUBSCRIPTIONS", "2"), ("LIVE_WS_MAX_MESSAGES_PER_SECOND", "2")];
+    let server = Server::start(folder.path(), &settings);
+    let mut client = server.client().await;
+    let page = read("docs/wire.md");
+    let (mut sent, mut received) = (0, 0);
+    for Block { info, text } in blocks(&page) {
+        for line in text.lines() {
+            match info.as_str() {
+                "json post" => server.accept(&serde_json::from_str(line).unwrap()).await,
+                "json client" => {
+                    client.text(line).await;
+                    sent += 1;
+                }
+                "json server" => {
+                    assert_eq!(client.json().await, serde_json::from_str::<Value>(line).unwrap());
+                    received += 1;
+                }
+                "json server too-fast" => {
+                    let mut answer = Value::Null;
+                    for _ in 0..100 {
+                        client.text("{}").await;
+                        answer = client.json().await;
+                        if answer["code"] == "rate-limited" {
+                            break;
+                        }
+                    }
+                    assert_eq!(answer, serde_json::from_str::<Value>(line).unwrap());
+                    received += 1;
+                }
+                other => panic!("docs/wire.md has a block {other}"),
+            }
+        }
+    }
+    assert!(sent >= 7 && received >= 10, "{sent} sent, {received} received");
+}
+
+#[actix::test]
+async fn the_examples_of_posts_are_true() {
+    let folder = folder();
+    let server = Server::start(folder.path(), &[]);
+    let page = read("docs/posting.md");
+    let example: Value = serde_json::from_str(&block(&page, "json post", "device_id")).unwrap();
+    assert_eq!(server.post(example.to_string()).await, (200, json!({ "accepted": 1 })));
+    let (status, snapshot) = (200, server.client().await.subscribe("event:rally-42").await);
+    let mut expected = example;
+    expected.as_object_mut().unwrap().remove("topics");
+    assert_eq!((status, &snapshot["snapshot"]), (200, &json!([expected])));
+    let problem: Value = serde_json::from_str(&block(&page, "json response 422", "latitude")).unwrap();
+    let posts = json!([position("1", 1, 52.5), position("1", 2, 95.2)]);
+    assert_eq!(server.post(posts.to_string()).await, (422, problem));
+}
+
+#[actix::test]
+async fn the_post_of_the_readme_works_as_typed() {
+    let folder = folder();
+    let server = Server::start(folder.path(), &[]);
+    let typed = block(&read("README.md"), "sh", "curl --data");
+    let line = typed.replace("127.0.0.1:9090", &server.ops.to_string());
+    assert_ne!(line, typed);
+    let output = Command::new("sh").args(["-c", &line]).output().unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), r#"{"accepted":1}"#);
+}
+
+#[test]
+fn the_readme_shows_the_page_that_is_in_the_examples() {
+    assert_eq!(block(&read("README.md"), "html", "<script>"), read("examples/map.html").trim_end());
+}
+
+/// The documents whose links are followed.
+fn pages() -> Vec<String> {
+    let mut pages: Vec<_> = ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "benches/README.md", "fuzz/README.md"]
+        .map(str::to_owned)
+        .into();
+    for entry in fs::read_dir(project().join("docs")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        if name.ends_with(".md") {
+            pages.push(format!("docs/{name}"));
+        }
+    }
+    pages
+}
+
+/// The targets of a page's links.
+fn links(text: &str) -> impl Iterator<Item = &str> {
+    text.split("](").skip(1).filter_map(|rest| rest.split(')').next())
+}
+
+/// The anchors of a page's headings, as GitHub makes them.
+fn anchors(text: &str) -> Vec<String> {
+    let headings = text.lines().filter(|line| line.starts_with('#'));
+    let anchor = |heading: &str| {
+        let kept = heading.trim_start_matches('#').trim().to_lowercase();
+        let kept = kept.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+        kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+    };
+    headings.map(anchor).collect()
+}
+
+#[test]
+fn links_lead_somewhere() {
+    let mut followed = 0;
+    let mut broken = Vec::new();
+    for page in pages() {
+        let text = read(&page);
+        for link in links(&text).filter(|link| !link.starts_with("https://")) {
+            let (path, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let target = match path {
+                "" => project().join(&page),
+                path => project().join(&page).parent().unwrap().join(path),
+            };
+            let leads = |target: &Path| {
+                let text = fs::read_to_string(target).unwrap_or_default();
+                target.exists() && (anchor.is_empty() || anchors(&text).iter().any(|one| one == anchor))
+            };
+            if !leads(&target) {
+                broken.push(format!("{page}: {link}"));
+            }
+            followed += 1;
+        }
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+    assert!(followed > 30, "{followed}");
+}
+
+#[test]
+fn systemd_takes_the_unit() {
+    let folder = folder();
+    let unit = read("deploy/systemd/processor.service");
+    // The program must be there for the unit to be right.
+    let start = "ExecStart=/usr/local/bin/processor\n";
+    assert!(unit.contains(start));
+    let unit = unit.replace(start, &format!("ExecStart={}\n", env!("CARGO_BIN_EXE_processor")));
+    let path = folder.path().join("processor.service");
+    let verify = |unit: &str| {
+        fs::write(&path, unit).unwrap();
+        let mut command = Command::new("systemd-analyze");
+        // With warnings as errors, but not for units of the system that it refers to.
+        command.args(["verify", "--man=no", "--recursive-errors=no"]).arg(&path);
+        let output = command.output().expect("this test needs systemd-analyze, of the package systemd");
+        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (fits, said) = verify(&unit);
+    assert!(fits && !said.contains("processor.service"), "{said}");
+    let (fits, said) = verify(&unit.replace("NoNewPrivileges=", "NoNewPrivilege="));
+    assert!(!fits, "a typing error goes unnoticed: {said}");
+}
