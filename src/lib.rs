@@ -1,14 +1,14 @@
-//! `processor` tells browsers where things are, now: devices report positions, it stores each one durably and
-//! broadcasts it over WebSockets to everyone who subscribed to it.
+//! `processor`, a live-position server: devices post positions over HTTP; it stores each one durably and sends it over
+//! WebSockets to every client that subscribed to the device or to its event.
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`app`] | everything joined, started in order, stopped in order |
+//! | [`app`] | joins the others; starts and stops them in order |
 //! | [`domain`] | positions and topics |
 //! | [`live`] | the WebSocket server, its connections, registry and hubs |
-//! | [`positions`] | consumer and store |
+//! | [`positions`] | the consumer, which commits positions in groups, and the store |
 //! | [`ingest`] | positions that are posted over HTTP |
-//! | [`ops`] | the ops server: metrics page, health, connections, trusted ingest |
+//! | [`ops`] | the ops server: metrics, health, the list of connections, ingest |
 //! | [`http`] | an HTTP server with deadlines and bounds |
 //! | [`health`] | asking a server whether it is alive |
 //! | [`simulate`] | devices that move, for trying it out |

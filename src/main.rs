@@ -17,10 +17,11 @@ use processor::{health, positions};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// What the last lines of the log may take to be written: whoever reads it may be stuck.
+/// How long the process waits at its end for the last lines of the log to be written: whoever reads them may be stuck.
 const LAST_LINES: Duration = Duration::from_millis(200);
 
-/// Stores positions durably and broadcasts them over WebSockets. Without a command, it serves.
+/// A live-position server: takes positions over HTTP, stores them, and sends them over WebSockets. Without a command, it
+/// serves.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
@@ -61,7 +62,7 @@ struct SimulateArguments {
     /// Where to post.
     #[arg(long, default_value = "http://127.0.0.1:9090/positions")]
     url: String,
-    /// The event they report to; its topic is event:<EVENT>.
+    /// The event they take part in; its topic is event:<EVENT>.
     #[arg(long)]
     event: Option<String>,
     /// Bearer token of the ingest.
@@ -88,7 +89,7 @@ fn main() -> ExitCode {
     let logging = match Logging::start() {
         Ok(logging) => logging,
         Err(error) => {
-            // There is no other way to say it.
+            // There is no log to write this to.
             drop(writeln!(std::io::stderr(), "cannot log: {error}"));
             return ExitCode::FAILURE;
         }
@@ -118,7 +119,7 @@ fn main() -> ExitCode {
 }
 
 async fn serve(logging: &Logging) -> anyhow::Result<()> {
-    // Before all else, so that no signal is missed.
+    // First, so that no signal is missed.
     let mut shutdown = Shutdown::listen().context("cannot listen for signals")?;
     let settings = Settings::load()?;
     let app = tokio::select! {
