@@ -7,7 +7,7 @@ use processor::live::wire::decoder::{Decoder, Event};
 use processor::live::wire::frame;
 
 use super::choices::Choices;
-use super::reference;
+use super::reference::{self, opcode};
 
 /// Limits of a message, in bytes: at, below and above where the lengths of frames change their form.
 const LIMITS: [usize; 8] = [65_536, 0, 1, 7, 125, 126, 1000, 70_000];
@@ -80,16 +80,17 @@ fn sequence(choices: &mut Choices<'_>) -> Vec<u8> {
         let wild = choices.one_in(64);
         let opcode = match choices.below(16) {
             _ if wild => choices.byte() % 16,
-            0 => 9,
-            1 => 10,
-            15 => 8,
-            _ if in_message => 0,
-            kind => 1 + (kind % 3) as u8 / 2,
+            0 => opcode::PING,
+            1 => opcode::PONG,
+            15 => opcode::CLOSE,
+            _ if in_message => opcode::CONTINUATION,
+            2 | 5 | 8 | 11 | 14 => opcode::BINARY,
+            _ => opcode::TEXT,
         };
-        let control = opcode >= 8;
+        let control = opcode >= opcode::CLOSE;
         let fin = if control { !wild } else { choices.one_in(2) };
         let payload = match opcode {
-            8 => close_payload(choices),
+            opcode::CLOSE => close_payload(choices),
             _ => payload(choices, control && !wild),
         };
         let reserved = if choices.one_in(128) { choices.byte() & 0x70 } else { 0 };

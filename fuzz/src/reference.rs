@@ -6,6 +6,17 @@
 use processor::live::wire::close::{self, CloseReason};
 use processor::live::wire::decoder::Event;
 
+/// Opcodes, by RFC 6455 section 11.8. Those of control frames have the highest of their four bits set.
+pub mod opcode {
+    #![allow(missing_docs, reason = "their names are the RFC's")]
+    pub const CONTINUATION: u8 = 0;
+    pub const TEXT: u8 = 1;
+    pub const BINARY: u8 = 2;
+    pub const CLOSE: u8 = 8;
+    pub const PING: u8 = 9;
+    pub const PONG: u8 = 10;
+}
+
 /// What a client's bytes say, when these are all that came and a message may have `max` bytes.
 pub fn decode(bytes: &[u8], max: usize) -> Vec<Event> {
     let mut reader = Reader { left: bytes, max, message: None };
@@ -35,11 +46,11 @@ impl Reader<'_> {
         let [first, second, rest @ ..] = self.left else { return Ok(None) };
         let fin = first >= &0x80;
         let (reserved, opcode) = (first / 16 % 8, first % 16);
-        let control = opcode >= 8;
+        let control = opcode >= opcode::CLOSE;
         let legal = match opcode {
-            0 => self.message.is_some(),
-            1 | 2 => self.message.is_none(),
-            8..=10 => fin && second % 128 < 126,
+            opcode::CONTINUATION => self.message.is_some(),
+            opcode::TEXT | opcode::BINARY => self.message.is_none(),
+            opcode::CLOSE | opcode::PING | opcode::PONG => fin && second % 128 < 126,
             _ => false,
         };
         if reserved != 0 || !legal || *second < 128 {
@@ -79,7 +90,7 @@ impl Reader<'_> {
         if control {
             return if whole { control_frame(opcode, unmasked).map(Some) } else { Ok(None) };
         }
-        let (is_text, mut message) = self.message.take().unwrap_or((opcode == 1, Vec::new()));
+        let (is_text, mut message) = self.message.take().unwrap_or((opcode == opcode::TEXT, Vec::new()));
         message.extend(unmasked);
         if is_text {
             match utf8(&message) {
@@ -106,8 +117,8 @@ impl Reader<'_> {
 
 fn control_frame(opcode: u8, payload: Vec<u8>) -> Result<Event, CloseReason> {
     match (opcode, &payload[..]) {
-        (9, _) => Ok(Event::Ping(payload.into())),
-        (10, _) => Ok(Event::Pong),
+        (opcode::PING, _) => Ok(Event::Ping(payload.into())),
+        (opcode::PONG, _) => Ok(Event::Pong),
         (_, []) => Ok(Event::Close(None)),
         (_, [_]) => Err(close::PROTOCOL_ERROR),
         (_, [high, low, reason @ ..]) => {
