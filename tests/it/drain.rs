@@ -1,63 +1,15 @@
-//! Stopping: everyone is told, those who do not answer are terminated in time.
+//! Stopping: everyone who got in is told, and counted. That it ends in time is in `tests/timing`.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use nix::sys::signal::Signal;
-use processor::live::ScaffoldHandler;
 use serde_json::json;
 
+use crate::harness::header::{CLOSE, FIN, RESERVED, TEXT};
 use crate::harness::{
-    Client, HANDSHAKE, Live, PATIENCE, Raw, Server, eventually, folder, narrow, position, soon,
+    HANDSHAKE, PATIENCE, Raw, Server, conflate, eventually, folder, frame, narrow, position, soon,
 };
-
-#[actix::test]
-async fn stop_closes_1001_and_does_not_wait_for_those_who_do_not_answer() {
-    let live = Live::start(&[], |_| ScaffoldHandler);
-    let mut polite = Client::connect(live.address()).await;
-    let mut rude = Raw::connect(live.address()).await;
-    let deaf = Raw::connect(live.address()).await;
-    live.gauge_is(3).await;
-    let began = Instant::now();
-    let timeout = Duration::from_millis(700);
-    let (report, close) = tokio::join!(live.running.stop(timeout), polite.closed());
-    let took = began.elapsed();
-    assert_eq!(close, (1001, "server shutting down".into()));
-    assert_eq!(rude.close_code().await, 1001);
-    assert_eq!(rude.read().await, None);
-    assert_eq!((report.closed, report.terminated), (1, 2));
-    assert!(took >= timeout && took < timeout + Duration::from_secs(1), "{took:?}");
-    assert_eq!(live.metrics.live.connections.get(), 0);
-    drop(deaf);
-}
-
-#[actix::test]
-async fn stop_without_connections_returns_at_once() {
-    let live = Live::start(&[], |_| ScaffoldHandler);
-    let began = Instant::now();
-    let report = live.running.stop(Duration::from_secs(30)).await;
-    assert_eq!((report.closed, report.terminated), (0, 0));
-    assert!(began.elapsed() < Duration::from_secs(5));
-}
-
-#[actix::test]
-async fn sigterm_with_500_clients_of_which_50_never_answer() {
-    let folder = folder();
-    let mut server = Server::start(folder.path(), &[("LIVE_WS_DRAIN_TIMEOUT_MS", "2000")]);
-    let mut polite = join_all((0..450).map(|_| server.client())).await;
-    let rude = join_all((0..50).map(|_| Raw::connect(server.live))).await;
-    eventually("500 connections", async || server.connections().await == 500.0).await;
-    server.signal(Signal::SIGTERM);
-    let began = Instant::now();
-    let closes = join_all(polite.iter_mut().map(Client::closed)).await;
-    assert!(closes.iter().all(|close| *close == (1001, "server shutting down".into())));
-    assert_eq!(server.ended(Duration::from_secs(3) + PATIENCE).code(), Some(0));
-    let took = began.elapsed();
-    assert!(took <= Duration::from_secs(3), "{took:?}");
-    let stopped = server.logged("live server stopped");
-    assert!(stopped.contains("450 closed, 50 terminated"), "{stopped}");
-    drop(rude);
-}
 
 #[actix::test]
 async fn sigint_stops_it_too_and_a_second_signal_at_once() {
@@ -101,31 +53,6 @@ async fn while_it_drains_it_is_not_ready_and_an_upgrade_gets_503() {
     assert_eq!(snapshot["snapshot"].as_array().unwrap().len(), 1);
 }
 
-#[actix::test]
-async fn it_ends_in_time_also_with_clients_that_never_read() {
-    let folder = folder();
-    let settings = [("LIVE_WS_DRAIN_TIMEOUT_MS", "500"), ("LIVE_WS_OUTBOX_BYTES", "8192")];
-    let mut server = Server::start(folder.path(), &settings);
-    let mut deaf = Vec::new();
-    for _ in 0..20 {
-        let mut client = Raw::over(narrow(server.live, 4096).await).await;
-        client.frame(0x81, br#"{"type":"subscribe","topic":"device:1"}"#).await;
-        deaf.push(client);
-    }
-    eventually("subscriptions", async || server.metric("processor_live_subscriptions", "").await == 20.0)
-        .await;
-    let mut millis = 0;
-    while server.metric("processor_live_conflated_total", "").await == 0.0 {
-        let steps: Vec<_> = (0..200).map(|step| position("1", millis + step, 1.0)).collect();
-        server.accept(&steps.into()).await;
-        millis += 200;
-    }
-    let began = Instant::now();
-    server.signal(Signal::SIGTERM);
-    assert_eq!(server.ended(PATIENCE).code(), Some(0));
-    assert!(began.elapsed() < Duration::from_millis(1500), "{:?}", began.elapsed());
-}
-
 /// Shakes hands on a socket that is connected already, and reads until the end. True if it got 101.
 async fn shake_hands_and_read_to_the_end(stream: tokio::net::TcpStream) -> bool {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -141,7 +68,8 @@ async fn shake_hands_and_read_to_the_end(stream: tokio::net::TcpStream) -> bool 
         assert!(head.is_empty() || head.starts_with("HTTP/1.1 503 "), "{head}");
         return false;
     }
-    assert!(frames.starts_with(&[0x88, 22, 0x03, 0xE9]), "101, but then {frames:?}");
+    let close = [&[FIN | CLOSE, 22], &1001u16.to_be_bytes()[..], b"server shutting down"].concat();
+    assert_eq!(frames, close, "after 101");
     true
 }
 
@@ -154,6 +82,7 @@ async fn one_round(folder: &std::path::Path, sockets: usize, micros: u64) {
         .enumerate()
         .map(|(number, stream)| {
             actix::spawn(async move {
+                // So that some come before the signal, some at the same moment, some after it.
                 tokio::time::sleep(Duration::from_micros(micros * number as u64)).await;
                 shake_hands_and_read_to_the_end(stream.unwrap()).await
             })
@@ -185,7 +114,7 @@ async fn one_that_lingers_after_a_violation_does_not_hold_up_the_drain() {
     let folder = folder();
     let mut server = Server::start(folder.path(), &[("LIVE_WS_DRAIN_TIMEOUT_MS", "200")]);
     let mut violator = Raw::connect(server.live).await;
-    violator.frame(0x83, b"").await;
+    violator.frame(FIN | RESERVED, b"").await;
     assert_eq!(violator.close_code().await, 1002);
     server.signal(Signal::SIGTERM);
     assert_eq!(server.ended(PATIENCE).code(), Some(0));
@@ -204,17 +133,12 @@ async fn one_that_is_frozen_after_a_violation_is_terminated_too() {
     ];
     let mut server = Server::start(folder.path(), &settings);
     let mut frozen = Raw::over(narrow(server.live, 4096).await).await;
-    frozen.frame(0x81, br#"{"type":"subscribe","topic":"device:1"}"#).await;
+    frozen.frame(FIN | TEXT, br#"{"type":"subscribe","topic":"device:1"}"#).await;
     eventually("the subscription", async || server.metric("processor_live_subscriptions", "").await == 1.0)
         .await;
-    let mut millis = 0;
-    while server.metric("processor_live_conflated_total", "").await == 0.0 {
-        let steps: Vec<_> = (0..200).map(|step| position("1", millis + step, 1.0)).collect();
-        server.accept(&steps.into()).await;
-        millis += 200;
-    }
+    conflate(&server).await;
     // Counted just before the violation behind it is read.
-    let both = [crate::harness::frame(0x81, b"x"), crate::harness::frame(0x83, b"")].concat();
+    let both = [frame(FIN | TEXT, b"x"), frame(FIN | RESERVED, b"")].concat();
     frozen.write(&both).await;
     eventually("the violation", async || {
         server.metric("processor_live_messages_inbound_total", "invalid").await == 1.0

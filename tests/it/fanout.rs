@@ -7,7 +7,8 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt as _;
 
-use crate::harness::{Client, Raw, Server, delayed, folder, narrow, position};
+use crate::harness::header::{FIN, TEXT};
+use crate::harness::{Client, Raw, Server, crowd, delayed, folder, narrow, position};
 
 /// Milliseconds since the start of the day of `harness::time`.
 fn millis(position: &Value) -> u64 {
@@ -18,20 +19,13 @@ fn millis(position: &Value) -> u64 {
 
 #[actix::test]
 async fn after_the_snapshot_nothing_is_missed_and_nothing_is_old() {
-    const DEVICES: u64 = 5;
+    const DEVICES: usize = 5;
     const STEPS: u64 = 400;
     let folder = folder();
     let server = Server::start(folder.path(), &[("LIVE_WS_WORKERS", "2")]);
     let load = async {
         for step in 1..=STEPS {
-            let batch: Vec<_> = (0..DEVICES)
-                .map(|device| {
-                    let mut position = position(&device.to_string(), step, 1.0);
-                    position["topics"] = json!(["event:e"]);
-                    position
-                })
-                .collect();
-            server.accept(&batch.into()).await;
+            server.accept(&crowd(0..DEVICES, step)).await;
         }
     };
     // Clients come all the time while positions flow; one of them subscribes again and again.
@@ -43,7 +37,7 @@ async fn after_the_snapshot_nothing_is_missed_and_nothing_is_old() {
             let mut last = HashMap::new();
             client.text(r#"{"type":"subscribe","topic":"event:e"}"#).await;
             let mut again = if number == 0 { 20 } else { 0 };
-            while last.len() < DEVICES as usize || last.values().any(|last| *last < STEPS) {
+            while last.len() < DEVICES || last.values().any(|last| *last < STEPS) {
                 let message = client.json().await;
                 if message["type"] == "subscribed" {
                     for position in message["snapshot"].as_array().unwrap() {
@@ -153,16 +147,6 @@ async fn a_slow_client_sees_fewer_steps_but_the_newest_and_no_old_ones() {
     assert_eq!(server.connections().await, 2.0);
 }
 
-/// Positions of so many devices of event `e` at one step.
-fn crowd(devices: usize, step: u64) -> Value {
-    let position = |device: usize| {
-        let mut position = position(&format!("{device:05}"), step, 1.0);
-        position["topics"] = json!(["event:e"]);
-        position
-    };
-    (0..devices).map(position).collect()
-}
-
 /// Reads until every one of `devices` is at `step`; no device may go back.
 async fn reads_up_to(client: &mut Client, devices: usize, step: u64) {
     let mut newest = HashMap::new();
@@ -190,13 +174,13 @@ async fn whoever_reads_gets_the_newest_of_every_device_of_a_burst_however_small_
     }
     for step in 1..=3 {
         let reading = join_all(clients.iter_mut().map(|client| reads_up_to(client, DEVICES, step)));
-        let burst = crowd(DEVICES, step);
+        let burst = crowd(0..DEVICES, step);
         tokio::join!(server.accept(&burst), reading);
     }
     assert_eq!(server.connections().await, 5.0);
     // All caught up, they get each step again.
     for step in 4..8 {
-        server.accept(&crowd(1, step)).await;
+        server.accept(&crowd(0..1, step)).await;
         for client in &mut clients {
             assert_eq!(millis(&client.json().await), step);
         }
@@ -238,7 +222,7 @@ async fn one_that_reads_a_byte_now_and_then_stays_and_costs_little() {
     let folder = folder();
     let server = Server::start(folder.path(), &[("LIVE_WS_OUTBOX_BYTES", "16384")]);
     let mut trickle = Raw::over(narrow(server.live, 4096).await).await;
-    trickle.frame(0x81, br#"{"type":"subscribe","topic":"device:1"}"#).await;
+    trickle.frame(FIN | TEXT, br#"{"type":"subscribe","topic":"device:1"}"#).await;
     let mut quick = server.client().await;
     quick.subscribe("device:1").await;
     for step in 1..=400 {
@@ -263,7 +247,7 @@ async fn slow_clients_cost_the_others_nothing() {
     let mut stalled = Vec::new();
     for _ in 0..20 {
         let mut client = Raw::over(narrow(server.live, 4096).await).await;
-        client.frame(0x81, br#"{"type":"subscribe","topic":"device:1"}"#).await;
+        client.frame(FIN | TEXT, br#"{"type":"subscribe","topic":"device:1"}"#).await;
         stalled.push(client);
     }
     let mut quick = server.client().await;

@@ -3,7 +3,8 @@
 use processor::live::{ScaffoldHandler, SubscriptionHandler};
 use serde_json::json;
 
-use crate::harness::{Client, HANDSHAKE, Live, Raw, Server, eventually, folder, soon};
+use crate::harness::header::{CLOSE, CONTINUATION, FIN, PING, PONG, TEXT};
+use crate::harness::{Client, HANDSHAKE, Live, Raw, Server, crowd, eventually, folder, populate, soon};
 
 #[actix::test]
 async fn connections_over_the_limit_get_503_and_health_stays_green() {
@@ -105,33 +106,11 @@ async fn one_address_cannot_take_all_places_by_never_ending_its_handshakes() {
 }
 
 #[actix::test]
-async fn who_sends_too_much_is_warned_and_then_closed() {
-    let live = Live::start(&[("LIVE_WS_MAX_MESSAGES_PER_SECOND", "1")], SubscriptionHandler::new);
-    let mut client = Client::connect(live.address()).await;
-    for _ in 0..15 {
-        client.text(r#"{"type":"subscribe","topic":"x"}"#).await;
-    }
-    let mut codes = Vec::new();
-    for _ in 0..15 {
-        codes.push(client.json().await["code"].as_str().unwrap().to_owned());
-    }
-    // Ten seconds' worth at once, and one more for each second that this took.
-    assert!(codes[..10].iter().all(|code| code == "not-implemented"), "{codes:?}");
-    assert!(codes.iter().any(|code| code == "rate-limited"), "{codes:?}");
-    for _ in 0..40 {
-        client.text("x").await;
-    }
-    assert_eq!(client.closed().await, (1008, "too many messages".into()));
-    live.gauge_is(0).await;
-    assert_eq!(live.metric("processor_live_closes_total", "rate_limited"), 1.0);
-}
-
-#[actix::test]
 async fn fragments_without_end_are_too_many_messages() {
     let live = Live::start(&[("LIVE_WS_MAX_MESSAGES_PER_SECOND", "1")], SubscriptionHandler::new);
     let mut client = Raw::connect(live.address()).await;
-    client.frame(0x01, b"").await;
-    let fragments = crate::harness::frame(0x00, b"").repeat(1000);
+    client.frame(TEXT, b"").await;
+    let fragments = crate::harness::frame(CONTINUATION, b"").repeat(1000);
     client.write(&fragments).await;
     assert_eq!(client.close_code().await, 1008);
 }
@@ -164,7 +143,7 @@ async fn subscriptions_and_topic_lengths_are_limited() {
 async fn a_flood_of_pings_costs_no_memory_and_no_one_else() {
     let live = Live::start(&[("LIVE_WS_WORKERS", "1")], SubscriptionHandler::new);
     let mut flooder = Raw::over(crate::harness::narrow(live.address(), 4096).await).await;
-    let pings = crate::harness::frame(0x89, &[b'x'; 125]).repeat(1000);
+    let pings = crate::harness::frame(FIN | PING, &[b'x'; 125]).repeat(1000);
     let flood = actix::spawn(async move {
         // It reads none of the pongs.
         for _ in 0..200 {
@@ -219,7 +198,7 @@ async fn nothing_a_client_sends_can_forge_a_line_of_the_log() {
     raw.write(request.as_bytes()).await;
     raw.ended().await;
     let mut closer = Raw::connect(server.live).await;
-    closer.frame(0x88, b"\x0F\xA0\nFORGED \x1b[31m").await;
+    closer.frame(FIN | CLOSE, b"\x0F\xA0\nFORGED \x1b[31m").await;
     closer.ended().await;
     server.post("{\"device_id\":\"\u{1b}[31m\\nFORGED\"}").await;
     client.close().await;
@@ -244,7 +223,7 @@ async fn one_that_was_jammed_by_its_own_answers_is_read_again_as_soon_as_it_read
     server.accept(&devices.into()).await;
     let mut client = Raw::connect(server.live).await;
     // Far more answers than all buffers hold; it does not read yet.
-    let subscribe = crate::harness::frame(0x81, br#"{"type":"subscribe","topic":"event:e"}"#);
+    let subscribe = crate::harness::frame(FIN | TEXT, br#"{"type":"subscribe","topic":"event:e"}"#);
     client.write(&subscribe.repeat(300)).await;
     eventually("a jam", async || {
         let (_, connections) = server.get("/connections").await;
@@ -255,48 +234,8 @@ async fn one_that_was_jammed_by_its_own_answers_is_read_again_as_soon_as_it_read
     for _ in 0..300 {
         assert!(client.read().await.unwrap().1.starts_with(br#"{"type":"subscribed""#));
     }
-    client.frame(0x89, b"still there?").await;
-    assert_eq!(client.read().await.unwrap(), (0x8A, b"still there?".to_vec()));
-}
-
-/// So many devices in event `e`.
-async fn populate(server: &Server, devices: usize) {
-    for some in (0..devices).collect::<Vec<_>>().chunks(2000) {
-        let positions: Vec<_> = some
-            .iter()
-            .map(|device| {
-                let mut position = crate::harness::position(&device.to_string(), 1, 1.0);
-                position["topics"] = json!(["event:e"]);
-                position
-            })
-            .collect();
-        server.accept(&positions.into()).await;
-    }
-}
-
-#[actix::test]
-async fn one_who_asks_for_a_large_snapshot_again_and_again_waits_for_it_and_is_not_closed() {
-    use tokio::io::AsyncReadExt as _;
-    let folder = folder();
-    let server = Server::start(folder.path(), &[("LIVE_WS_MAX_MESSAGES_PER_SECOND", "50")]);
-    populate(&server, 4000).await;
-    let mut greedy = Raw::connect(server.live).await;
-    let subscribe = crate::harness::frame(0x81, br#"{"type":"subscribe","topic":"event:e"}"#);
-    greedy.write(&subscribe.repeat(325)).await;
-    let mut buffer = vec![0; 1 << 20];
-    let mut received = 0;
-    let since = std::time::Instant::now();
-    while since.elapsed() < std::time::Duration::from_secs(3) {
-        let read =
-            tokio::time::timeout(std::time::Duration::from_millis(100), greedy.0.read(&mut buffer)).await;
-        received += read.map_or(0, |read| read.unwrap());
-    }
-    // 325 times 0.4 MB were asked for. Ten seconds' worth at once are 8 MB, then 0.8 MB a second; and one more.
-    assert!((4 << 20..12 << 20).contains(&received), "{received} bytes");
-    assert_eq!(server.connections().await, 1.0);
-    assert_eq!(server.metric("processor_live_messages_outbound_total", "error").await, 0.0);
-    // Someone else is served as always.
-    server.client().await.subscribe("event:e").await;
+    client.frame(FIN | PING, b"still there?").await;
+    assert_eq!(client.read().await.unwrap(), (FIN | PONG, b"still there?".to_vec()));
 }
 
 #[actix::test]
@@ -310,18 +249,10 @@ async fn large_snapshots_that_nobody_reads_hold_little_memory() {
     let mut deaf = Vec::new();
     for step in 0..60 {
         let mut client = Raw::over(crate::harness::narrow(server.live, 4096).await).await;
-        client.frame(0x81, br#"{"type":"subscribe","topic":"event:e"}"#).await;
+        client.frame(FIN | TEXT, br#"{"type":"subscribe","topic":"event:e"}"#).await;
         deaf.push(client);
         // All of it has changed before the next one comes.
-        let moved: Vec<_> = (0..20_000)
-            .step_by(100)
-            .map(|device| {
-                let mut position = crate::harness::position(&device.to_string(), 10 + step, 1.0);
-                position["topics"] = json!(["event:e"]);
-                position
-            })
-            .collect();
-        server.accept(&moved.into()).await;
+        server.accept(&crowd((0..20_000).step_by(100), 10 + step)).await;
     }
     eventually("their subscriptions", async || {
         server.metric("processor_live_subscriptions", "").await >= 60.0

@@ -11,7 +11,10 @@ use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
-use crate::harness::{Client, PATIENCE, Raw, Server, command, eventually, folder, get, position, post, sum};
+use crate::harness::header::{FIN, TEXT};
+use crate::harness::{
+    Client, PATIENCE, Raw, Server, command, eventually, folder, get, position, post, soon, sum,
+};
 
 /// The beginning of a TLS 1.2 hello.
 const TLS_HELLO: &[u8] = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03";
@@ -65,7 +68,7 @@ async fn a_reader_who_is_stuck_holds_up_nothing_and_what_it_misses_is_counted() 
     let mut client = Client::connect(live).await;
     client.subscribe("device:1").await;
     let mut noisy = Raw::connect(live).await;
-    let bad = crate::harness::frame(0x81, b"x").repeat(1000);
+    let bad = crate::harness::frame(FIN | TEXT, b"x").repeat(1000);
     let dropped = async || sum(&get(ops, "/metrics").await.1, "processor_log_dropped_total", "");
     let began = Instant::now();
     while dropped().await == 0.0 {
@@ -82,14 +85,7 @@ async fn a_reader_who_is_stuck_holds_up_nothing_and_what_it_misses_is_counted() 
     }
     kill(Pid::from_raw(child.id() as i32), Signal::SIGTERM).unwrap();
     assert_eq!(client.closed().await.0, 1001);
-    let told = Instant::now();
-    let status = loop {
-        if let Some(status) = child.try_wait().unwrap() {
-            break status;
-        }
-        assert!(told.elapsed() < PATIENCE, "still there");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    };
+    let status = soon("its end", tokio::task::spawn_blocking(move || child.wait())).await.unwrap().unwrap();
     assert_eq!(status.code(), Some(0));
     drop(log);
 }

@@ -18,8 +18,9 @@ mod faults;
 mod frames;
 mod handlers;
 mod handshake;
+#[path = "../harness/mod.rs"]
 mod harness;
-mod heartbeat;
+mod harness_fails;
 mod ingest;
 mod limits;
 mod logging;

@@ -1,5 +1,7 @@
 //! The program as an operator meets it: settings, faults at start, commands, metrics, log.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Output};
 
 use serde_json::json;
@@ -37,19 +39,20 @@ fn a_settings_file_without_permission_is_an_error() {
     std::fs::create_dir(folder.path().join("settings")).unwrap();
     let file = folder.path().join("settings/default.toml");
     std::fs::write(&file, "live_ws_allowed_origins = \"https://a.example\"\n").unwrap();
-    // Whoever runs the tests may be root, who may read everything.
-    let script = "import os,sys\nfor path in sys.argv[2:4]: os.chmod(path,0o755)\nos.chmod(sys.argv[4],0)\n\
-        os.setuid(65534) if os.getuid()==0 else None\nos.execv(sys.argv[1],[sys.argv[1],'check'])";
+    for path in [folder.path(), &folder.path().join("settings")] {
+        std::fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
+    }
+    std::fs::set_permissions(&file, Permissions::from_mode(0o000)).unwrap();
     // A copy that everyone may run, wherever the build is.
     let binary = folder.path().join("processor");
     std::fs::copy(env!("CARGO_BIN_EXE_processor"), &binary).unwrap();
-    let output = Command::new("python3")
-        .args(["-c", script])
-        .args([&binary, folder.path(), &folder.path().join("settings"), &file])
-        .current_dir(folder.path())
-        .env_clear()
-        .output()
-        .unwrap();
+    // Root may read everything, and whoever runs the tests may be root.
+    let mut check = Command::new("setpriv");
+    if rustix::process::geteuid().is_root() {
+        check.args(["--reuid=65534", "--clear-groups"]);
+    }
+    check.arg(&binary).arg("check").current_dir(folder.path()).env_clear();
+    let output = check.output().unwrap();
     let errors = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{errors}");
     assert!(
@@ -198,42 +201,6 @@ async fn metrics_carry_the_instance_and_the_type() {
     ] {
         assert!(page.lines().any(|line| line == series), "{series}:\n{page}");
     }
-}
-
-/// A store with so many devices that loading takes a while.
-fn large_store(folder: &std::path::Path, devices: u32) {
-    Server::start(folder, &[]).stop();
-    let fill = "import sqlite3,sys\ndb=sqlite3.connect(sys.argv[1])\n\
-        db.executemany('insert into positions (device_id,timestamp,latitude,longitude) values (?,1767323045000,1,2)',\
-        (('%07d'%n,) for n in range(int(sys.argv[2]))))\ndb.commit()";
-    let mut python = Command::new("python3");
-    python.args(["-c", fill]).arg(folder.join("data/positions.db")).arg(devices.to_string());
-    assert!(python.status().unwrap().success());
-}
-
-#[actix::test]
-async fn while_it_loads_it_is_alive_but_not_ready_and_a_signal_ends_it_at_once() {
-    use nix::sys::signal::Signal;
-    const DEVICES: u32 = 200_000;
-    let folder = folder();
-    large_store(folder.path(), DEVICES);
-    let mut server = Server::spawn_starting(command(folder.path(), &[]));
-    assert_eq!(server.get("/healthz").await.0, 200);
-    assert_eq!(server.get("/readyz").await, (503, r#"{"status":"starting"}"#.into()));
-    let (status, answer) = server.post(crate::harness::position("1", 1, 1.0).to_string()).await;
-    assert_eq!((status, &answer["message"]), (503, &json!("the server is starting")), "{answer}");
-    assert_eq!(server.get("/connections").await.0, 200);
-    let told = std::time::Instant::now();
-    server.signal(Signal::SIGTERM);
-    assert_eq!(server.ended(crate::harness::PATIENCE).code(), Some(0));
-    assert!(told.elapsed() < std::time::Duration::from_secs(1), "{:?}", told.elapsed());
-    server.logged("SIGTERM received while starting");
-    assert!(server.log().iter().all(|line| !line.contains("store ready")), "it had loaded already");
-    // Left alone, it gets ready.
-    let server = Server::start(folder.path(), &[]);
-    server.logged(&format!("store ready with {DEVICES} devices"));
-    assert_eq!(server.get("/readyz").await.0, 200);
-    assert_eq!(server.metric("processor_positions_devices", "").await, f64::from(DEVICES));
 }
 
 #[actix::test]

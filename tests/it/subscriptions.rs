@@ -4,7 +4,7 @@ use processor::live::ScaffoldHandler;
 use serde_json::json;
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::harness::{Client, Live, Server, folder, position, time};
+use crate::harness::{Client, Live, Server, crowd, folder, position, time};
 
 #[actix::test]
 async fn the_scaffold_answers_not_implemented_to_each_valid_request() {
@@ -262,19 +262,11 @@ async fn a_large_snapshot_comes_as_one_message_with_all_devices_and_goes_on_with
     const DEVICES: usize = 3000;
     let folder = folder();
     let server = Server::start(folder.path(), &[]);
-    let crowd = |step: u64| -> serde_json::Value {
-        let position = |device: usize| {
-            let mut position = position(&device.to_string(), step, 1.0);
-            position["topics"] = json!(["event:e"]);
-            position
-        };
-        (0..DEVICES).map(position).collect()
-    };
-    server.accept(&crowd(1)).await;
+    server.accept(&crowd(0..DEVICES, 1)).await;
     // It moves while clients come.
     let load = async {
         for step in 2..12 {
-            server.accept(&crowd(step)).await;
+            server.accept(&crowd(0..DEVICES, step)).await;
         }
     };
     let clients = async {

@@ -1,12 +1,18 @@
 //! Pings, pongs, and clients that fall silent or stop reading.
 
+use std::process::Command;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use processor::live::ScaffoldHandler;
 use processor::live::registry::ListConnections;
-use processor::live::{ScaffoldHandler, SubscriptionHandler};
+use tokio::io::AsyncWriteExt as _;
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::harness::{Client, Live, Raw, Server, eventually, folder, narrow, position};
+use crate::harness::header::{FIN, PING, PONG, TEXT};
+use crate::harness::{Client, Live, Raw, Server, eventually, folder, frame, narrow, position, project};
+use crate::{alone, quiet};
 
 const INTERVAL: Duration = Duration::from_millis(300);
 /// What a machine may add that does much else.
@@ -15,6 +21,7 @@ const BEAT: (&str, &str) = ("LIVE_WS_PING_INTERVAL_MS", "300");
 
 #[actix::test]
 async fn a_ping_comes_within_the_interval_and_its_pong_is_seen() {
+    let _turn = quiet().await;
     let live = Live::start(&[BEAT], |_| ScaffoldHandler);
     let mut client = Client::connect(live.address()).await;
     let began = Instant::now();
@@ -35,10 +42,12 @@ async fn last_seen(live: &Live) -> i64 {
 
 #[actix::test]
 async fn a_client_that_answers_stays_and_one_that_is_silent_goes() {
+    let _turn = quiet().await;
     let live = Live::start(&[BEAT], |_| ScaffoldHandler);
     let mut lively = Client::connect(live.address()).await;
-    let mut silent = Raw::connect(live.address()).await;
+    // The server counts from before its 101, so `began` must be before that too.
     let began = Instant::now();
+    let mut silent = Raw::connect(live.address()).await;
     live.gauge_is(2).await;
     let watch = async {
         silent.ended().await;
@@ -61,6 +70,7 @@ async fn a_client_that_answers_stays_and_one_that_is_silent_goes() {
 
 #[actix::test]
 async fn the_timeout_can_fall_between_two_pings() {
+    let _turn = quiet().await;
     let live = Live::start(&[BEAT, ("LIVE_WS_PONG_TIMEOUT_MS", "400")], |_| ScaffoldHandler);
     let began = Instant::now();
     Raw::connect(live.address()).await.ended().await;
@@ -70,13 +80,15 @@ async fn the_timeout_can_fall_between_two_pings() {
 
 #[actix::test]
 async fn any_frame_keeps_a_client_alive() {
+    let _turn = quiet().await;
     let live = Live::start(&[BEAT], |_| ScaffoldHandler);
     let mut client = Raw::connect(live.address()).await;
     let began = Instant::now();
     while began.elapsed() < INTERVAL * 4 {
-        client.frame(0x81, b"not an envelope").await;
+        client.frame(FIN | TEXT, b"not an envelope").await;
         let (first, _) = client.read().await.unwrap();
-        assert!([0x81, 0x89].contains(&first));
+        assert!([FIN | TEXT, FIN | PING].contains(&first));
+        // Silent for less than the timeout.
         tokio::time::sleep(INTERVAL / 3).await;
     }
     assert_eq!(live.metrics.live.connections.get(), 1);
@@ -84,10 +96,11 @@ async fn any_frame_keeps_a_client_alive() {
 
 #[actix::test]
 async fn a_client_that_sends_but_never_reads_is_gone_too() {
+    let _turn = alone().await;
     let folder = folder();
     let server = Server::start(folder.path(), &[BEAT, ("LIVE_WS_OUTBOX_BYTES", "4096")]);
     let mut deaf = Raw::over(narrow(server.live, 4096).await).await;
-    deaf.frame(0x81, br#"{"type":"subscribe","topic":"device:1"}"#).await;
+    deaf.frame(FIN | TEXT, br#"{"type":"subscribe","topic":"device:1"}"#).await;
     eventually("the subscription", async || server.metric("processor_live_subscriptions", "").await == 1.0)
         .await;
     // It shows that it lives with every turn, so that only its not reading can end it.
@@ -98,23 +111,15 @@ async fn a_client_that_sends_but_never_reads_is_gone_too() {
         let steps: Vec<_> = (0..50).map(|step| position("1", millis + step, 1.0)).collect();
         server.accept(&steps.into()).await;
         millis += 50;
-        use tokio::io::AsyncWriteExt as _;
-        deaf.0.write_all(&crate::harness::frame(0x8A, b"")).await.ok();
+        deaf.0.write_all(&frame(FIN | PONG, b"")).await.ok();
     }
     assert_eq!(server.metric("processor_live_closes_total", "not_reading").await, 1.0);
     assert_eq!(server.metric("processor_live_subscriptions", "").await, 0.0);
 }
 
 #[actix::test]
-async fn a_ping_is_answered_with_its_payload() {
-    let live = Live::start(&[], SubscriptionHandler::new);
-    let mut client = Raw::connect(live.address()).await;
-    client.frame(0x89, b"marco").await;
-    assert_eq!(client.read().await.unwrap(), (0x8A, b"marco".to_vec()));
-}
-
-#[actix::test]
 async fn pings_of_connections_that_came_together_are_spread_over_the_interval() {
+    let _turn = quiet().await;
     let live =
         Live::start(&[("LIVE_WS_PING_INTERVAL_MS", "2000"), ("LIVE_WS_WORKERS", "1")], |_| ScaffoldHandler);
     let mut pings = Vec::new();
@@ -122,7 +127,7 @@ async fn pings_of_connections_that_came_together_are_spread_over_the_interval() 
         let mut client = Raw::connect(live.address()).await;
         let connected = Instant::now();
         pings.push(actix::spawn(async move {
-            assert_eq!(client.read().await.unwrap().0, 0x89);
+            assert_eq!(client.read().await.unwrap().0, FIN | PING);
             connected.elapsed()
         }));
     }
@@ -137,11 +142,12 @@ async fn pings_of_connections_that_came_together_are_spread_over_the_interval() 
 
 #[actix::test]
 async fn a_slow_client_that_reads_stays_though_its_pongs_are_late() {
+    let _turn = quiet().await;
     let folder = folder();
     let beat = [("LIVE_WS_PING_INTERVAL_MS", "500"), ("LIVE_WS_PONG_TIMEOUT_MS", "2000")];
     let server = Server::start(folder.path(), &beat);
     let mut slow = Raw::over(narrow(server.live, 16 * 1024).await).await;
-    slow.frame(0x81, br#"{"type":"subscribe","topic":"device:1"}"#).await;
+    slow.frame(FIN | TEXT, br#"{"type":"subscribe","topic":"device:1"}"#).await;
     eventually("the subscription", async || server.metric("processor_live_subscriptions", "").await == 1.0)
         .await;
     // It reads all the time, but a ping is a long way behind the positions that are on their way already.
@@ -157,16 +163,41 @@ async fn a_slow_client_that_reads_stays_though_its_pongs_are_late() {
             .collect();
         server.accept(&steps.into()).await;
         millis += 40;
-        let turn = Instant::now();
-        while turn.elapsed() < Duration::from_millis(300) {
+        let round = Instant::now();
+        while round.elapsed() < Duration::from_millis(300) {
             let (first, _) = slow.read().await.expect("it was cut off");
-            if first == 0x89 {
-                slow.frame(0x8A, b"").await;
+            if first == FIN | PING {
+                slow.frame(FIN | PONG, b"").await;
                 pings += 1;
             }
+            // A slow reader.
             tokio::time::sleep(Duration::from_millis(150)).await;
         }
     }
     assert!(pings > 0 && millis > 400);
     assert_eq!(server.connections().await, 1.0);
+}
+
+#[actix::test]
+async fn a_stopped_process_is_gone_after_the_pong_timeout() {
+    let _turn = quiet().await;
+    let live = Live::start(&[BEAT], |_| ScaffoldHandler);
+    // A process of its own that the system can freeze.
+    let mut child = Command::new("python3")
+        .arg(project().join("tests/clients/pongs.py"))
+        .arg(live.address().port().to_string())
+        .spawn()
+        .unwrap();
+    live.gauge_is(1).await;
+    let pings = &live.metrics.live.pings;
+    eventually("answered pings", async || pings.get() >= 3).await;
+    assert_eq!(live.metrics.live.connections.get(), 1);
+    let frozen = Instant::now();
+    kill(Pid::from_raw(child.id() as i32), Signal::SIGSTOP).unwrap();
+    live.gauge_is(0).await;
+    let took = frozen.elapsed();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    // The default timeout: twice the interval.
+    assert!(took < INTERVAL * 2 + MACHINE, "{took:?}");
 }

@@ -1,0 +1,104 @@
+//! Stopping ends in time, whoever does not answer, read or rest.
+
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use nix::sys::signal::Signal;
+use processor::live::ScaffoldHandler;
+
+use crate::harness::header::{BINARY, FIN, TEXT};
+use crate::harness::{Client, Live, PATIENCE, Raw, Server, conflate, eventually, folder, frame, narrow};
+use crate::{alone, quiet};
+
+#[actix::test]
+async fn stop_closes_1001_and_does_not_wait_for_those_who_do_not_answer() {
+    let _turn = quiet().await;
+    let live = Live::start(&[], |_| ScaffoldHandler);
+    let mut polite = Client::connect(live.address()).await;
+    let mut rude = Raw::connect(live.address()).await;
+    let deaf = Raw::connect(live.address()).await;
+    live.gauge_is(3).await;
+    let began = Instant::now();
+    let timeout = Duration::from_millis(700);
+    let (report, close) = tokio::join!(live.running.stop(timeout), polite.closed());
+    let took = began.elapsed();
+    assert_eq!(close, (1001, "server shutting down".into()));
+    assert_eq!(rude.close_code().await, 1001);
+    assert_eq!(rude.read().await, None);
+    assert_eq!((report.closed, report.terminated), (1, 2));
+    assert!(took >= timeout && took < timeout + Duration::from_secs(1), "{took:?}");
+    assert_eq!(live.metrics.live.connections.get(), 0);
+    drop(deaf);
+}
+
+#[actix::test]
+async fn stop_without_connections_returns_at_once() {
+    let _turn = quiet().await;
+    let live = Live::start(&[], |_| ScaffoldHandler);
+    let began = Instant::now();
+    let report = live.running.stop(Duration::from_secs(30)).await;
+    assert_eq!((report.closed, report.terminated), (0, 0));
+    assert!(began.elapsed() < Duration::from_secs(5));
+}
+
+#[actix::test]
+async fn sigterm_with_500_clients_of_which_50_never_answer() {
+    let _turn = alone().await;
+    let folder = folder();
+    let mut server = Server::start(folder.path(), &[("LIVE_WS_DRAIN_TIMEOUT_MS", "2000")]);
+    let mut polite = join_all((0..450).map(|_| server.client())).await;
+    let rude = join_all((0..50).map(|_| Raw::connect(server.live))).await;
+    eventually("500 connections", async || server.connections().await == 500.0).await;
+    server.signal(Signal::SIGTERM);
+    let began = Instant::now();
+    let closes = join_all(polite.iter_mut().map(Client::closed)).await;
+    assert!(closes.iter().all(|close| *close == (1001, "server shutting down".into())));
+    assert_eq!(server.ended(Duration::from_secs(3) + PATIENCE).code(), Some(0));
+    let took = began.elapsed();
+    assert!(took <= Duration::from_secs(3), "{took:?}");
+    let stopped = server.logged("live server stopped");
+    assert!(stopped.contains("450 closed, 50 terminated"), "{stopped}");
+    drop(rude);
+}
+
+#[actix::test]
+async fn it_ends_in_time_also_with_clients_that_never_read() {
+    let _turn = alone().await;
+    let folder = folder();
+    let settings = [("LIVE_WS_DRAIN_TIMEOUT_MS", "500"), ("LIVE_WS_OUTBOX_BYTES", "8192")];
+    let mut server = Server::start(folder.path(), &settings);
+    let mut deaf = Vec::new();
+    for _ in 0..20 {
+        let mut client = Raw::over(narrow(server.live, 4096).await).await;
+        client.frame(FIN | TEXT, br#"{"type":"subscribe","topic":"device:1"}"#).await;
+        deaf.push(client);
+    }
+    eventually("subscriptions", async || server.metric("processor_live_subscriptions", "").await == 20.0)
+        .await;
+    conflate(&server).await;
+    let began = Instant::now();
+    server.signal(Signal::SIGTERM);
+    assert_eq!(server.ended(PATIENCE).code(), Some(0));
+    assert!(began.elapsed() < Duration::from_millis(1500), "{:?}", began.elapsed());
+}
+
+#[actix::test]
+async fn one_that_floods_instead_of_closing_is_cut_off_in_time() {
+    let _turn = alone().await;
+    let live = Live::start(&[("LIVE_WS_CLOSE_TIMEOUT_MS", "300")], |_| ScaffoldHandler);
+    let mut client = Raw::connect(live.address()).await;
+    let began = Instant::now();
+    let flood = async {
+        assert_eq!(client.close_code().await, 1001);
+        let mut stream = client.0.into_std().unwrap();
+        stream.set_nonblocking(false).unwrap();
+        std::thread::spawn(move || {
+            let frames = frame(FIN | BINARY, &[0; 60_000]).repeat(100);
+            while std::io::Write::write_all(&mut stream, &frames).is_ok() {}
+        })
+    };
+    let (report, flood) = tokio::join!(live.running.stop(Duration::from_secs(20)), flood);
+    assert_eq!((report.closed, report.terminated), (0, 1));
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    flood.join().unwrap();
+}
