@@ -21,9 +21,9 @@ use crate::positions::{Consumer, Opened, Publish, Stop, Stored, Submit, SubmitEr
 use crate::process::{avoid_huge_pages, prepare_for_connections, room_for_connections};
 use crate::settings::Settings;
 
-/// When the consumer must be done, counted from the end of the drain's timeout: the whole stop may take a second more
-/// than that.
-const STORE_GRACE: Duration = Duration::from_millis(850);
+/// When the consumer must be done, counted from the end of the drain's timeout. The whole stop may take a second more than
+/// that timeout; the rest of it is for the last responses and, on a machine that does much else, for ending the process.
+const STORE_GRACE: Duration = Duration::from_millis(600);
 
 /// A server that runs.
 pub struct App {
