@@ -40,16 +40,18 @@ impl Client {
 
     /// The next message, pings left out; `None` when the stream is over.
     pub(crate) async fn next(&mut self) -> Option<Message> {
-        soon("a message", async {
-            loop {
-                match self.0.next().await {
-                    Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
-                    Some(Ok(message)) => return Some(message),
-                    Some(Err(_)) | None => return None,
-                }
+        soon("a message", self.idle()).await
+    }
+
+    /// Answers pings until a message comes, however long that takes.
+    pub(crate) async fn idle(&mut self) -> Option<Message> {
+        loop {
+            match self.0.next().await {
+                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                Some(Ok(message)) => return Some(message),
+                Some(Err(_)) | None => return None,
             }
-        })
-        .await
+        }
     }
 
     /// The next message as JSON.

@@ -45,7 +45,10 @@ fn a_settings_file_without_permission_is_an_error() {
     std::fs::set_permissions(&file, Permissions::from_mode(0o000)).unwrap();
     // A copy that everyone may run, wherever the build is.
     let binary = folder.path().join("processor");
-    std::fs::copy(env!("CARGO_BIN_EXE_processor"), &binary).unwrap();
+    // Made by another process: a test that starts one meanwhile would hand our descriptor of it on, and what is open for
+    // writing cannot be run.
+    let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_processor")).arg(&binary).status().unwrap();
+    assert!(copied.success());
     // Root may read everything, and whoever runs the tests may be root.
     let mut check = Command::new("setpriv");
     if rustix::process::geteuid().is_root() {

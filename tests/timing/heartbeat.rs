@@ -1,5 +1,6 @@
 //! Pings, pongs, and clients that fall silent or stop reading.
 
+use std::cell::Cell;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -151,21 +152,26 @@ async fn a_slow_client_that_reads_stays_though_its_pongs_are_late() {
     eventually("the subscription", async || server.metric("processor_live_subscriptions", "").await == 1.0)
         .await;
     // It reads all the time, but a ping is a long way behind the positions that are on their way already.
-    let began = Instant::now();
-    let (mut millis, mut pings) = (0, 0);
-    while began.elapsed() < Duration::from_secs(8) {
-        let steps: Vec<_> = (0..40)
-            .map(|step| {
-                let mut position = position("1", millis + step, 1.0);
+    let posted = Cell::new(0);
+    let posts = async {
+        loop {
+            let steps = (posted.get()..posted.get() + 40).map(|step| {
+                let mut position = position("1", step, 1.0);
                 position["attributes"] = serde_json::json!({ "ballast": "x".repeat(3000) });
                 position
-            })
-            .collect();
-        server.accept(&steps.into()).await;
-        millis += 40;
-        let round = Instant::now();
-        while round.elapsed() < Duration::from_millis(300) {
+            });
+            server.accept(&steps.collect()).await;
+            posted.set(posted.get() + 40);
+            // Far more than are read in that time.
+            tokio::time::sleep(Duration::from_millis(300)).await;
+        }
+    };
+    let began = Instant::now();
+    let reads = async {
+        let (mut frames, mut pings) = (0, 0);
+        while began.elapsed() < Duration::from_secs(8) {
             let (first, _) = slow.read().await.expect("it was cut off");
+            frames += 1;
             if first == FIN | PING {
                 slow.frame(FIN | PONG, b"").await;
                 pings += 1;
@@ -173,8 +179,10 @@ async fn a_slow_client_that_reads_stays_though_its_pongs_are_late() {
             // A slow reader.
             tokio::time::sleep(Duration::from_millis(150)).await;
         }
-    }
-    assert!(pings > 0 && millis > 400);
+        (frames, pings)
+    };
+    let (frames, pings) = tokio::select! { read = reads => read, () = posts => unreachable!() };
+    assert!(pings > 0 && posted.get() > 4 * frames, "{pings} pings in {frames} frames of {}", posted.get());
     assert_eq!(server.connections().await, 1.0);
 }
 
