@@ -115,9 +115,10 @@ fn the_readme_shows_the_page_that_is_in_the_examples() {
 
 /// The documents whose links are followed.
 fn pages() -> Vec<String> {
-    let mut pages: Vec<_> = ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "benches/README.md", "fuzz/README.md"]
-        .map(str::to_owned)
-        .into();
+    let mut pages: Vec<_> =
+        ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "benches/README.md", "fuzz/README.md"]
+            .map(str::to_owned)
+            .into();
     for entry in fs::read_dir(project().join("docs")).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
         if name.ends_with(".md") {

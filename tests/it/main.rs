@@ -7,8 +7,8 @@
 )]
 
 mod alerts;
-mod documents;
 mod docs;
+mod documents;
 mod door;
 mod drain;
 mod durability;

@@ -27,7 +27,13 @@ impl Browser {
     async fn open(url: &str) -> Self {
         let profile = folder();
         let mut command = Command::new("chromium");
-        command.args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"]);
+        command.args([
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            "--no-first-run",
+        ]);
         command.arg("--remote-debugging-port=0").arg(format!("--user-data-dir={}", profile.path().display()));
         command.arg(url).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let child = command.spawn().expect("this test needs chromium");
@@ -70,7 +76,8 @@ impl Browser {
     /// Waits until the page shows these devices and no others.
     async fn shows(&mut self, devices: &[&str]) {
         let shown = r#"[...document.querySelectorAll("svg text")].map(text => text.textContent).sort()"#;
-        eventually(&format!("a map with {devices:?}"), async || self.evaluate(shown).await == json!(devices)).await;
+        eventually(&format!("a map with {devices:?}"), async || self.evaluate(shown).await == json!(devices))
+            .await;
     }
 }
 
@@ -95,7 +102,8 @@ async fn the_map_shows_who_is_in_the_event_also_after_a_restart() {
     let mut browser =
         Browser::open(&format!("file://{}?server=ws://{}/&topic=event:e", page.display(), server.live)).await;
     browser.shows(&["a", "b"]).await;
-    let places = r#"new Set([...document.querySelectorAll("svg g")].map(dot => dot.getAttribute("transform"))).size"#;
+    let places =
+        r#"new Set([...document.querySelectorAll("svg g")].map(dot => dot.getAttribute("transform"))).size"#;
     assert_eq!(browser.evaluate(places).await, 2);
 
     server.accept(&at("c", 2, 52.55, &["event:e"])).await;

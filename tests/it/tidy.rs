@@ -41,7 +41,16 @@ const MAY_IMPORT_IN_LIVE: &[(&str, &[&str])] = &[
 /// Files that alone may name a crate.
 const ONLY_IN: &[(&str, &[&str])] = &[
     ("actix_web_actors", &["live/connection.rs", "live/connection/actor.rs"]),
-    ("actix_http", &["logging.rs", "live/handshake/check.rs", "live/handshake/refusal.rs", "http/exchange.rs", "http/server.rs"]),
+    (
+        "actix_http",
+        &[
+            "logging.rs",
+            "live/handshake/check.rs",
+            "live/handshake/refusal.rs",
+            "http/exchange.rs",
+            "http/server.rs",
+        ],
+    ),
     ("httparse", &["live/wire/opening.rs"]),
     (
         "sqlx",
