@@ -3,6 +3,7 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use nix::sys::signal::Signal;
@@ -14,13 +15,29 @@ use tokio_tungstenite::tungstenite::Message;
 
 use crate::harness::{PATIENCE, Server, eventually, folder, get, position, project, soon};
 
+/// The browser's process, ended when dropped.
+struct Process(Child);
+
 /// A browser that shows one page.
 struct Browser {
-    child: Child,
+    _process: Process,
     page: WebSocketStream<TcpStream>,
     /// The number of the last question.
     asked: u64,
     _profile: TempDir,
+}
+
+/// Waits for something of a browser that starts, for long: it is a large program, and many tests run beside it.
+async fn started<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let found = tokio::time::timeout(PATIENCE * 4, async {
+        loop {
+            match look().await {
+                Some(found) => break found,
+                None => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        }
+    });
+    found.await.unwrap_or_else(|_| panic!("waited {:?} for {what}", PATIENCE * 4))
 }
 
 impl Browser {
@@ -36,26 +53,22 @@ impl Browser {
         ]);
         command.arg("--remote-debugging-port=0").arg(format!("--user-data-dir={}", profile.path().display()));
         command.arg(url).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let child = command.spawn().expect("this test needs chromium");
-        let mut port = None;
+        let process = Process(command.spawn().expect("this test needs chromium"));
         let file = profile.path().join("DevToolsActivePort");
-        eventually("the browser's debugging port", async || {
-            port = fs::read_to_string(&file).ok().and_then(|text| text.lines().next()?.parse::<u16>().ok());
-            port.is_some()
+        let port = started("the browser's debugging port", async || {
+            fs::read_to_string(&file).ok()?.lines().next()?.parse::<u16>().ok()
         })
         .await;
-        let address = SocketAddr::from(([127, 0, 0, 1], port.unwrap()));
-        let mut debugger = None;
-        eventually("the page in the browser's list", async || {
-            let list: Value = serde_json::from_str(&get(address, "/json/list").await.1).unwrap();
-            let page = list.as_array().unwrap().iter().find(|target| target["type"] == "page");
-            debugger = page.map(|page| page["webSocketDebuggerUrl"].as_str().unwrap().to_owned());
-            debugger.is_some()
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        let debugger = started("the page in the browser's list", async || {
+            let list: Value = serde_json::from_str(&get(address, "/json/list").await.1).ok()?;
+            let page = list.as_array()?.iter().find(|target| target["type"] == "page")?;
+            page["webSocketDebuggerUrl"].as_str().map(str::to_owned)
         })
         .await;
         let stream = TcpStream::connect(address).await.unwrap();
-        let (page, _) = tokio_tungstenite::client_async(debugger.unwrap(), stream).await.unwrap();
-        Self { child, page, asked: 0, _profile: profile }
+        let (page, _) = tokio_tungstenite::client_async(debugger, stream).await.unwrap();
+        Self { _process: process, page, asked: 0, _profile: profile }
     }
 
     /// The value of a JavaScript expression in the page.
@@ -81,10 +94,10 @@ impl Browser {
     }
 }
 
-impl Drop for Browser {
+impl Drop for Process {
     fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
+        self.0.kill().ok();
+        self.0.wait().ok();
     }
 }
 
