@@ -2,17 +2,18 @@
 FROM rust:1.95-slim-bookworm AS build
 WORKDIR /build
 COPY Cargo.toml Cargo.lock ./
+COPY .cargo .cargo
 RUN mkdir -p src benches/live data \
     && echo '//! Stands in for the library while its dependencies are built.' > src/lib.rs \
     && echo 'fn main() {}' | tee src/main.rs benches/live/main.rs > /dev/null \
-    && cargo build --release --locked --bin processor
+    && cargo build --profile dist --locked --bin processor
 COPY src src
 # The stand-ins are older than the sources only by the clock of the build; `touch` makes sure.
-RUN touch src/lib.rs src/main.rs && cargo build --release --locked --bin processor
+RUN touch src/lib.rs src/main.rs && cargo build --profile dist --locked --bin processor
 
 # Run: no shell, no package manager, not root.
 FROM gcr.io/distroless/cc-debian12:nonroot
-COPY --from=build /build/target/release/processor /usr/local/bin/processor
+COPY --from=build /build/target/dist/processor /usr/local/bin/processor
 COPY --from=build --chown=nonroot:nonroot /build/data /data
 # Metrics and health must be reachable from outside the container; posts then want OPS_INGEST_TOKEN.
 ENV OPS_HOST=0.0.0.0 DATABASE_URL=sqlite:///data/positions.db

@@ -36,4 +36,5 @@ pub mod positions;
 pub mod process;
 pub mod settings;
 pub mod shutdown;
+#[cfg(feature = "simulate")]
 pub mod simulate;

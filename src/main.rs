@@ -11,6 +11,7 @@ use processor::app::App;
 use processor::logging::Logging;
 use processor::settings::Settings;
 use processor::shutdown::Shutdown;
+#[cfg(feature = "simulate")]
 use processor::simulate::{self, Simulation};
 use processor::{health, positions};
 
@@ -48,9 +49,11 @@ enum Command {
         file: PathBuf,
     },
     /// Move devices along plausible paths and post where they are.
+    #[cfg(feature = "simulate")]
     Simulate(SimulateArguments),
 }
 
+#[cfg(feature = "simulate")]
 #[derive(clap::Args)]
 struct SimulateArguments {
     /// How many devices; their ids are 1 to this number.
@@ -79,6 +82,7 @@ struct SimulateArguments {
     longitude: f64,
 }
 
+#[cfg(feature = "simulate")]
 fn rate(text: &str) -> Result<f64, String> {
     let rate = text.parse().ok().filter(|rate| (0.001..=1000.0).contains(rate));
     rate.ok_or_else(|| "a number from 0.001 to 1000".to_owned())
@@ -101,6 +105,7 @@ fn main() -> ExitCode {
             Command::Health => check_health().await,
             Command::Backup { file } => backup(&file).await,
             Command::Restore { file } => restore(&file).await,
+            #[cfg(feature = "simulate")]
             Command::Simulate(arguments) => simulate(arguments).await,
         }
     });
@@ -178,9 +183,10 @@ async fn check_health() -> anyhow::Result<()> {
             [127, 0, 0, 1].into()
         });
     }
-    health::check(&format!("http://{address}/healthz")).await
+    Ok(health::check(address).await?)
 }
 
+#[cfg(feature = "simulate")]
 async fn simulate(arguments: SimulateArguments) -> anyhow::Result<()> {
     let simulation = Simulation {
         devices: arguments.devices as usize,
@@ -193,7 +199,7 @@ async fn simulate(arguments: SimulateArguments) -> anyhow::Result<()> {
     };
     let mut shutdown = Shutdown::listen().context("cannot listen for signals")?;
     tokio::select! {
-        result = simulate::run(&simulation) => result,
+        result = simulate::run(simulation) => Ok(result?),
         _ = shutdown.signalled() => Ok(()),
     }
 }

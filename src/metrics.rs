@@ -9,6 +9,7 @@ mod live;
 mod make;
 mod ops;
 mod positions;
+mod process;
 
 pub use live::LiveMetrics;
 use make::Maker;
@@ -38,7 +39,7 @@ impl Metrics {
         let labels = HashMap::from([("instance_id".to_owned(), instance_id.to_owned())]);
         // The collector of the process takes no labels, so it has a registry of its own that adds them.
         let process = Registry::new_custom(None, Some(labels.clone()))?;
-        process.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
+        process.register(Box::new(process::ProcessCollector::new()?))?;
         let registry = Registry::new();
         let make = Maker { registry: &registry, labels };
         register_build(&make)?;

@@ -77,7 +77,7 @@ impl Settings {
 }
 
 fn host_name() -> String {
-    gethostname::gethostname().to_string_lossy().into_owned()
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
 #[cfg(test)]

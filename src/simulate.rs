@@ -3,8 +3,8 @@
 
 use std::time::{Duration, Instant};
 
-use awc::Client;
 use serde_json::{Value, json};
+use ureq::Agent;
 
 use crate::domain::Timestamp;
 
@@ -16,6 +16,9 @@ const RANGE: f64 = 5_000.0;
 
 /// Most positions in one post: well under the default body size.
 const PER_POST: usize = 1_000;
+
+/// How long one post may take.
+const POST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What to simulate.
 #[derive(Clone, Debug)]
@@ -108,83 +111,142 @@ impl Mover {
     }
 }
 
-/// Runs until the duration is over, or for ever.
+/// Runs until the duration is over, or for ever. The devices move on a thread of their own; it ends with the process if
+/// nobody waits for it any longer.
 ///
 /// # Errors
 /// If nothing answers at the URL for the first post, or a post is refused for what it is. A server that is away for a
 /// while is waited for, as a device would.
-pub async fn run(simulation: &Simulation) -> anyhow::Result<()> {
-    log::info!(
-        "{} devices report to {} every {:?}",
-        simulation.devices,
-        simulation.url,
-        Duration::from_secs_f64(1.0 / simulation.rate)
-    );
-    let client = Client::builder().timeout(Duration::from_secs(10)).finish();
-    let mut random = Random(0x9E37_79B9_7F4A_7C15);
-    let mut movers: Vec<_> = (0..simulation.devices).map(|number| Mover::new(number, &mut random)).collect();
-    let period = Duration::from_secs_f64(1.0 / simulation.rate);
-    let began = Instant::now();
-    let mut ticks = tokio::time::interval(period);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let (mut posted, mut reported, mut away) = (0_usize, Instant::now(), false);
-    while simulation.duration.is_none_or(|duration| began.elapsed() < duration) {
-        ticks.tick().await;
-        let now = Timestamp::now();
-        movers.iter_mut().for_each(|mover| mover.drive(period.as_secs_f64(), &mut random));
-        for some in movers.chunks(PER_POST) {
-            let reports: Vec<_> = some.iter().map(|mover| mover.report(simulation, now)).collect();
-            match post(&client, simulation, &reports).await {
-                Ok(()) => {
-                    posted += reports.len();
-                    away = false;
-                }
-                Err(error) if posted > 0 && error.is_passing() => {
-                    if !std::mem::replace(&mut away, true) {
-                        log::warn!("{error}; trying again");
-                    }
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
-        if reported.elapsed() > Duration::from_secs(10) {
-            reported = Instant::now();
-            log::info!("{posted} positions posted");
-        }
-    }
-    log::info!("{posted} positions posted by {} devices", simulation.devices);
-    Ok(())
+pub async fn run(simulation: Simulation) -> Result<(), SimulateError> {
+    let (done, result) = tokio::sync::oneshot::channel();
+    let devices = move || drop(done.send(Fleet::new(simulation).run()));
+    std::thread::Builder::new().name("simulate".into()).spawn(devices).map_err(SimulateError::Thread)?;
+    result.await.unwrap_or(Err(SimulateError::Panicked))
 }
 
-/// Why a post failed.
+/// Why a simulation ended before its time.
 #[derive(Debug, thiserror::Error)]
-enum PostError {
+pub enum SimulateError {
+    /// No thread to be had.
+    #[error("cannot start a thread: {0}")]
+    Thread(std::io::Error),
+    /// Its thread panicked.
+    #[error("a fault of the simulation")]
+    Panicked,
+    /// A post did not arrive, or its response did not.
     #[error("cannot post to {url}: {reason}")]
-    Unreachable { url: String, reason: String },
+    Unreachable {
+        /// Where to.
+        url: String,
+        /// What stood in the way.
+        reason: ureq::Error,
+    },
+    /// A post was answered, but not with success.
     #[error("{url} answered {status}: {body}")]
-    Refused { url: String, status: u16, body: String },
+    Refused {
+        /// Where to.
+        url: String,
+        /// The HTTP status.
+        status: u16,
+        /// The body of the response.
+        body: String,
+    },
 }
 
-impl PostError {
+impl SimulateError {
+    /// True where a device would try again later.
     fn is_passing(&self) -> bool {
         matches!(self, Self::Unreachable { .. } | Self::Refused { status: 500.., .. })
     }
 }
 
-async fn post(client: &Client, simulation: &Simulation, reports: &[Value]) -> Result<(), PostError> {
-    let url = simulation.url.clone();
-    let mut request = client.post(&url);
-    if let Some(token) = &simulation.token {
-        request = request.bearer_auth(token);
+/// All devices, and their way to the server.
+struct Fleet {
+    simulation: Simulation,
+    client: Agent,
+    random: Random,
+    movers: Vec<Mover>,
+    /// Positions that the server accepted.
+    posted: usize,
+    /// The last post failed, which the log has said.
+    is_away: bool,
+}
+
+impl Fleet {
+    fn new(simulation: Simulation) -> Self {
+        // The environment's proxy is not for a server that is, as a rule, on this machine.
+        let client = Agent::config_builder()
+            .timeout_global(Some(POST_TIMEOUT))
+            .http_status_as_error(false)
+            .proxy(None)
+            .build()
+            .new_agent();
+        let mut random = Random(0x9E37_79B9_7F4A_7C15);
+        let movers = (0..simulation.devices).map(|number| Mover::new(number, &mut random)).collect();
+        Self { simulation, client, random, movers, posted: 0, is_away: false }
     }
-    let unreachable = |reason: String| PostError::Unreachable { url: url.clone(), reason };
-    let mut response = request.send_json(&reports).await.map_err(|error| unreachable(error.to_string()))?;
-    let body = response.body().await.map_err(|error| unreachable(error.to_string()))?;
-    if response.status().is_success() {
-        return Ok(());
+
+    fn run(mut self) -> Result<(), SimulateError> {
+        let period = Duration::from_secs_f64(1.0 / self.simulation.rate);
+        log::info!("{} devices report to {} every {period:?}", self.movers.len(), self.simulation.url);
+        let began = Instant::now();
+        let (mut due, mut reported) = (began, began);
+        while self.simulation.duration.is_none_or(|duration| began.elapsed() < duration) {
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+            // A server that was slow is not made to catch up.
+            due = due.max(Instant::now().checked_sub(period).unwrap_or(due)) + period;
+            self.drive(period)?;
+            if reported.elapsed() > Duration::from_secs(10) {
+                reported = Instant::now();
+                log::info!("{} positions posted", self.posted);
+            }
+        }
+        log::info!("{} positions posted by {} devices", self.posted, self.movers.len());
+        Ok(())
     }
-    let body = String::from_utf8_lossy(&body).into_owned();
-    Err(PostError::Refused { url, status: response.status().as_u16(), body })
+
+    /// Every device drives on for `period` and reports.
+    fn drive(&mut self, period: Duration) -> Result<(), SimulateError> {
+        let now = Timestamp::now();
+        for mover in &mut self.movers {
+            mover.drive(period.as_secs_f64(), &mut self.random);
+        }
+        let simulation = &self.simulation;
+        let report = |mover: &Mover| mover.report(simulation, now);
+        let posts =
+            self.movers.chunks(PER_POST).map(|some| (some.len(), some.iter().map(report).collect::<Value>()));
+        for (count, reports) in posts.collect::<Vec<_>>() {
+            match self.post(&reports) {
+                Ok(()) => {
+                    self.posted += count;
+                    self.is_away = false;
+                }
+                Err(error) if self.posted > 0 && error.is_passing() => {
+                    if !std::mem::replace(&mut self.is_away, true) {
+                        log::warn!("{error}; trying again");
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn post(&self, reports: &Value) -> Result<(), SimulateError> {
+        let url = &self.simulation.url;
+        let unreachable = |reason| SimulateError::Unreachable { url: url.clone(), reason };
+        let mut request = self.client.post(url).content_type("application/json");
+        if let Some(token) = &self.simulation.token {
+            request = request.header("Authorization", format!("Bearer {token}"));
+        }
+        let mut response = request.send(reports.to_string()).map_err(unreachable)?;
+        // Also of a success, so that the connection can be used again.
+        let body = response.body_mut().read_to_string().map_err(unreachable)?;
+        match response.status() {
+            status if status.is_success() => Ok(()),
+            status => Err(SimulateError::Refused { url: url.clone(), status: status.as_u16(), body }),
+        }
+    }
 }
 
 #[cfg(test)]

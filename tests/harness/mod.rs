@@ -17,7 +17,7 @@ use std::time::Duration;
 
 pub(crate) use client::{Client, narrow};
 pub(crate) use delay::delayed;
-pub(crate) use http::{get, post};
+pub(crate) use http::{get, http, post, post_over};
 pub(crate) use live::Live;
 pub(crate) use metrics::sum;
 pub(crate) use opening::{HANDSHAKE, post_chunked, until_closed, upgrade_with};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use serde_json::json;
 
-use crate::harness::{PATIENCE, Raw, Server, command, eventually, folder, position};
+use crate::harness::{PATIENCE, Raw, Server, command, eventually, folder, http, position, post_over};
 
 /// Another process, which takes the database's lock and keeps it until its input ends.
 fn lock(folder: &std::path::Path) -> std::process::Child {
@@ -35,7 +35,7 @@ async fn a_locked_store_does_not_hold_up_the_end() {
         .map(|device| {
             let body = position(&device.to_string(), 1, 1.0).to_string();
             actix::spawn(async move {
-                awc::Client::default().post(format!("http://{ops}/positions")).send_body(body).await.is_ok()
+                post_over(&http(), &format!("http://{ops}/positions"), &[], body).await.is_ok()
             })
         })
         .collect();
@@ -131,13 +131,10 @@ async fn when_descriptors_run_out_it_serves_those_it_has_says_so_once_and_accept
     let mut client = server.client().await;
     client.subscribe("device:1").await;
     // Kept alive, so that it can still post when no new connection is accepted.
-    let http = awc::Client::default();
+    let http = http();
     let post = async |millis| {
         let body = position("1", millis, 1.0).to_string();
-        let post = http.post(format!("http://{}/positions", server.ops));
-        let mut response = post.send_body(body).await.unwrap();
-        response.body().await.unwrap();
-        response.status()
+        post_over(&http, &format!("http://{}/positions", server.ops), &[], body).await.unwrap().0
     };
     assert_eq!(post(1).await, 200);
     client.json().await;

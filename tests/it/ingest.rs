@@ -3,7 +3,7 @@
 use processor::domain::Timestamp;
 use serde_json::json;
 
-use crate::harness::{Server, folder, position, soon};
+use crate::harness::{Server, folder, http, position, post_over, soon};
 
 #[actix::test]
 async fn takes_an_object_an_array_and_lines() {
@@ -67,11 +67,11 @@ async fn with_a_token_only_who_has_it_may_post() {
 async fn a_path_that_is_written_otherwise_is_no_way_past_the_token() {
     let folder = folder();
     let server = Server::start(folder.path(), &[("OPS_INGEST_TOKEN", "s3cret")]);
-    let client = awc::Client::default();
+    let client = http();
     for path in ["/%70ositions", "/posi%74ions", "/positions?x=1", "/%70%6F%73itions"] {
-        let post = client.post(format!("http://{}{path}", server.ops));
-        let response = post.send_body(position("a", 1, 1.0).to_string()).await.unwrap();
-        assert_eq!(response.status(), 401, "{path}");
+        let url = format!("http://{}{path}", server.ops);
+        let (status, _) = post_over(&client, &url, &[], position("a", 1, 1.0).to_string()).await.unwrap();
+        assert_eq!(status, 401, "{path}");
     }
     assert_eq!(server.metric("processor_ingest_requests_total", "\"401\"").await, 4.0);
     assert_eq!(server.metric("processor_positions_accepted_total", "").await, 0.0);

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use nix::sys::signal::Signal;
 use serde_json::json;
 
-use crate::harness::{PATIENCE, Server, eventually, folder, position, post, time};
+use crate::harness::{PATIENCE, Server, eventually, folder, http, position, post, post_over, time};
 
 #[actix::test]
 async fn a_restart_keeps_the_latest_positions() {
@@ -46,12 +46,12 @@ async fn kill_9_loses_nothing_that_was_answered_200() {
                 let from = acknowledged.get(&poster).copied().unwrap_or(0);
                 let count = count.clone();
                 actix::spawn(async move {
-                    let client = awc::Client::default();
+                    let (client, url) = (http(), format!("http://{ops}/positions"));
                     let mut last = from;
                     loop {
                         let body = position(&poster.to_string(), last + 1, 1.0).to_string();
-                        match client.post(format!("http://{ops}/positions")).send_body(body).await {
-                            Ok(response) if response.status() == 200 => {
+                        match post_over(&client, &url, &[], body).await {
+                            Ok((200, _)) => {
                                 last += 1;
                                 count.set(count.get() + 1);
                             }

@@ -125,6 +125,7 @@ async fn health_asks_the_running_server() {
     assert_eq!(health("127.0.0.1"), Some(1));
 }
 
+#[cfg(feature = "simulate")]
 #[actix::test]
 async fn simulated_devices_reach_a_subscriber() {
     let folder = folder();
@@ -157,6 +158,7 @@ async fn simulated_devices_reach_a_subscriber() {
     assert!(simulation.wait().unwrap().success());
 }
 
+#[cfg(feature = "simulate")]
 #[test]
 fn simulate_says_when_nobody_listens() {
     let folder = folder();
