@@ -7,7 +7,7 @@ const WIDTH: usize = 120;
 
 const HEADING: &str = "Every setting and its default. The same name in capitals, in the environment, wins over the files. \
     These values are compiled in as well, so the binary runs from any folder. Made from src/settings/table.rs by \
-    `UPDATE=1 cargo test --test it documents`.";
+    `UPDATE=1 cargo test --test it made_pages`.";
 
 /// The file with every setting at its default, and what each is for.
 pub fn default_file() -> String {

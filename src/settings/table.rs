@@ -2,7 +2,7 @@
 //! `settings/default.toml` and `docs/settings.md` follow it.
 //!
 //! To add a setting, add its entry here, a field to the struct of its room (`live.rs`, `ops.rs`, `positions.rs`) and the
-//! line beside it that reads it; then run `UPDATE=1 cargo test --test it documents`.
+//! line beside it that reads it; then run `UPDATE=1 cargo test --test it made_pages`.
 
 use std::marker::PhantomData;
 

@@ -8,7 +8,7 @@
 
 mod alerts;
 mod docs;
-mod documents;
+
 mod door;
 mod drain;
 mod durability;
@@ -24,6 +24,7 @@ mod harness_fails;
 mod ingest;
 mod limits;
 mod logging;
+mod made_pages;
 mod map;
 mod ops;
 mod restart;

@@ -1,6 +1,6 @@
 //! The documents hold what the code does: `settings/default.toml`, `docs/settings.md`, `docs/metrics.md`.
 //!
-//! What of them is made from the code is written again by `UPDATE=1 cargo test --test it documents`.
+//! What of them is made from the code is written again by `UPDATE=1 cargo test --test it made_pages`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -25,7 +25,7 @@ fn is_committed(name: &str, made: &str) {
             (None, None) => break,
             (is, should) => assert_eq!(
                 is, should,
-                "{name}, line {number}, is not what the code says; `UPDATE=1 cargo test --test it documents` writes it"
+                "{name}, line {number}, is not what the code says; `UPDATE=1 cargo test --test it made_pages` writes it"
             ),
         }
     }
