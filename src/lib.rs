@@ -30,6 +30,7 @@ pub mod ingest;
 pub mod live;
 pub mod logging;
 pub mod metrics;
+mod notice;
 pub mod ops;
 pub mod phase;
 pub mod positions;

@@ -36,7 +36,7 @@ pub struct Settings {
     pub live: LiveSettings,
     /// The ops server.
     pub ops: OpsSettings,
-    /// Source, consumer and store.
+    /// Consumer and store.
     pub positions: PositionsSettings,
     lines: Vec<String>,
 }

@@ -69,7 +69,11 @@ pub(super) async fn accept<F>(
         };
         match accepted {
             Ok((stream, peer)) => {
-                wait_for_room(&table).await;
+                tokio::select! {
+                    biased;
+                    _ = &mut stop => break,
+                    () = wait_for_room(&table) => {}
+                }
                 let stream = Rc::new(stream);
                 let state = Rc::new(ConnectionState::new(limits, Instant::now()));
                 let entry = table.add(state.clone());

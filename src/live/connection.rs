@@ -48,7 +48,7 @@ pub(crate) fn open(accepted: Accepted, worker: Rc<Worker>) {
     let client = Client::new(remote, &shared, worker.settings.clone(), worker.metrics.clone());
     log::debug!("connection opened id={} remote={remote}", client.id());
     let registration = Registration::new(worker.clone(), client.clone(), permit);
-    let inbound = Inbound::new(client.clone(), outbox.clone(), &read_ahead, worker.clone());
+    let inbound = Inbound::new(client.clone(), outbox.clone(), read_ahead, worker.clone());
     let actor = LiveConnection::new(shared, worker.clone(), registration, response, inbound);
     // Boxed, as a future keeps room for everything that is ever moved into it.
     let mut actor = Box::pin(HttpContext::create(actor));

@@ -4,7 +4,6 @@ mod accept;
 mod check;
 mod client_address;
 mod dialogue;
-mod notice;
 mod pending;
 pub(crate) mod refusal;
 

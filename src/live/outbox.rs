@@ -9,7 +9,7 @@
 //! 4. the close frame, after which nothing is taken any more.
 //!
 //! Updates that would be more than the limit are not kept at all: their subscription has fallen behind, and is caught up
-//! from the latest positions as soon as the socket takes something (see `fanout/catchup`).
+//! from the latest positions as soon as all that waits is written (see `fanout/catchup`).
 
 mod budget;
 mod burst;
@@ -178,7 +178,7 @@ impl<W: Wire + ?Sized> Outbox<W> {
 
     /// No message may come between from now on, until [`Outbox::fragment`] has sent the last one.
     pub(crate) fn begin_stream(&self) {
-        self.change(|inner| inner.streaming = true);
+        self.change(|inner| inner.streaming = !inner.is_shut());
     }
 
     /// The message under way is at its end before its time: `end`, if some of it has been sent.
@@ -191,6 +191,8 @@ impl<W: Wire + ?Sized> Outbox<W> {
             let frames = end.into_iter().chain(after);
             frames.for_each(|frame| inner.queue.push_response(frame));
         });
+        // The client may be read again.
+        self.wake();
     }
 
     /// How many bytes of snapshots it was given since this was last asked.
@@ -230,13 +232,15 @@ impl<W: Wire + ?Sized> Outbox<W> {
         true
     }
 
-    /// Sends a close frame, ahead of waiting updates, which are dropped, but after responses, which may say why.
-    /// Nothing is taken after it; a second one is ignored.
+    /// Sends a close frame, ahead of waiting updates, which are dropped, but after responses, which may say why; except for
+    /// those that wait for the end of a message under way, as that is not completed. Nothing is taken after it; a second
+    /// one is ignored.
     pub(crate) fn close(&self, frame: Bytes) {
         self.put(|inner| {
             inner.closing = true;
             // A close frame may come between the fragments of a message (RFC 6455 section 5.4); no more of it follows.
             inner.streaming = false;
+            inner.after_stream = Vec::new();
             inner.queue.push_close(frame);
         });
     }
@@ -374,5 +378,7 @@ impl Inner {
     }
 }
 
+#[cfg(test)]
+pub(crate) mod pipe;
 #[cfg(test)]
 mod tests;

@@ -206,7 +206,8 @@ fn bind(address: SocketAddr) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// Runs the hub. A panic there would be a mistake of ours; it costs one batch, not all that follow.
+/// Runs the hub. A panic there would be a mistake of ours; it costs one batch, not all that follow. (Of that batch, who was not
+/// served yet misses the positions until the devices' next ones, and that a device left until it subscribes again.)
 async fn deliver(hub: Rc<Hub>, metrics: Arc<LiveMetrics>) {
     while AssertUnwindSafe(hub.run()).catch_unwind().await.is_err() {
         metrics.panics.inc();

@@ -42,7 +42,7 @@ pub struct LiveSettings {
     pub max_messages_per_second: u32,
     /// Topics one connection may be subscribed to.
     pub max_subscriptions: usize,
-    /// Longest topic in an envelope, in bytes.
+    /// Longest topic in a request, in bytes.
     pub max_topic_bytes: usize,
     /// Peers that are believed when they say for whom they speak.
     pub trusted_proxies: Vec<IpNet>,

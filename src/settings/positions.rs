@@ -1,11 +1,11 @@
-//! `PositionsSettings`: what source, consumer and store are told, and how it is read.
+//! `PositionsSettings`: what consumer and store are told, and how it is read.
 
 use std::path::PathBuf;
 
 use super::read::Reader;
 use super::table;
 
-/// Settings of source, consumer and store.
+/// Settings of consumer and store.
 #[derive(Clone, Debug)]
 pub struct PositionsSettings {
     /// The SQLite file.

@@ -24,7 +24,7 @@ pub(crate) use opening::{HANDSHAKE, post_chunked, until_closed, upgrade_with};
 pub(crate) use positions::{conflate, crowd, populate, position, time};
 pub(crate) use raw::{Raw, frame, header};
 pub(crate) use server::{Server, command, folder, limited};
-pub(crate) use sqlite::sql;
+pub(crate) use sqlite::{Lock, sql};
 
 /// No event of these tests takes longer, unless the test says so, also on a machine that does much else.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);

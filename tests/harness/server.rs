@@ -126,6 +126,7 @@ impl Server {
                 return status;
             }
             assert!(since.elapsed() < limit, "still there after {limit:?}:\n{}", self.log().join("\n"));
+            // The system tells of a child's end without a deadline, or when asked.
             std::thread::sleep(Duration::from_millis(5));
         }
     }

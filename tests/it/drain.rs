@@ -88,6 +88,7 @@ async fn one_round(folder: &std::path::Path, sockets: usize, micros: u64) {
             })
         })
         .collect();
+    // In the middle of them.
     tokio::time::sleep(Duration::from_micros(micros * sockets as u64 / 2)).await;
     server.signal(Signal::SIGTERM);
     let upgraded =

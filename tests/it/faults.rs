@@ -1,53 +1,12 @@
 //! Faults of the server's own parts: the store, the descriptors.
 
-use std::time::Duration;
-
 use nix::sys::signal::Signal;
 use serde_json::json;
 
-use crate::harness::{PATIENCE, Raw, Server, command, eventually, folder, http, position, post_over};
-
-/// Another process, which takes the database's lock and keeps it until its input ends.
-fn lock(folder: &std::path::Path) -> std::process::Child {
-    let script = "import sqlite3,sys\ndb=sqlite3.connect(sys.argv[1],isolation_level=None)\n\
-        db.execute('begin immediate')\nprint('locked',flush=True)\nsys.stdin.read()";
-    let mut locker = std::process::Command::new("python3")
-        .args(["-c", script])
-        .arg(folder.join("data/positions.db"))
-        .stdin(std::process::Stdio::piped())
-        .stdout(std::process::Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    std::io::BufRead::read_line(&mut std::io::BufReader::new(locker.stdout.take().unwrap()), &mut line)
-        .unwrap();
-    assert_eq!(line, "locked\n");
-    locker
-}
-
-#[actix::test]
-async fn a_locked_store_does_not_hold_up_the_end() {
-    let folder = folder();
-    let mut server = Server::start(folder.path(), &[("LIVE_WS_DRAIN_TIMEOUT_MS", "500")]);
-    let mut locker = lock(folder.path());
-    let ops = server.ops;
-    let posts: Vec<_> = (0..5)
-        .map(|device| {
-            let body = position(&device.to_string(), 1, 1.0).to_string();
-            actix::spawn(async move {
-                post_over(&http(), &format!("http://{ops}/positions"), &[], body).await.is_ok()
-            })
-        })
-        .collect();
-    eventually("waiting posts", async || server.metric("processor_positions_waiting", "").await == 5.0).await;
-    let began = std::time::Instant::now();
-    server.signal(Signal::SIGTERM);
-    assert_eq!(server.ended(PATIENCE).code(), Some(0));
-    assert!(began.elapsed() < Duration::from_millis(1500), "{:?}", began.elapsed());
-    drop(posts);
-    drop(locker.stdin.take());
-    locker.wait().unwrap();
-}
+use crate::harness::header::{FIN, PING, PONG};
+use crate::harness::{
+    Lock, PATIENCE, Raw, Server, command, eventually, folder, http, limited, position, post_over, sql,
+};
 
 #[actix::test]
 async fn a_locked_store_refuses_posts_keeps_clients_and_recovers_by_itself() {
@@ -57,7 +16,7 @@ async fn a_locked_store_refuses_posts_keeps_clients_and_recovers_by_itself() {
     client.subscribe("device:1").await;
     server.accept(&position("1", 1, 1.0)).await;
     client.json().await;
-    let mut locker = lock(folder.path());
+    let lock = Lock::take(&folder.path().join("data/positions.db"));
     let (status, response) = server.post(position("1", 2, 1.0).to_string()).await;
     assert_eq!((status, &response["error"]), (503, &json!("not-stored")));
     assert!(response["message"].as_str().unwrap().contains("locked"), "{response}");
@@ -65,8 +24,7 @@ async fn a_locked_store_refuses_posts_keeps_clients_and_recovers_by_itself() {
     assert_eq!(server.get("/healthz").await.0, 200);
     server.logged("the store failed");
     assert_eq!(server.connections().await, 1.0);
-    drop(locker.stdin.take());
-    locker.wait().unwrap();
+    drop(lock);
     eventually("readiness", async || server.get("/readyz").await.0 == 200).await;
     server.logged("store works again");
     server.accept(&position("1", 3, 1.0)).await;
@@ -79,14 +37,8 @@ async fn a_locked_store_refuses_posts_keeps_clients_and_recovers_by_itself() {
 async fn a_full_disk_refuses_posts_and_recovers_by_itself() {
     let folder = folder();
     // A limit on the size of files is to the store what a full disk is: a write fails.
-    let binary = env!("CARGO_BIN_EXE_processor");
-    let mut limited = command(folder.path(), &[]);
-    let inherited: Vec<_> = limited.get_envs().map(|(k, v)| (k.to_owned(), v.unwrap().to_owned())).collect();
-    limited = std::process::Command::new("python3");
-    let script = "import os,resource,signal,sys\nsignal.signal(signal.SIGXFSZ,signal.SIG_IGN)\n\
-        resource.setrlimit(resource.RLIMIT_FSIZE,(200000,resource.RLIM_INFINITY))\nos.execv(sys.argv[1],sys.argv[1:])";
-    limited.args(["-c", script, binary]).current_dir(folder.path()).env_clear().envs(inherited);
-    let server = Server::spawn(limited);
+    let limits = ["--fsize=200000:unlimited"];
+    let server = Server::spawn(limited(&command(folder.path(), &[]), &limits));
     let mut client = server.client().await;
     client.subscribe("device:1").await;
     let mut stored = 0;
@@ -121,13 +73,8 @@ async fn a_full_disk_refuses_posts_and_recovers_by_itself() {
 #[actix::test]
 async fn when_descriptors_run_out_it_serves_those_it_has_says_so_once_and_accepts_again() {
     let folder = folder();
-    let script = "import os,resource,sys\nresource.setrlimit(resource.RLIMIT_NOFILE,(256,256))\nos.execv(sys.argv[1],sys.argv[1:])";
-    let settings = command(folder.path(), &[("LIVE_WS_HANDSHAKE_TIMEOUT_MS", "60000")]);
-    let inherited: Vec<_> = settings.get_envs().map(|(k, v)| (k.to_owned(), v.unwrap().to_owned())).collect();
-    let mut limited = std::process::Command::new("python3");
-    limited.args(["-c", script, env!("CARGO_BIN_EXE_processor")]);
-    limited.current_dir(folder.path()).env_clear().envs(inherited);
-    let server = Server::spawn(limited);
+    let settings = [("LIVE_WS_HANDSHAKE_TIMEOUT_MS", "60000")];
+    let server = Server::spawn(limited(&command(folder.path(), &settings), &["--nofile=256"]));
     let mut client = server.client().await;
     client.subscribe("device:1").await;
     // Kept alive, so that it can still post when no new connection is accepted.
@@ -155,8 +102,8 @@ async fn when_descriptors_run_out_it_serves_those_it_has_says_so_once_and_accept
     assert_eq!(server.get("/healthz").await.0, 200);
     drop(crowd);
     let mut late = Raw::connect(server.live).await;
-    late.frame(0x89, b"").await;
-    assert_eq!(late.read().await.unwrap().0, 0x8A);
+    late.frame(FIN | PING, b"").await;
+    assert_eq!(late.read().await.unwrap().0, FIN | PONG);
     server.signal(Signal::SIGTERM);
     let mut server = server;
     drop(late);
@@ -172,21 +119,6 @@ async fn accepted(server: &Server, from: u64) -> u64 {
         accepted += u64::from(status == 200);
     }
     accepted
-}
-
-/// Runs SQL on the database from outside.
-fn sql(folder: &std::path::Path, statement: &str) {
-    let script = "import sqlite3,sys\ndb=sqlite3.connect(sys.argv[1])\ndb.execute(sys.argv[2])\ndb.commit()";
-    let mut python = std::process::Command::new("python3");
-    assert!(
-        python
-            .args(["-c", script])
-            .arg(folder.join("data/positions.db"))
-            .arg(statement)
-            .status()
-            .unwrap()
-            .success()
-    );
 }
 
 #[actix::test]
@@ -226,8 +158,8 @@ async fn nothing_is_acknowledged_while_the_file_is_not_where_it_was_and_it_goes_
         ),
         (|file| std::fs::remove_file(file.with_extension("db-wal")).unwrap(), |_| (), "was removed"),
         (
-            |file| sql(file.parent().unwrap().parent().unwrap(), "alter table positions rename to gone"),
-            |file| sql(file.parent().unwrap().parent().unwrap(), "alter table gone rename to positions"),
+            |file| drop(sql(file, &["alter table positions rename to gone"])),
+            |file| drop(sql(file, &["alter table gone rename to positions"])),
             "no table of positions",
         ),
     ];
@@ -250,9 +182,7 @@ async fn nothing_is_acknowledged_while_the_file_is_not_where_it_was_and_it_goes_
         eventually("readiness", async || server.get("/readyz").await.0 == 200).await;
         assert_eq!(accepted(&server, 200).await, 20, "{number}");
         server.stop();
-        let count = "import sqlite3,sys\nprint(*sqlite3.connect(sys.argv[1]).execute('select count(*) from positions').fetchone())";
-        let output = std::process::Command::new("python3").args(["-c", count]).arg(&file).output().unwrap();
-        let stored: u64 = String::from_utf8(output.stdout).unwrap().trim().parse().unwrap();
+        let stored: u64 = sql(&file, &["select count(*) from positions"]).trim().parse().unwrap();
         assert!(stored >= 40 + meanwhile, "{number}: {stored} of {}", 40 + meanwhile);
         let server = Server::start(folder.path(), &[]);
         let snapshot = server.client().await.subscribe("device:1").await;

@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::harness::{Client, Live, Raw, soon};
+use crate::harness::{Client, Live, Raw, eventually, soon};
 
 /// Sends back what it gets.
 struct Echo;
@@ -94,15 +94,23 @@ async fn while_a_response_is_awaited_others_are_served_and_the_heart_beats() {
     ]);
     let mut waiting = Client::connect(live.address()).await;
     waiting.text(request("a")).await;
-    // Longer than the pong timeout: nothing is read from it, so nothing is asked of it.
+    let mut behind = Client::connect(live.address()).await;
+    behind.text(request("a")).await;
+    behind.text(request("b")).await;
+    // Longer than the pong timeout. The pongs of the first are read. Those of the second are behind a message that is held
+    // back, so nothing is asked of it.
     let sent = live.metric("processor_live_pings_total", "");
-    crate::harness::eventually("ten pings", async || {
-        live.metric("processor_live_pings_total", "") >= sent + 10.0
-    })
-    .await;
-    permits.add_permits(1);
-    assert_eq!(waiting.json().await["topic"], "a");
+    let wait = async {
+        eventually("twenty pings", async || live.metric("processor_live_pings_total", "") >= sent + 20.0)
+            .await;
+        permits.add_permits(3);
+    };
+    let both = async { tokio::join!(waiting.json(), behind.json()) };
+    let ((one, other), ()) = tokio::join!(both, wait);
+    assert_eq!((&one["topic"], &other["topic"]), (&json!("a"), &json!("a")));
+    assert_eq!(behind.json().await["topic"], "b");
     waiting.close().await;
+    behind.close().await;
 }
 
 #[actix::test]
@@ -110,7 +118,7 @@ async fn a_connection_may_end_while_a_response_is_awaited() {
     let (live, permits) = slow(&[]);
     let mut client = Client::connect(live.address()).await;
     client.text(request("a")).await;
-    crate::harness::eventually("the request", async || {
+    eventually("the request", async || {
         live.metric("processor_live_messages_inbound_total", "subscribe") == 1.0
     })
     .await;

@@ -3,11 +3,12 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::harness::{Server, command, eventually, folder, narrow, position, soon};
+use crate::harness::{Server, command, eventually, folder, limited, narrow, position, soon};
 
 /// So that a body's end is not waited for so long.
 const SHORT: (&str, &str) = ("OPS_BODY_TIMEOUT_MS", "1000");
@@ -46,20 +47,6 @@ async fn ask(ops: SocketAddr, line: &str, headers: &[&str], body: &str) -> (u16,
 
 fn status(response: &str) -> u16 {
     response.split(' ').nth(1).unwrap_or_else(|| panic!("no response: {response:?}")).parse().unwrap()
-}
-
-/// The binary with a limit of `descriptors` and no right to raise it.
-fn limited(folder: &std::path::Path, descriptors: usize, settings: &[(&str, &str)]) -> Server {
-    let script = format!(
-        "import os,resource,sys\nresource.setrlimit(resource.RLIMIT_NOFILE,({descriptors},{descriptors}))\n\
-         os.execv(sys.argv[1],sys.argv[1:])"
-    );
-    let settings = command(folder, settings);
-    let inherited: Vec<_> = settings.get_envs().map(|(k, v)| (k.to_owned(), v.unwrap().to_owned())).collect();
-    let mut limited = std::process::Command::new("python3");
-    limited.args(["-c", &script, env!("CARGO_BIN_EXE_processor")]);
-    limited.current_dir(folder).env_clear().envs(inherited);
-    Server::spawn(limited)
 }
 
 #[actix::test]
@@ -102,12 +89,13 @@ async fn behind_an_early_response_a_body_that_is_not_ended_is_closed() {
         requests.extend(halves(line).map(|request| (ops, status, request)));
     }
     let count = requests.len();
-    for (ops, expected, request) in requests {
-        let (response, took) = until_closed(ops, &request).await;
-        assert_eq!(status(&response), expected, "{request}: {response}");
+    join_all(requests.iter().map(async |(ops, expected, request)| {
+        let (response, took) = until_closed(*ops, request).await;
+        assert_eq!(status(&response), *expected, "{request}: {response}");
         assert!(response.to_ascii_lowercase().contains("\r\nconnection: close\r\n"), "{request}: {response}");
         assert!(took < BOUND, "{request}: {took:?}");
-    }
+    }))
+    .await;
     let mut closes = 0.0;
     for server in [&plain, &token] {
         closes += server.metric("processor_ops_closes_total", "\"early_answer\"").await;
@@ -164,6 +152,7 @@ async fn a_slow_but_steady_post_is_taken() {
             let part = String::from_utf8(part.to_vec()).unwrap();
             let part = if chunked { format!("{:x}\r\n{part}\r\n", part.len()) } else { part };
             stream.write_all(part.as_bytes()).await.unwrap();
+            // Slow, but 200 bytes a second.
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         stream.write_all(if chunked { b"0\r\n\r\n" } else { b"" }).await.unwrap();
@@ -257,7 +246,8 @@ async fn whoever_is_idle_the_longest_makes_room_and_posts_do_not_take_all_places
 #[actix::test]
 async fn probes_are_answered_whatever_posters_do_and_however_many_clients_there_are() {
     let folder = folder();
-    let server = limited(folder.path(), 512, &[("LIVE_WS_HANDSHAKE_TIMEOUT_MS", "60000")]);
+    let settings = [("LIVE_WS_HANDSHAKE_TIMEOUT_MS", "60000")];
+    let server = Server::spawn(limited(&command(folder.path(), &settings), &["--nofile=512"]));
     let mut held = Vec::new();
     for _ in 0..450 {
         held.push(TcpStream::connect(server.live).await.unwrap());

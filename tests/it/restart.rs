@@ -7,7 +7,7 @@ use std::rc::Rc;
 use nix::sys::signal::Signal;
 use serde_json::json;
 
-use crate::harness::{PATIENCE, Server, eventually, folder, http, position, post, post_over, time};
+use crate::harness::{PATIENCE, Server, eventually, folder, http, position, post, post_over, sql, time};
 
 #[actix::test]
 async fn a_restart_keeps_the_latest_positions() {
@@ -79,11 +79,8 @@ async fn kill_9_loses_nothing_that_was_answered_200() {
         assert!([time(*last), time(last + 1)].contains(&latest), "{poster}: {latest} is not {last}");
     }
     server.stop();
-    let count = "import sqlite3,sys\nfor row in sqlite3.connect(sys.argv[1]).execute(\
-        'select device_id,count(*),max(timestamp)-min(timestamp)+1 from positions group by 1'): print(*row)";
-    let database = folder.path().join("data/positions.db");
-    let output = std::process::Command::new("python3").args(["-c", count]).arg(database).output().unwrap();
-    let rows = String::from_utf8(output.stdout).unwrap();
+    let count = "select device_id, count(*), max(timestamp) - min(timestamp) + 1 from positions group by 1";
+    let rows = sql(&folder.path().join("data/positions.db"), &[count]);
     assert_eq!(rows.lines().count(), POSTERS as usize, "{rows}");
     for row in rows.lines() {
         let numbers: Vec<u64> = row.split(' ').map(|part| part.parse().unwrap()).collect();
@@ -155,12 +152,9 @@ async fn a_backup_made_while_positions_come_in_is_whole_and_can_be_put_back() {
     let ((), before) = tokio::join!(posting, backup);
     let (code, text) = run(folder.path(), &["backup", "copy.db"]);
     assert!(code == Some(1) && text.contains("copy.db exists already"), "{text}");
-    let check = "import sqlite3,sys\ndb=sqlite3.connect(sys.argv[1])\n\
-        print(*db.execute('pragma integrity_check').fetchone(),*db.execute('select count(*) from positions').fetchone())";
     let copy = folder.path().join("copy.db");
-    let output = std::process::Command::new("python3").args(["-c", check]).arg(&copy).output().unwrap();
-    let text = String::from_utf8(output.stdout).unwrap();
-    let count: u64 = text.trim().strip_prefix("ok ").unwrap().parse().unwrap();
+    assert_eq!(sql(&copy, &["pragma integrity_check"]), "ok\n");
+    let count: u64 = sql(&copy, &["select count(*) from positions"]).trim().parse().unwrap();
     assert!((before..=400).contains(&count), "{count} of {before}");
     // Not under a server's feet.
     let (code, text) = run(folder.path(), &["restore", "copy.db"]);

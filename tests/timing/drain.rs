@@ -7,7 +7,10 @@ use nix::sys::signal::Signal;
 use processor::live::ScaffoldHandler;
 
 use crate::harness::header::{BINARY, FIN, TEXT};
-use crate::harness::{Client, Live, PATIENCE, Raw, Server, conflate, eventually, folder, frame, narrow};
+use crate::harness::{
+    Client, Live, Lock, PATIENCE, Raw, Server, conflate, eventually, folder, frame, http, narrow, position,
+    post_over,
+};
 use crate::{alone, quiet};
 
 #[actix::test]
@@ -101,4 +104,28 @@ async fn one_that_floods_instead_of_closing_is_cut_off_in_time() {
     assert_eq!((report.closed, report.terminated), (0, 1));
     assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
     flood.join().unwrap();
+}
+
+#[actix::test]
+async fn a_locked_store_does_not_hold_up_the_end() {
+    let _turn = quiet().await;
+    let folder = folder();
+    let mut server = Server::start(folder.path(), &[("LIVE_WS_DRAIN_TIMEOUT_MS", "500")]);
+    let lock = Lock::take(&folder.path().join("data/positions.db"));
+    let ops = server.ops;
+    let posts: Vec<_> = (0..5)
+        .map(|device| {
+            let body = position(&device.to_string(), 1, 1.0).to_string();
+            actix::spawn(async move {
+                post_over(&http(), &format!("http://{ops}/positions"), &[], body).await.is_ok()
+            })
+        })
+        .collect();
+    eventually("waiting posts", async || server.metric("processor_positions_waiting", "").await == 5.0).await;
+    let began = Instant::now();
+    server.signal(Signal::SIGTERM);
+    assert_eq!(server.ended(PATIENCE).code(), Some(0));
+    assert!(began.elapsed() < Duration::from_millis(1500), "{:?}", began.elapsed());
+    drop(posts);
+    drop(lock);
 }

@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
+use std::time::Instant;
 
 use uuid::Uuid;
 
@@ -31,19 +32,32 @@ pub struct Client {
     ended: Cell<bool>,
 }
 
-/// Why its messages are not read for a while.
+/// Whether its frames are read now.
 #[derive(Debug, Default)]
 pub(crate) struct Reading {
-    /// It has still to pay, by waiting, for its snapshots.
-    pub(crate) is_unpaid: Cell<bool>,
-    /// Its last request will get its response later.
+    /// Its last request will get its response later: until then its next message is held back.
     pub(crate) has_request_under_way: Cell<bool>,
+    held_back: Cell<bool>,
+    /// When it was last held back no more.
+    since: Cell<Option<Instant>>,
 }
 
 impl Reading {
-    /// True if nothing holds its messages back.
-    pub(crate) fn is_free(&self) -> bool {
-        !self.is_unpaid.get() && !self.has_request_under_way.get()
+    /// Notes whether frames are held back now.
+    pub(crate) fn hold_back(&self, held_back: bool) {
+        if self.held_back.replace(held_back) && !held_back {
+            self.since.set(Some(Instant::now()));
+        }
+    }
+
+    /// True while frames wait that are not read.
+    pub(crate) fn is_held_back(&self) -> bool {
+        self.held_back.get()
+    }
+
+    /// Since when it is read again, if it ever was held back.
+    pub(crate) fn since(&self) -> Option<Instant> {
+        self.since.get()
     }
 }
 
@@ -98,7 +112,7 @@ impl Client {
     }
 
     fn respond(&self, frame: bytes::Bytes) {
-        if let Some(outbox) = self.outbox.upgrade() {
+        if let Some(outbox) = self.outbox() {
             outbox.respond(frame);
         }
     }
@@ -120,7 +134,7 @@ impl Client {
         if self.lifecycle().state() == before {
             return;
         }
-        let Some(outbox) = self.outbox.upgrade() else { return };
+        let Some(outbox) = self.outbox() else { return };
         match frame {
             Some(CloseFrame::Ours(reason)) => outbox.close(frame::close(Some(reason.code), &reason.text())),
             Some(CloseFrame::Echo(code)) => outbox.close(frame::close(code, "")),

@@ -27,7 +27,7 @@ pub struct Vitals {
     /// What waits for it.
     depth: Arc<Depth>,
     terminated: AtomicBool,
-    /// Wakes the connection's loop.
+    /// Wakes the connection's transport.
     waker: AtomicWaker,
 }
 
@@ -81,7 +81,7 @@ impl Vitals {
         self.depth.conflated.fetch_add(positions as u64, Ordering::Relaxed);
     }
 
-    /// Has the connection reset its socket, in whatever stage it is: also when its actor is gone.
+    /// Has the connection reset its socket, in whatever state it is.
     pub(crate) fn terminate(&self) {
         self.terminated.store(true, Ordering::Release);
         self.waker.wake();

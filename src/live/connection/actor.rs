@@ -57,8 +57,13 @@ impl LiveConnection {
     }
 
     fn signs(&self) -> Signs {
-        let is_read = !self.outbox.is_jammed() && self.registration.client.reading.is_free();
-        Signs { stalled_since: self.outbox.stalled_since(), progress: self.outbox.progress(), is_read }
+        let reading = &self.registration.client.reading;
+        Signs {
+            stalled_since: self.outbox.stalled_since(),
+            progress: self.outbox.progress(),
+            is_read: !self.outbox.is_jammed() && !reading.is_held_back(),
+            read_since: reading.since(),
+        }
     }
 
     /// Ends a connection whose client is silent or takes nothing. False if it did, or if the connection is ending anyway.
@@ -76,7 +81,7 @@ impl LiveConnection {
 
     /// Sends the ping that is due. A deadline that falls before the next one is looked at when it comes.
     fn beat(&mut self, ctx: &mut HttpContext<Self>) {
-        if !self.check_pulse() {
+        if !self.check_pulse() || self.state() != State::Open {
             return;
         }
         let metrics = &self.worker.metrics;
@@ -124,7 +129,7 @@ impl LiveConnection {
             match self.worker.handler.message(client, message) {
                 Handled::Done => {}
                 Handled::Later(response) => {
-                    // What the client sends meanwhile is not read, so its requests stay in order and one waits at most.
+                    // The client's next message is not handled meanwhile: requests stay in order, one is under way at most.
                     client.reading.has_request_under_way.set(true);
                     ctx.spawn(wrap_future::<_, Self>(response).map(|(), actor, _| {
                         actor.registration.client.reading.has_request_under_way.set(false);

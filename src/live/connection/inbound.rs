@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
+use bytes::Bytes;
 use futures_util::Stream;
 use tokio::time::{Sleep, sleep};
 
@@ -26,12 +27,17 @@ pub(super) enum Received {
     Failed,
 }
 
+/// So many bytes are decoded before what they say is handled: of frames that are nearly empty, they are a few hundred.
+const DECODE_BYTES: usize = 2048;
+
 /// Reads and decodes what the client sends, as a stream for its actor.
 pub(super) struct Inbound {
     client: Rc<Client>,
     outbox: Rc<Outbox<Socket>>,
     decoder: Decoder,
     events: VecDeque<Event>,
+    /// Bytes that were read and not decoded yet.
+    undecoded: Bytes,
     /// The stream is at its end.
     ended: bool,
     worker: Rc<Worker>,
@@ -44,14 +50,22 @@ impl Inbound {
     pub(super) fn new(
         client: Rc<Client>,
         outbox: Rc<Outbox<Socket>>,
-        read_ahead: &[u8],
+        read_ahead: Bytes,
         worker: Rc<Worker>,
     ) -> Self {
-        let mut decoder = Decoder::new(worker.settings.max_message_bytes);
-        let mut events = VecDeque::new();
-        decoder.feed(read_ahead, &mut events);
+        let decoder = Decoder::new(worker.settings.max_message_bytes);
         let charge = Charge::new(worker.settings.max_messages_per_second, Instant::now());
-        Self { client, outbox, decoder, events, ended: false, worker, charge, pause: None }
+        Self {
+            client,
+            outbox,
+            decoder,
+            events: VecDeque::new(),
+            undecoded: read_ahead,
+            ended: false,
+            worker,
+            charge,
+            pause: None,
+        }
     }
 
     /// Ready when the client has paid for its snapshots, or closes.
@@ -68,12 +82,67 @@ impl Inbound {
             && self.client.is_open()
             && pause.as_mut().poll(cx).is_pending()
         {
-            self.client.reading.is_unpaid.set(true);
             return Poll::Pending;
         }
-        self.client.reading.is_unpaid.set(false);
         self.pause = None;
         Poll::Ready(())
+    }
+
+    /// True if the next event is a message and the one before it has still to get its response. Once the connection
+    /// closes, messages are not handled any more, and the client's close frame is looked for.
+    fn awaits_response(&self) -> bool {
+        let is_message = matches!(self.events.front(), Some(Event::Text(_) | Event::Binary(_)));
+        is_message && self.client.reading.has_request_under_way.get() && self.client.is_open()
+    }
+
+    /// Decodes until there is an event, or nothing is left to decode.
+    fn decode(&mut self) {
+        while self.events.is_empty() && !self.undecoded.is_empty() {
+            let some = self.undecoded.split_to(self.undecoded.len().min(DECODE_BYTES));
+            self.decoder.feed(&some, &mut self.events);
+        }
+        if self.undecoded.is_empty() {
+            self.undecoded = Bytes::new(); // lets go of the buffer
+        }
+    }
+
+    /// Decodes what was just read, where it lies, up to the first event; the rest is kept.
+    fn decode_read(&mut self, mut read: &[u8]) {
+        while self.events.is_empty() && !read.is_empty() {
+            let (some, rest) = read.split_at(read.len().min(DECODE_BYTES));
+            self.decoder.feed(some, &mut self.events);
+            read = rest;
+        }
+        self.undecoded = Bytes::copy_from_slice(read);
+    }
+
+    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Received>> {
+        let worker = self.worker.clone();
+        loop {
+            self.decode();
+            if self.awaits_response() {
+                return Poll::Pending;
+            }
+            if let Some(event) = self.events.pop_front() {
+                return Poll::Ready(Some(Received::Event(event)));
+            }
+            if self.ended {
+                return Poll::Ready(None);
+            }
+            self.events = VecDeque::new();
+            let mut scratch = worker.scratch.borrow_mut();
+            match ready!(poll_read(&self.outbox.wire().0, cx, &mut scratch)) {
+                Ok(0) => {
+                    self.ended = true;
+                    return Poll::Ready(Some(Received::Eof));
+                }
+                Ok(count) => self.decode_read(&scratch[..count]),
+                Err(_) => {
+                    self.ended = true;
+                    return Poll::Ready(Some(Received::Failed));
+                }
+            }
+        }
     }
 }
 
@@ -82,35 +151,18 @@ impl Stream for Inbound {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Received>> {
         let this = self.get_mut();
-        loop {
-            // A client that does not read its responses, or whose last request has still to get its response, is not asked
-            // for more. The transport polls again when that has changed.
-            // Once it closes, its messages are not handled any more, and its close frame is looked for.
-            let awaits_response = this.client.reading.has_request_under_way.get() && this.client.is_open();
-            if this.outbox.is_jammed() || awaits_response || !this.client.lifecycle().reads_frames() {
-                return Poll::Pending;
-            }
-            ready!(this.poll_paid(cx));
-            if let Some(event) = this.events.pop_front() {
-                return Poll::Ready(Some(Received::Event(event)));
-            }
-            if this.ended {
-                return Poll::Ready(None);
-            }
-            this.events = VecDeque::new();
-            let mut scratch = this.worker.scratch.borrow_mut();
-            match ready!(poll_read(&this.outbox.wire().0, cx, &mut scratch)) {
-                Ok(0) => {
-                    this.ended = true;
-                    return Poll::Ready(Some(Received::Eof));
-                }
-                Ok(count) => this.decoder.feed(&scratch[..count], &mut this.events),
-                Err(_) => {
-                    this.ended = true;
-                    return Poll::Ready(Some(Received::Failed));
-                }
-            }
+        // A client that does not read its responses is not asked for more. The transport polls again when that has changed.
+        if this.outbox.is_jammed() || !this.client.lifecycle().reads_frames() {
+            return Poll::Pending;
         }
+        let is_paid = this.poll_paid(cx).is_ready();
+        this.client.reading.hold_back(!is_paid || this.awaits_response());
+        if !is_paid {
+            return Poll::Pending;
+        }
+        let event = this.poll_event(cx);
+        this.client.reading.hold_back(this.awaits_response());
+        event
     }
 }
 

@@ -22,6 +22,8 @@ pub(super) struct Signs {
     pub(super) progress: Option<Instant>,
     /// What it sends is read. One that is not read from cannot show anything.
     pub(super) is_read: bool,
+    /// When it was last read again after it was not; `None` if it always was.
+    pub(super) read_since: Option<Instant>,
 }
 
 impl Pulse {
@@ -66,8 +68,8 @@ impl Pulse {
         if let Some(since) = signs.stalled_since {
             return Some((since, close::NOT_READING));
         }
-        let seen = signs.progress.map_or(self.last_seen, |progress| progress.max(self.last_seen));
-        signs.is_read.then_some((seen, close::PONG_TIMEOUT))
+        let later = [signs.progress, signs.read_since].into_iter().flatten();
+        signs.is_read.then_some((later.fold(self.last_seen, Instant::max), close::PONG_TIMEOUT))
     }
 }
 
@@ -76,7 +78,7 @@ mod tests {
     use super::*;
 
     const TIMEOUT: Duration = Duration::from_secs(60);
-    const IDLE: Signs = Signs { stalled_since: None, progress: None, is_read: true };
+    const IDLE: Signs = Signs { stalled_since: None, progress: None, is_read: true, read_since: None };
 
     fn pulse() -> (Pulse, impl Fn(u64) -> Instant) {
         let start = Instant::now();
@@ -97,7 +99,7 @@ mod tests {
     #[test]
     fn while_something_waits_its_socket_answers_for_it() {
         let (pulse, at) = pulse();
-        let slow = Signs { stalled_since: Some(at(50)), progress: Some(at(50)), is_read: true };
+        let slow = Signs { stalled_since: Some(at(50)), progress: Some(at(50)), ..IDLE };
         assert_eq!(pulse.lost(slow, at(100)), None);
         assert_eq!(pulse.lost(slow, at(110)), Some(close::NOT_READING));
         // When it has read all, its pong has as long again.
@@ -110,6 +112,10 @@ mod tests {
     fn nothing_is_asked_of_one_that_is_not_read_from() {
         let (pulse, at) = pulse();
         assert_eq!(pulse.lost(Signs { is_read: false, ..IDLE }, at(1000)), None);
+        // What it sent meanwhile has still to be read.
+        let again = Signs { read_since: Some(at(1000)), ..IDLE };
+        assert_eq!(pulse.lost(again, at(1059)), None);
+        assert_eq!(pulse.lost(again, at(1060)), Some(close::PONG_TIMEOUT));
     }
 
     #[test]

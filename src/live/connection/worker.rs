@@ -22,7 +22,7 @@ const GOLDEN: f64 = 0.618_033_988_749_894_9;
 
 /// Pings are spread over their interval, but those that come this close together leave together: each time a thread wakes
 /// up costs more than a ping does.
-const PING_SLOT: Duration = Duration::from_millis(50);
+const PING_SLOT: Duration = Duration::from_millis(200);
 
 /// What the connections of one worker share.
 pub(crate) struct Worker {
@@ -92,8 +92,8 @@ mod tests {
             *slots.entry((now + delay).as_micros()).or_insert(0) += 1;
         }
         assert!(slots.keys().all(|at| at % PING_SLOT.as_micros() == 0 || *at > 5_000_000), "{slots:?}");
-        assert!(slots.len() >= 100, "{}", slots.len());
-        assert!(slots.values().all(|count| *count <= 200), "{slots:?}");
+        assert!(slots.len() >= 25, "{}", slots.len());
+        assert!(slots.values().all(|count| *count <= 800), "{slots:?}");
     }
 
     #[test]

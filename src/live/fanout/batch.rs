@@ -97,6 +97,7 @@ impl Batch {
 
     fn collect(&self, to: &mut Collected, numbered: &Numbered, budget: &Arc<Budget>) {
         let Numbered { number, update, .. } = numbered;
+        // All clients have the one encoding there is; with a second one, there will be a group for each.
         let Some(frame) = update.frame(&to.topic, Encoding::Json) else { return };
         to.updates.push(UpdateFrame::new(*number, update.is_left(), frame, budget));
         if !update.is_left() {

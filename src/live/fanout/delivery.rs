@@ -1,11 +1,11 @@
 //! How a batch is delivered: its updates are written to the members of their topics, a stride at a time, and counted.
 
 use std::cell::Cell;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 
 use super::interest::{BEHIND, Member, Members};
-use super::subscription::Subscription;
+use super::subscription::{Subscriber, Subscription};
 use crate::live::outbox::{Burst, Count, Delivery, UpdateFrame};
 use crate::metrics::LiveMetrics;
 
@@ -42,20 +42,22 @@ impl Group {
     }
 
     /// Writes to every member that has not got update `number` yet; `behind` is told of those whose updates did not fit.
-    async fn deliver(&self, number: u64, round: &mut Round<'_>, behind: impl FnMut(Rc<Subscription>)) {
+    async fn deliver(&self, number: u64, round: &mut Round<'_>, mut behind: impl FnMut(&Subscriber)) {
         let each = |round: &mut Round<'_>, member: &Member| {
             let delivery = member.outbox.deliver(member.id, &self.burst);
             self.note(delivery);
-            round.delivered(&member.subscription, delivery, self.burst.count())
+            let waiting = || member.subscription.subscriber.client.vitals.waiting();
+            round.delivered(delivery, self.burst.count(), waiting)
         };
-        self.walk(number, round, each, behind).await;
+        self.walk(number, round, each, |subscription| behind(&subscription.subscriber)).await;
     }
 
     /// Corks the burst for every member; `first` is told of those that had nothing corked yet.
     async fn cork(&self, number: u64, round: &mut Round<'_>, first: impl FnMut(Rc<Subscription>)) {
         let each = |_: &mut Round<'_>, member: &Member| {
-            self.delivered.set(true);
-            member.outbox.cork(number, member.id, &self.burst)
+            let corked = member.outbox.cork(number, member.id, &self.burst);
+            self.delivered.set(self.delivered.get() || corked.is_some());
+            corked == Some(true)
         };
         self.walk(number, round, each, first).await;
     }
@@ -112,7 +114,7 @@ pub(super) async fn deliver(
     groups: &[Group],
     number: u64,
     metrics: &LiveMetrics,
-    mut behind: impl FnMut(Rc<Subscription>),
+    mut behind: impl FnMut(&Subscriber),
 ) {
     let mut round = Round::new(metrics);
     match groups {
@@ -122,14 +124,20 @@ pub(super) async fn deliver(
             // A client of several of these topics gets them in one write.
             let mut corked = Vec::new();
             for group in several {
-                group.cork(number, &mut round, |subscription| corked.push(subscription)).await;
+                group
+                    .cork(number, &mut round, |first| {
+                        corked.push(Rc::downgrade(&first.subscriber));
+                    })
+                    .await;
             }
             for stride in corked.chunks(STRIDE) {
-                stride.iter().for_each(|subscription| subscription.subscriber.outbox.warm());
-                for subscription in stride {
-                    let (delivery, count) = subscription.subscriber.outbox.uncork();
-                    if round.delivered(subscription, delivery, count) {
-                        behind(subscription.clone());
+                // Those that have gone meanwhile are not kept.
+                let stride: Vec<_> = stride.iter().filter_map(Weak::upgrade).collect();
+                stride.iter().for_each(|subscriber| subscriber.outbox.warm());
+                for subscriber in stride {
+                    let (delivery, count) = subscriber.outbox.uncork();
+                    if round.delivered(delivery, count, || subscriber.client.vitals.waiting()) {
+                        behind(&subscriber);
                     }
                 }
                 round.pause().await;
@@ -154,8 +162,9 @@ impl<'a> Round<'a> {
     }
 
     /// Counts what became of a burst of so many updates. True if the outbox has subscriptions that fell behind.
-    /// In the ordinary case the subscription is not looked at: that would be one more place in memory for each.
-    fn delivered(&mut self, subscription: &Subscription, delivery: Delivery, count: Count) -> bool {
+    /// `waiting` says how many bytes wait there. In the ordinary case it is not asked: that would be one more place in
+    /// memory for each member.
+    fn delivered(&mut self, delivery: Delivery, count: Count, waiting: impl FnOnce() -> u64) -> bool {
         if count.frames() == 0 {
             return false; // all of it was forgotten before it could be sent
         }
@@ -165,7 +174,7 @@ impl<'a> Round<'a> {
                 self.frames_per_write.observe(count.frames() as f64);
             }
             Delivery::Waiting | Delivery::Behind => {
-                self.metrics.outbox_bytes.observe(subscription.subscriber.client.vitals.waiting() as f64);
+                self.metrics.outbox_bytes.observe(waiting() as f64);
             }
             Delivery::Closed => return false,
         }

@@ -20,7 +20,6 @@ use super::subscription::{Subscriber, Subscription};
 use crate::domain::Topic;
 use crate::live::client::Client;
 use crate::live::outbox::{Budget, SubscriptionId, UpdateFrame};
-use crate::live::wire::encoding::Encoding;
 use crate::live::wire::frame;
 use crate::live::wire::outgoing::Outgoing;
 use crate::metrics::LiveMetrics;
@@ -82,6 +81,8 @@ impl Hub {
     /// Subscribes a client and responds with the latest position of every device in the topic: also of those that are
     /// published but not yet delivered, so that who posted a position and then subscribes finds it. `id` is echoed.
     ///
+    /// Does nothing for a client whose connection is closing or gone.
+    ///
     /// # Errors
     /// [`TooManySubscriptions`] if the client has as many as it may; then it got no response.
     pub fn subscribe(
@@ -90,14 +91,15 @@ impl Hub {
         topic: &Topic,
         id: Option<&str>,
     ) -> Result<(), TooManySubscriptions> {
+        if !client.is_open() {
+            // Nothing is sent to it any more; and nobody would count it out again, if its handler kept it beyond its end.
+            return Ok(());
+        }
         // Beyond the bound the snapshot is a little older, and what it lacks follows as positions.
         if self.staged.borrow().len() < MAX_STAGED {
             self.stage();
         }
-        let Some(subscriber) = self.subscriber(client) else {
-            // Its handler kept it beyond its end: nobody would count it out again.
-            return Ok(());
-        };
+        let Some(subscriber) = self.subscriber(client) else { return Ok(()) };
         let known = subscriber.held.borrow().get(topic).cloned();
         let subscription = match known {
             Some(subscription) => {
@@ -144,9 +146,9 @@ impl Hub {
     fn send_snapshot(&self, subscription: &Rc<Subscription>, id: Option<&str>) {
         let Subscription { subscriber, topic, .. } = &**subscription;
         let client = &subscriber.client;
-        let response = &Outgoing::Subscribed { topic: &topic.to_string(), id };
-        client.count(response);
-        let begin = client.encoding.snapshot_begin(response);
+        let name = topic.to_string();
+        client.count(&Outgoing::Subscribed { topic: &name, id });
+        let begin = client.encoding.snapshot_begin(&name, id);
         let slices = self.latest.borrow().slices(topic);
         if slices <= 1 {
             let positions = self.latest.borrow_mut().encode(topic, 0, &self.budget);
@@ -282,8 +284,9 @@ impl Hub {
     fn send_changes(&self, subscription: &Subscription, changes: Vec<Change>) {
         let left = changes.iter().filter(|change| change.update.is_left()).count();
         self.metrics.count_updates(changes.len() - left, left);
+        let encoding = subscription.subscriber.client.encoding;
         let frame = |Change { number, update }: Change| {
-            let frame = update.frame(&subscription.topic, Encoding::Json)?;
+            let frame = update.frame(&subscription.topic, encoding)?;
             Some(UpdateFrame::new(number, update.is_left(), frame, &self.budget))
         };
         let frames = changes.into_iter().filter_map(frame);
@@ -326,7 +329,7 @@ impl Hub {
     async fn fan_out(&self, batch: &Batch) {
         let number = batch.last();
         let groups = batch.groups(&self.interest.borrow(), &self.budget);
-        let behind = |subscription: Rc<Subscription>| self.fell_behind(&subscription.subscriber);
+        let behind = |subscriber: &Subscriber| self.fell_behind(subscriber);
         delivery::deliver(&groups, number, &self.metrics, behind).await;
         self.told.set(number);
         let mut latest = self.latest.borrow_mut();

@@ -31,8 +31,8 @@ impl Message {
 pub enum Handled {
     /// Everything is done, and the response sent if there is one.
     Done,
-    /// The response comes with the end of this future. Nothing more is read from the client until then; its heartbeat goes
-    /// on, updates go on, and the connection may end meanwhile: then the future is dropped.
+    /// The response comes with the end of this future. The client's next message is not handled until then; pings and pongs
+    /// before it are, updates go on, and the connection may end meanwhile: then the future is dropped.
     Later(LocalBoxFuture<'static, ()>),
 }
 
@@ -41,7 +41,7 @@ pub enum Handled {
 pub struct Denied;
 
 /// What is done with the messages of a worker's clients. One for each worker; it runs on the worker's thread and
-/// must not block. A panic in it ends the connection it was called for, with 1011, and no other.
+/// must not block. A panic in it ends the connection it was called for, with 1011, or refuses the handshake with 500, and no other.
 pub trait MessageHandler: 'static {
     /// Takes a request of the wire contract.
     fn request(&self, client: &Rc<Client>, request: Request) -> Handled;

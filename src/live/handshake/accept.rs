@@ -11,11 +11,11 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 use super::dialogue::{self, Host};
-use super::notice::Notices;
 use super::pending::Pending;
 use super::{client_address, refusal};
 use crate::live::connection::Worker;
 use crate::live::registry::{Admission, Arrival};
+use crate::notice::Notices;
 
 /// Pause after the system refused to accept, most often for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);

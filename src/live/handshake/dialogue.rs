@@ -7,22 +7,24 @@
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::notice::Notices;
 use super::pending::Place;
 use super::refusal::{self, Refusal};
 use super::{check, client_address};
 use crate::live::connection::{self, Accepted, Worker, poll_read};
 use crate::live::registry::{Admission, Permit};
 use crate::live::wire::opening::{Opening, OpeningError};
+use crate::notice::Notices;
 
 /// How long a refused client may take to read the refusal and go.
 const LINGER: Duration = Duration::from_secs(1);
@@ -45,6 +47,8 @@ struct Dialogue {
     remote: SocketAddr,
     /// What came while the request's head is not complete, then what came behind it.
     received: Vec<u8>,
+    /// Something has come from the client.
+    was_heard: bool,
     /// The request is a HEAD, whose response has no body.
     asks_head: bool,
 }
@@ -76,12 +80,30 @@ impl Host {
         dialogue.remote = client_address::remote(&opening, dialogue.remote, settings);
         dialogue.asks_head = opening.is("HEAD");
         let response = check::check(&opening, settings)?;
-        if let Some(decision) = self.worker.handler.admit(&opening) {
-            decision.await?;
-        }
+        // Those for whom there is no place are not decided about.
+        self.admission.check(dialogue.remote.ip())?;
+        self.decide(&opening).await?;
         // From here to the connection nothing may wait: who has a permit must hear of a drain.
         let permit = self.admission.admit(dialogue.remote.ip())?;
         Ok(Admitted { response, permit })
+    }
+
+    /// Lets the handler decide. A panic in it refuses this client and no other.
+    async fn decide(&self, opening: &Opening) -> Result<(), Refusal> {
+        let decision = async {
+            match self.worker.handler.admit(opening) {
+                Some(decision) => decision.await,
+                None => Ok(()),
+            }
+        };
+        match AssertUnwindSafe(decision).catch_unwind().await {
+            Ok(decided) => Ok(decided?),
+            Err(_) => {
+                self.worker.metrics.panics.inc();
+                log::error!("the decision about a client panicked");
+                Err(refusal::INTERNAL)
+            }
+        }
     }
 
     /// Counts a refusal and tells of it.
@@ -98,7 +120,8 @@ impl Host {
 /// The whole dialogue. It holds its place among those under way until its end.
 pub(super) async fn run(host: Rc<Host>, place: Place, stream: TcpStream, peer: SocketAddr) {
     let worker = &host.worker;
-    let mut dialogue = Dialogue { stream, remote: peer, received: Vec::new(), asks_head: false };
+    let mut dialogue =
+        Dialogue { stream, remote: peer, received: Vec::new(), was_heard: false, asks_head: false };
     let refusal = match timeout(worker.settings.handshake_timeout, host.admit(&mut dialogue)).await {
         Ok(Ok(Admitted { response, permit })) => {
             let Dialogue { stream, remote, received, .. } = dialogue;
@@ -113,7 +136,7 @@ pub(super) async fn run(host: Rc<Host>, place: Place, stream: TcpStream, peer: S
     host.count(dialogue.remote, refusal);
     place.refused();
     // Who has said nothing in all that time is told nothing.
-    if refusal != refusal::TIMEOUT || !dialogue.received.is_empty() {
+    if refusal != refusal::TIMEOUT || dialogue.was_heard {
         dialogue.received = Vec::new();
         // The client may be gone, or not go; either way that was all for it.
         drop(timeout(LINGER, dialogue.refuse(refusal, worker)).await);
@@ -134,6 +157,7 @@ impl Dialogue {
                 Ok(0) | Err(_) => return Poll::Ready(Err(Ended::Left)),
                 Ok(count) => count,
             };
+            self.was_heard = true;
             // Nearly every request comes in one piece, which is read where it lies. Each piece of another is parsed
             // with all before it: a head is short, and what is no HTTP shall be known at once.
             let parsed = if self.received.is_empty() {

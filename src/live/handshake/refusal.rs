@@ -73,6 +73,8 @@ refusals! {
             .with("Retry-After", RETRY_AFTER);
     /// The server's handler did not admit the client.
     DENIED = Refusal::new(StatusCode::FORBIDDEN, "not allowed", "denied");
+    /// A fault of the server's own.
+    INTERNAL = Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "internal error", "internal");
     /// A page from elsewhere.
     ORIGIN = Refusal::new(StatusCode::FORBIDDEN, "this origin is not allowed", "origin");
     /// Not a GET.

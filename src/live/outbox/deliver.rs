@@ -22,16 +22,19 @@ impl<W: Wire + ?Sized> Outbox<W> {
     }
 
     /// Takes a burst without offering it to the socket yet, so that bursts of several topics leave in one write.
-    /// True for the first of batch `batch`; then [`Outbox::uncork`] must follow. What an earlier batch left corked, because
-    /// its fan-out did not come to its end, is forgotten.
-    pub(crate) fn cork(&self, batch: u64, subscription: SubscriptionId, burst: &Rc<Burst>) -> bool {
+    /// True for the first of batch `batch`; then [`Outbox::uncork`] must follow. `None` if nothing is taken any more. What an
+    /// earlier batch left corked, because its fan-out did not come to its end, is forgotten.
+    pub(crate) fn cork(&self, batch: u64, subscription: SubscriptionId, burst: &Rc<Burst>) -> Option<bool> {
         let mut inner = self.inner.borrow_mut();
+        if inner.is_shut() {
+            return None;
+        }
         if inner.corked_in != batch {
             inner.corked.clear();
             inner.corked_in = batch;
         }
         inner.corked.push((subscription, burst.clone()));
-        inner.corked.len() == 1
+        Some(inner.corked.len() == 1)
     }
 
     /// Sends what [`Outbox::cork`] took. Also says how much that was.
@@ -131,7 +134,7 @@ impl<W: Wire + ?Sized> Outbox<W> {
         }
         let waited = inner.queue.drop_positions(subscription);
         let since = waited.first.unwrap_or(first.number) - 1;
-        let dropped = waited.count + rest.len();
+        let dropped = waited.count + rest.iter().filter(|update| !update.left).count();
         self.depth.conflated.fetch_add(dropped as u64, Ordering::Relaxed);
         inner.behind.push(Behind { subscription, since, dropped });
     }

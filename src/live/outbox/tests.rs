@@ -1,44 +1,10 @@
 //! Unit tests of `outbox`.
 
+use super::pipe::Pipe;
 use super::*;
-use std::cell::Cell;
-use std::rc::Rc;
 
-/// A wire that takes as many bytes as it was given room for.
-#[derive(Default)]
-struct Pipe {
-    room: Cell<usize>,
-    taken: RefCell<Vec<u8>>,
-    calls: Cell<usize>,
-}
-
-impl Pipe {
-    fn room(&self, bytes: usize) {
-        self.room.set(bytes);
-    }
-    fn taken(&self) -> String {
-        String::from_utf8(std::mem::take(&mut *self.taken.borrow_mut())).unwrap()
-    }
-    fn calls(&self) -> usize {
-        self.calls.take()
-    }
-}
-
-impl Wire for Rc<Pipe> {
-    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.try_write_vectored(&[IoSlice::new(bytes)])
-    }
-    fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.calls.set(self.calls.get() + 1);
-        let all: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).collect();
-        let taken = all.len().min(self.room.get());
-        if taken == 0 {
-            return Err(io::ErrorKind::WouldBlock.into());
-        }
-        self.room.set(self.room.get() - taken);
-        self.taken.borrow_mut().extend_from_slice(&all[..taken]);
-        Ok(taken)
-    }
+fn taken(pipe: &Pipe) -> String {
+    String::from_utf8(pipe.taken.take()).unwrap()
 }
 
 /// A burst of one topic; each update is a letter and its number, which in small letters is a position.
@@ -68,47 +34,47 @@ fn positions(positions: usize) -> Count {
 }
 
 fn flushed(outbox: &Outbox<Rc<Pipe>>, pipe: &Pipe) -> String {
-    pipe.room(usize::MAX);
+    pipe.room.set(usize::MAX);
     outbox.flush();
     assert!(outbox.is_empty());
-    pipe.taken()
+    taken(pipe)
 }
 
 #[test]
 fn an_empty_outbox_writes_a_burst_in_one_call() {
     let (outbox, pipe) = outbox(100);
-    pipe.room(100);
+    pipe.room.set(100);
     assert_eq!(outbox.deliver(0, &burst(&["a1", "b1", "a2"])), Delivery::Written);
-    assert_eq!((pipe.taken().as_str(), pipe.calls()), ("a1b1a2", 1));
+    assert_eq!((taken(&pipe).as_str(), pipe.calls.take()), ("a1b1a2", 1));
 }
 
 #[test]
 fn bursts_of_several_topics_leave_in_one_call() {
     let (outbox, pipe) = outbox(100);
-    pipe.room(100);
-    assert!(outbox.cork(1, 0, &burst(&["a1"])));
-    assert!(!outbox.cork(1, 1, &burst(&["a1", "b1"])));
+    pipe.room.set(100);
+    assert_eq!(outbox.cork(1, 0, &burst(&["a1"])), Some(true));
+    assert_eq!(outbox.cork(1, 1, &burst(&["a1", "b1"])), Some(false));
     assert_eq!(outbox.uncork(), (Delivery::Written, positions(3)));
-    assert_eq!((pipe.taken().as_str(), pipe.calls()), ("a1a1b1", 1));
-    pipe.room(3);
+    assert_eq!((taken(&pipe).as_str(), pipe.calls.take()), ("a1a1b1", 1));
+    pipe.room.set(3);
     // A batch that was never uncorked is not in the way of the next.
-    assert!(outbox.cork(2, 0, &burst(&["lost"])));
-    assert!(outbox.cork(3, 0, &burst(&["a2"])));
+    assert_eq!(outbox.cork(2, 0, &burst(&["lost"])), Some(true));
+    assert_eq!(outbox.cork(3, 0, &burst(&["a2"])), Some(true));
     outbox.cork(3, 1, &burst(&["a2", "b2"]));
     assert_eq!(outbox.uncork(), (Delivery::Waiting, positions(3)));
-    assert_eq!(pipe.taken() + &flushed(&outbox, &pipe), "a2a2b2");
+    assert_eq!(taken(&pipe) + &flushed(&outbox, &pipe), "a2a2b2");
 }
 
 #[test]
 fn what_the_socket_refuses_follows_in_order() {
     let (outbox, pipe) = outbox(100);
-    pipe.room(3);
+    pipe.room.set(3);
     assert_eq!(outbox.deliver(0, &burst(&["a1", "b1", "a2"])), Delivery::Waiting);
     outbox.respond(Bytes::from_static(b"<response>"));
     outbox.deliver(0, &burst(&["a3"]));
     outbox.ping();
-    assert_eq!(pipe.taken(), "a1b");
-    pipe.room(usize::MAX);
+    assert_eq!(taken(&pipe), "a1b");
+    pipe.room.set(usize::MAX);
     outbox.flush();
     let bytes = std::mem::take(&mut *pipe.taken.borrow_mut());
     assert_eq!(bytes, b"1\x89\x00a2<response>a3");
@@ -117,13 +83,13 @@ fn what_the_socket_refuses_follows_in_order() {
 #[test]
 fn the_close_frame_drops_positions_and_is_the_last() {
     let (outbox, pipe) = outbox(100);
-    pipe.room(1);
+    pipe.room.set(1);
     outbox.deliver(0, &burst(&["a1", "a2"]));
     outbox.respond(Bytes::from_static(b"<why>"));
     outbox.close(Bytes::from_static(b"<close>"));
     outbox.respond(Bytes::from_static(b"<late>"));
     assert_eq!(outbox.deliver(0, &burst(&["a3"])), Delivery::Closed);
-    assert_eq!(pipe.taken() + &flushed(&outbox, &pipe), "a1<why><close>");
+    assert_eq!(taken(&pipe) + &flushed(&outbox, &pipe), "a1<why><close>");
 }
 
 #[test]
@@ -140,18 +106,18 @@ fn responses_alone_jam_it() {
 #[test]
 fn many_topics_leave_in_as_few_calls_as_there_can_be() {
     let (outbox, pipe) = outbox(10);
-    pipe.room(1000);
+    pipe.room.set(1000);
     for topic in 0..300 {
         outbox.cork(1, topic, &burst(&["a1"]));
     }
     assert_eq!(outbox.uncork(), (Delivery::Written, positions(300)));
-    assert_eq!((pipe.taken(), pipe.calls()), ("a1".repeat(300), 3));
+    assert_eq!((taken(&pipe), pipe.calls.take()), ("a1".repeat(300), 3));
 }
 
 #[test]
 fn what_does_not_fit_is_dropped_and_said() {
     let (outbox, pipe) = outbox(8);
-    pipe.room(3);
+    pipe.room.set(3);
     assert_eq!(outbox.deliver(0, &burst(&["a1", "b2"])), Delivery::Waiting);
     assert_eq!(outbox.deliver(1, &burst(&["a3"])), Delivery::Waiting);
     assert_eq!(outbox.deliver(0, &burst(&["a4", "B5", "a6"])), Delivery::Waiting);
@@ -160,13 +126,13 @@ fn what_does_not_fit_is_dropped_and_said() {
     assert_eq!(outbox.take_behind(), [behind(0, 3, 3)]);
     assert_eq!(outbox.depth().conflated.load(Ordering::Relaxed), 3);
     // The rest of b2 cannot be taken back, and that somebody left is not lost.
-    assert_eq!(pipe.taken() + &flushed(&outbox, &pipe), "a1b2a3B5");
+    assert_eq!(taken(&pipe) + &flushed(&outbox, &pipe), "a1b2a3B5");
     // What the socket took of a burst that does not fit is sent.
-    pipe.room(5);
+    pipe.room.set(5);
     let long = ["a8", "b9", "c10", "d11", "e12", "f13"];
     assert_eq!(outbox.deliver(0, &burst(&long)), Delivery::Behind);
     assert_eq!(outbox.take_behind(), [behind(0, 10, 3)]);
-    assert_eq!(pipe.taken() + &flushed(&outbox, &pipe), "a8b9c10");
+    assert_eq!(taken(&pipe) + &flushed(&outbox, &pipe), "a8b9c10");
 }
 
 #[test]
@@ -197,17 +163,17 @@ fn a_long_snapshot_does_not_push_out_positions() {
     let (outbox, pipe) = outbox(4);
     outbox.respond(Bytes::from_static(b"<snapshot>"));
     assert_eq!(outbox.deliver(0, &burst(&["a1", "b1"])), Delivery::Waiting);
-    pipe.room(3);
+    pipe.room.set(3);
     outbox.flush();
     assert_eq!(outbox.depth().waiting.load(Ordering::Relaxed), 11);
     assert!(outbox.is_jammed());
-    assert_eq!(pipe.taken() + &flushed(&outbox, &pipe), "<snapshot>a1b1");
+    assert_eq!(taken(&pipe) + &flushed(&outbox, &pipe), "<snapshot>a1b1");
 }
 
 #[test]
 fn nothing_comes_between_the_fragments_of_a_snapshot() {
     let (outbox, pipe) = outbox(100);
-    pipe.room(usize::MAX);
+    pipe.room.set(usize::MAX);
     outbox.begin_stream();
     assert_eq!(outbox.deliver(0, &burst(&["a1"])), Delivery::Behind);
     outbox.fragment(frame("<1", "1>"), false);
@@ -218,17 +184,17 @@ fn nothing_comes_between_the_fragments_of_a_snapshot() {
     outbox.fragment(frame("<2", "2>"), true);
     assert!(!outbox.is_jammed());
     assert_eq!(outbox.take_charge(), 8);
-    assert_eq!(pipe.taken(), "<22><later>");
+    assert_eq!(taken(&pipe), "<22><later>");
 }
 
 #[test]
 fn nothing_comes_between_the_pieces_of_a_frame() {
     for room in 1..10 {
         let (outbox, pipe) = outbox(100);
-        pipe.room(room);
+        pipe.room.set(room);
         outbox.snapshot(frame("<head", "tail>"));
         outbox.ping();
-        pipe.room(usize::MAX);
+        pipe.room.set(usize::MAX);
         outbox.flush();
         assert_eq!(std::mem::take(&mut *pipe.taken.borrow_mut()), b"<headtail>\x89\x00", "{room}");
     }

@@ -120,9 +120,12 @@ impl Admission {
         Some(Arrival { admission: self.clone(), address })
     }
 
-    /// Takes a place for a connection from `address`.
-    pub(crate) fn admit(self: &Arc<Self>, address: IpAddr) -> Result<Permit, Closed> {
-        let mut counts = self.counts();
+    /// Says whether there is a place for a connection from `address` now; it may be gone when it is asked for.
+    pub(crate) fn check(&self, address: IpAddr) -> Result<(), Closed> {
+        self.check_counts(&self.counts(), address)
+    }
+
+    fn check_counts(&self, counts: &Counts, address: IpAddr) -> Result<(), Closed> {
         if counts.draining {
             return Err(Closed::Draining);
         }
@@ -132,6 +135,13 @@ impl Admission {
         if counts.of(address).connected >= self.max_per_address {
             return Err(Closed::AddressFull);
         }
+        Ok(())
+    }
+
+    /// Takes a place for a connection from `address`.
+    pub(crate) fn admit(self: &Arc<Self>, address: IpAddr) -> Result<Permit, Closed> {
+        let mut counts = self.counts();
+        self.check_counts(&counts, address)?;
         counts.change(address, |tally| tally.connected += 1);
         counts.all.connected += 1;
         Ok(Permit { admission: self.clone(), address })

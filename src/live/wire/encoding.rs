@@ -26,14 +26,12 @@ impl Encoding {
         }
     }
 
-    /// The response to a subscription up to its first position. Positions, with commas between, and [`SNAPSHOT_END`] follow.
-    pub(crate) fn snapshot_begin(self, message: &Outgoing<'_>) -> Vec<u8> {
+    /// [`Outgoing::Subscribed`] up to its first position. Positions, with commas between, and [`SNAPSHOT_END`] follow.
+    pub(crate) fn snapshot_begin(self, topic: &str, id: Option<&str>) -> Vec<u8> {
         match self {
             Self::Json => {
-                let mut begin = message.json();
-                begin.pop(); // the brace
-                begin.extend_from_slice(br#","snapshot":["#);
-                begin
+                let id = id.map(|id| format!(r#""id":{},"#, string(id))).unwrap_or_default();
+                format!(r#"{{"type":"subscribed","topic":{},{id}"snapshot":["#, string(topic)).into_bytes()
             }
         }
     }
@@ -100,9 +98,12 @@ mod tests {
 
     #[test]
     fn a_snapshot_begins_with_what_was_asked() {
-        let message = Outgoing::Subscribed { topic: "event:a", id: Some("7") };
-        let mut json = Encoding::Json.snapshot_begin(&message);
-        json.extend_from_slice(SNAPSHOT_END);
-        assert_eq!(json, br#"{"type":"subscribed","topic":"event:a","id":"7","snapshot":[]}"#);
+        let whole = |topic, id| {
+            let begin = Encoding::Json.snapshot_begin(topic, id);
+            String::from_utf8([&begin, SNAPSHOT_END].concat()).unwrap()
+        };
+        let json = r#"{"type":"subscribed","topic":"event:a\"b","id":"7","snapshot":[]}"#;
+        assert_eq!(whole(r#"event:a"b"#, Some("7")), json);
+        assert_eq!(whole("device:1", None), r#"{"type":"subscribed","topic":"device:1","snapshot":[]}"#);
     }
 }

@@ -51,7 +51,8 @@ pub async fn backup(store: &Path, target: &Path) -> Result<u64, StoreError> {
 /// name under which the one that was there is kept, if there was one.
 ///
 /// # Errors
-/// [`StoreError`]: `store` is what it was then.
+/// [`StoreError`]: `store` is what it was then; only if one of the last steps failed (to remove its log, to put the new one in
+/// place), it stands beside `store` as `…before-restore-…`, with its log, and has to be renamed back.
 pub async fn restore(store: &Path, source: &Path) -> Result<Option<PathBuf>, StoreError> {
     let _lock = StoreLock::take(store)?;
     check_present(source)?;

@@ -49,7 +49,7 @@ impl Rig {
         let outbox = Outbox::new(Socket(stream), 4096, budget);
         let shared: Rc<Outbox> = outbox.clone();
         let client = Client::new(remote, &shared, settings, Arc::clone(&metrics));
-        let inbound = Inbound::new(client.clone(), outbox.clone(), &[], worker);
+        let inbound = Inbound::new(client.clone(), outbox.clone(), Bytes::new(), worker);
         Self { inbound, client, outbox, peer: peer.unwrap() }
     }
 
@@ -149,12 +149,12 @@ async fn snapshots_are_paid_for_by_waiting_before_the_next_message_is_read() {
         rig.outbox.flush();
     }
     assert!(rig.holds_back().await);
-    assert!(rig.client.reading.is_unpaid.get());
+    assert!(rig.client.reading.is_held_back());
     tokio::time::pause();
     let began = tokio::time::Instant::now();
     assert_eq!(rig.text().await, "one");
     let waited = began.elapsed();
     assert!(waited > Duration::from_secs(15) && waited < Duration::from_secs(21), "{waited:?}");
-    assert!(!rig.client.reading.is_unpaid.get());
+    assert!(!rig.client.reading.is_held_back());
     drain.abort();
 }

@@ -1,7 +1,6 @@
 //! A model of hub, catching up and outbox: several clients over wires that take what they are told to.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::Context;
@@ -14,34 +13,13 @@ use serde_json::Value;
 use super::*;
 use crate::domain::{Position, Timestamp};
 use crate::live::fanout::publish::Hubs;
-use crate::live::outbox::{Outbox, Wire};
+use crate::live::outbox::Outbox;
+use crate::live::outbox::pipe::Pipe;
+use crate::live::wire::close;
 use crate::settings::Settings;
 
 const LIMIT: usize = 4096;
 const TOPICS: [&str; 4] = ["event:a", "event:b", "device:0", "device:7"];
-
-/// A wire with room for so many bytes.
-#[derive(Default)]
-struct Pipe {
-    room: Cell<usize>,
-    taken: RefCell<Vec<u8>>,
-}
-
-impl Wire for Rc<Pipe> {
-    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.try_write_vectored(&[IoSlice::new(bytes)])
-    }
-    fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        let all: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).collect();
-        let taken = all.len().min(self.room.get());
-        if taken == 0 {
-            return Err(io::ErrorKind::WouldBlock.into());
-        }
-        self.room.set(self.room.get() - taken);
-        self.taken.borrow_mut().extend_from_slice(&all[..taken]);
-        Ok(taken)
-    }
-}
 
 /// What happens. Devices are 0 to 15; a position goes to the events whose bits are set.
 #[derive(Clone, Debug)]
@@ -51,6 +29,8 @@ enum Act {
     Unsubscribe(usize, usize),
     Room(usize, usize),
     Leave(usize),
+    /// The server closes it; the client is still there for a while.
+    Close(usize),
     /// The fan-out goes on for so many strides.
     Strides(usize),
 }
@@ -62,6 +42,7 @@ fn act() -> impl Strategy<Value = Act> {
         1 => (0..3_usize, 0..4_usize).prop_map(|(client, topic)| Act::Unsubscribe(client, topic)),
         6 => (0..3_usize, 0..3000_usize).prop_map(|(client, room)| Act::Room(client, room)),
         1 => (0..3_usize).prop_map(Act::Leave),
+        1 => (0..3_usize).prop_map(Act::Close),
         6 => (1..4_usize).prop_map(Act::Strides),
     ]
 }
@@ -161,7 +142,7 @@ impl Model {
         while self.stride() {}
     }
 
-    /// What the connection's loop does when the socket is writable.
+    /// What the connection's transport does when the socket is writable.
     fn drive(&mut self, seat: usize) {
         let Seat { client, outbox, .. } = &self.seats[seat];
         loop {
@@ -186,6 +167,12 @@ impl Model {
             };
             let Some(payload) = rest.get(at..at + length) else { break };
             rest = &rest[at + length..];
+            if first & 0x0F == 0x8 {
+                // Nothing follows the close frame, and a message under way is not completed.
+                assert!(rest.is_empty() && !seat.client.is_open(), "something behind the close frame");
+                seat.message.clear();
+                break;
+            }
             assert_eq!(first & 0x0F == 0, !seat.message.is_empty(), "a message within a message");
             seat.message.extend_from_slice(payload);
             if first & 0x80 != 0 {
@@ -268,6 +255,7 @@ proptest! {
                     model.hub.leave(&model.seats[seat].client);
                     model.seats[seat] = model.seat();
                 }
+                Act::Close(seat) => model.seats[seat].client.close(close::GOING_AWAY),
                 Act::Strides(strides) => {
                     (0..strides).for_each(|_| {
                         model.stride();
@@ -289,6 +277,10 @@ proptest! {
             }
         }
         for seat in &model.seats {
+            if !seat.client.is_open() {
+                prop_assert!(!seat.outbox.is_jammed(), "its close frame would not be read");
+                continue;
+            }
             let subscribers = model.hub.subscribers.borrow();
             let subscriber = subscribers.get(&seat.client.id());
             prop_assert!(subscriber.is_none_or(|subscriber| subscriber.behind.borrow().is_empty()));
