@@ -1,4 +1,4 @@
-//! `Budget`: how many bytes wait in all outboxes of one worker together, each shared frame counted once.
+//! `Budget`: how many bytes wait in all outboxes of one worker together; a frame counts once, not for each client.
 
 use std::sync::{Arc, PoisonError};
 use std::task::Waker;
