@@ -131,9 +131,10 @@ impl Inner {
 
 /// The body must be plain and not longer than `limit`, as far as its head tells.
 fn check_body(head: &RequestHead, limit: usize) -> Result<(), Problem> {
-    let encoding = head.headers.get(header::CONTENT_ENCODING);
+    let encodings = head.headers.get_all(header::CONTENT_ENCODING);
+    let mut encodings = encodings.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
     let is_plain = |encoding: &[u8]| encoding.is_empty() || encoding.eq_ignore_ascii_case(b"identity");
-    if !encoding.is_none_or(|encoding| is_plain(encoding.as_bytes().trim_ascii())) {
+    if !encodings.all(|encoding| is_plain(encoding.trim_ascii())) {
         let message = "the body must not be compressed";
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-encoding", message));
     }

@@ -22,7 +22,7 @@ impl fmt::Display for Fault {
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
     /// A file is there but cannot be read, or is not there though it was named.
-    #[error("settings file {}: cannot be read: {source}", .file.display())]
+    #[error("settings file {}: cannot be read", .file.display())]
     File {
         /// The file.
         file: PathBuf,
@@ -41,7 +41,7 @@ pub enum SettingsError {
         /// What the parser expected there.
         message: String,
     },
-    /// Files and environment do not go together: a key that is no name, such as one with brackets.
+    /// Files and environment cannot be laid over each other.
     #[error("settings: {0}")]
     Merge(#[from] config::ConfigError),
     /// Every fault that was found, one a line.

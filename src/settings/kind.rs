@@ -152,8 +152,13 @@ impl Kind for SqliteUrl {
         let is_file = |path: &&str| {
             !path.is_empty() && !path.contains(['?', '\0', '\u{FFFD}']) && !path.contains(":memory:")
         };
-        // Another database's URL may hold a password.
-        path.filter(is_file).map(PathBuf::from).ok_or_else(|| vec![without_password(text)])
+        // A host with a user and perhaps a password is another database's URL.
+        let authority = text.strip_prefix("sqlite://").and_then(|rest| rest.split('/').next());
+        let has_user = authority.is_some_and(|authority| authority.contains('@'));
+        path.filter(is_file)
+            .filter(|_| !has_user)
+            .map(PathBuf::from)
+            .ok_or_else(|| vec![without_password(text)])
     }
 
     fn show(value: &PathBuf) -> String {

@@ -4,15 +4,11 @@ use std::collections::HashMap;
 
 use super::error::{Fault, SettingsError};
 use super::kind::Kind;
-use super::secret::without_password;
 use super::source::{Value, Values};
 use super::table::{self, Entry, Setting};
 
 /// Said of a list or a table, whose content may be secret.
 const COMPOUND: &str = "(a list or table)";
-
-/// Words in the names of secrets.
-const SECRET_WORDS: [&str; 5] = ["token", "secret", "password", "credential", "key"];
 
 /// Reads settings one by one.
 pub(super) struct Reader {
@@ -121,20 +117,17 @@ fn unknown_keys(values: &Values) -> Vec<Fault> {
     let known: Vec<String> = table::all().map(|setting| setting.key()).collect();
     let unknown = values.iter().filter(|(key, _)| !known.contains(key));
     let fault = |(key, value): (&String, &Value)| Fault {
-        variable: key.to_uppercase(),
-        value: shown(key, value),
+        variable: key.to_uppercase().escape_debug().to_string(),
+        value: shown(value),
         allowed: format!("there is no such setting; there are: {}", known.join(", ")),
     };
     unknown.map(fault).collect()
 }
 
-/// The value of an unknown key as it may be shown: perhaps it is a secret, under a name with a typing error.
-fn shown(key: &str, value: &Value) -> String {
+/// The value of an unknown key as it may be shown: not at all, as it may be a secret under a name with a typing error.
+fn shown(value: &Value) -> String {
     match value {
         Value::Compound => COMPOUND.to_owned(),
-        Value::Text(_) if SECRET_WORDS.iter().any(|word| key.to_lowercase().contains(word)) => {
-            "(hidden)".to_owned()
-        }
-        Value::Text(text) => without_password(text),
+        Value::Text(_) => "(hidden)".to_owned(),
     }
 }

@@ -24,10 +24,11 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// `text` without the user and password of a URL in it.
+/// `text` without the user and password of a URL in it, also where the slashes were forgotten.
 pub(super) fn without_password(text: &str) -> String {
-    match (text.find("://"), text.rfind('@')) {
-        (Some(from), Some(to)) if from < to => format!("{}(hidden){}", &text[..from + 3], &text[to..]),
+    let after_scheme = |at: usize| at + if text[at..].starts_with("://") { 3 } else { 1 };
+    match (text.find(':').map(after_scheme), text.rfind('@')) {
+        (Some(from), Some(to)) if from < to => format!("{}(hidden){}", &text[..from], &text[to..]),
         _ => text.to_owned(),
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use config::{Config, ConfigError, Environment, Map, Source, ValueKind};
+use config::{Config, ConfigError, Map, Source, ValueKind};
 use toml::de::{DeInteger, DeTable, DeValue};
 
 use super::error::SettingsError;
@@ -16,7 +16,7 @@ const FILE_VARIABLE: &str = "PROCESSOR_ENV";
 /// What was set, by key.
 pub(super) type Values = BTreeMap<String, Value>;
 
-/// What a file holds. `config` could read it too, but prints the line of a syntax error, and so the secret in it.
+/// What one source holds. `config` could read files too, but prints the line of a syntax error, and so the secret in it.
 #[derive(Clone, Debug)]
 struct Layer(Values);
 
@@ -48,13 +48,22 @@ pub(super) enum Value {
 /// # Errors
 /// A file that is there, or was named, and cannot be read or is not TOML.
 pub(super) fn values(folder: &Path, environment: HashMap<String, String>) -> Result<Values, SettingsError> {
-    let mut builder = Config::builder().add_source(Layer(table::all().filter_map(default).collect()));
+    // `config` takes keys for paths (`a.b`, `a[0]`). So it is given only those that are settings, which are none; the others
+    // are kept as they are written, to be told.
+    let mut unknown = Values::new();
+    let mut known = |values: Values| {
+        let (known, others) = values.into_iter().partition::<Values, _>(|(key, _)| is_setting(key));
+        unknown.extend(others);
+        Layer(known)
+    };
+    let mut builder = Config::builder().add_source(known(table::all().filter_map(default).collect()));
     for file in files(folder, environment.get(FILE_VARIABLE)) {
-        builder = builder.add_source(Layer(read(file)?));
+        builder = builder.add_source(known(read(file)?));
     }
-    let ours = environment.into_iter().filter(|(variable, _)| is_ours(&variable.to_lowercase()));
-    let config = builder.add_source(Environment::default().source(Some(ours.collect()))).build()?;
-    Ok(config.cache.into_table()?.into_iter().map(|(key, value)| (key, Value::from(value))).collect())
+    let environment = environment.into_iter().map(|(name, text)| (name.to_lowercase(), Value::Text(text)));
+    builder = builder.add_source(known(environment.filter(|(key, _)| is_ours(key)).collect()));
+    let values = builder.build()?.cache.into_table()?.into_iter();
+    Ok(values.map(|(key, value)| (key, Value::from(value))).chain(unknown).collect())
 }
 
 impl From<config::Value> for Value {
@@ -129,5 +138,9 @@ fn integer(number: &DeInteger<'_>) -> String {
 /// Whether a variable of the environment is meant for this program: others are not its business.
 fn is_ours(key: &str) -> bool {
     let has_prefix = GROUPS.iter().filter_map(|group| group.prefix).any(|prefix| key.starts_with(prefix));
-    has_prefix || table::all().any(|setting| setting.key() == key)
+    has_prefix || is_setting(key)
+}
+
+fn is_setting(key: &str) -> bool {
+    table::all().any(|setting| setting.key() == key)
 }

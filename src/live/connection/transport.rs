@@ -23,8 +23,9 @@ use crate::live::client::lifecycle::{Event, State};
 use crate::live::outbox::Outbox;
 use crate::live::wire::close;
 
-/// How many bytes a client that broke the rules may still send: what may have been on its way when it did.
-const LINGER_BYTES: usize = 1 << 20;
+/// How many bytes a client that broke the rules may still send: what it may have given to its socket before it read why.
+/// Beyond it is reset, and may never see the close frame.
+const LINGER_BYTES: usize = 16 << 20;
 
 /// So many pieces of snapshots and of what a slow client missed are sent to one client before others have their turn.
 const PIECES_PER_TURN: usize = 4;
