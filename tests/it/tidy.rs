@@ -53,6 +53,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
         ],
     ),
     ("httparse", &["live/wire/opening.rs"]),
+    ("ureq", &["simulate.rs"]),
     (
         "sqlx",
         &[
