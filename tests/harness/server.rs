@@ -18,6 +18,9 @@ use super::client::Client;
 use super::http::{get, post};
 use super::metrics::sum;
 
+/// What of its log is shown when a test fails.
+const LAST_LINES: usize = 20;
+
 /// The binary, running in a folder of its own.
 pub(crate) struct Server {
     child: Child,
@@ -175,9 +178,17 @@ impl Server {
 }
 
 impl Drop for Server {
+    #[allow(clippy::print_stderr, reason = "it is shown with the test that failed")]
     fn drop(&mut self) {
         // It may have ended already.
         self.child.kill().ok();
         self.child.wait().ok();
+        if std::thread::panicking() {
+            let log = self.log();
+            eprintln!(
+                "the end of the server's log:\n{}",
+                log[log.len().saturating_sub(LAST_LINES)..].join("\n")
+            );
+        }
     }
 }
