@@ -221,10 +221,17 @@ mod tests {
         assert!(read("process_max_fds") >= before + more);
         drop(files);
 
-        let before = read("process_resident_memory_bytes");
-        let memory = vec![1_u8; 64 << 20];
-        let more = read("process_resident_memory_bytes") - before;
-        assert!(more > (32 << 20) as f64, "{more} more bytes after {}", memory.len());
+        // Other tests give memory back meanwhile, so once in a while less is seen than was taken.
+        let began = std::time::Instant::now();
+        loop {
+            let before = read("process_resident_memory_bytes");
+            let memory = vec![1_u8; 64 << 20];
+            let more = read("process_resident_memory_bytes") - before;
+            if more > (32 << 20) as f64 {
+                break;
+            }
+            assert!(began.elapsed().as_secs() < 30, "{more} more bytes after {}", memory.len());
+        }
         assert!(read("process_virtual_memory_bytes") >= read("process_resident_memory_bytes"));
 
         // Cargo's harness runs this test in a thread of its own.

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::future::LocalBoxFuture;
@@ -183,6 +183,57 @@ async fn a_handler_decides_who_may_connect_and_may_take_its_time() {
         permits.add_permits(1);
         assert!(waiting.head().await.starts_with("HTTP/1.1 503 "));
         drop(let_in);
+    };
+    tokio::join!(stop, refused);
+}
+
+/// Holds up its worker's thread with the decision about `/blocked` until it is told to go on.
+#[derive(Clone)]
+struct Blocked {
+    entered: Arc<Semaphore>,
+    go_on: Arc<Mutex<std::sync::mpsc::Receiver<()>>>,
+}
+
+impl MessageHandler for Blocked {
+    fn request(&self, _: &Rc<LiveClient>, _: Request) -> Handled {
+        Handled::Done
+    }
+
+    fn admit<'a>(&'a self, opening: &'a Opening) -> Option<LocalBoxFuture<'a, Result<(), Denied>>> {
+        if opening.target() == b"/blocked" {
+            self.entered.add_permits(1);
+            self.go_on.lock().unwrap().recv().ok();
+        }
+        None
+    }
+}
+
+#[actix::test]
+async fn who_was_connected_but_not_accepted_when_the_drain_began_is_refused_not_reset() {
+    let (go_on, receiver) = std::sync::mpsc::channel();
+    let go_on_from = Arc::new(Mutex::new(receiver));
+    let blocked = Blocked { entered: Arc::new(Semaphore::new(0)), go_on: go_on_from };
+    let for_handlers = blocked.clone();
+    let live = Live::start(&[("LIVE_WS_WORKERS", "1")], move |_| for_handlers.clone());
+    let mut let_in = Raw::connect(live.address()).await;
+    let mut blocked_in = Raw(TcpStream::connect(live.address()).await.unwrap());
+    blocked_in.write(handshake("/blocked").as_bytes()).await;
+    soon("the decision", blocked.entered.acquire()).await.unwrap().forget();
+    // The worker's thread is held up, so only the kernel knows of these.
+    let mut waiting = Vec::new();
+    for _ in 0..5 {
+        let mut client = Raw(TcpStream::connect(live.address()).await.unwrap());
+        client.write(handshake("/").as_bytes()).await;
+        waiting.push(client);
+    }
+    let stop = live.running.stop(Duration::from_secs(20));
+    let refused = async {
+        drop(go_on);
+        for client in &mut waiting {
+            assert!(client.head().await.starts_with("HTTP/1.1 503 "));
+        }
+        assert_eq!(let_in.close_code().await, 1001);
+        drop((let_in, blocked_in));
     };
     tokio::join!(stop, refused);
 }

@@ -23,6 +23,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 /// The log says at most this often that nothing can be accepted.
 const ACCEPT_COMPLAINT: Duration = Duration::from_secs(60);
 
+/// As many as the kernel can have connected before the drain began. Who comes later need not be waited for.
+const MOST_CONNECTED: usize = 4096;
+
 /// Why a socket cannot be accepted, or only in the place of another.
 const FULL: &str =
     "as many sockets are open as the limits allow; those that shake hands the longest are closed";
@@ -58,7 +61,7 @@ pub(crate) async fn serve(
     let mut complaint = Complaint(None);
     loop {
         let failure = match accept(&listener, &entrance, &mut state).await {
-            Accept::Draining => return,
+            Accept::Draining => return entrance.welcome_rest(listener).await,
             Accept::Socket(stream, peer) => {
                 if !entrance.welcome(stream, peer).await {
                     metrics.accept_errors.inc();
@@ -96,12 +99,10 @@ async fn accept(
         return Accept::Full;
     }
     tokio::select! {
-        biased;
         accepted = listener.accept() => match accepted {
             Ok((stream, peer)) => Accept::Socket(stream, peer),
             Err(error) => Accept::Failed(error),
         },
-        // Biased: those whom the kernel has connected already get their 503 first.
         // (An error says that `Running` was dropped, which stops nothing.)
         Ok(_) = state.wait_for(|state| *state == Accepting::Draining) => Accept::Draining,
     }
@@ -120,6 +121,21 @@ impl Entrance {
         let Some(arrival) = self.arrive(peer) else { return true };
         let start = |place| actix_rt::spawn(dialogue::run(self.host.clone(), place, stream, peer));
         self.pending.add(arrival, had_room, start).await
+    }
+
+    /// The server drains: those whom the kernel has connected already get their 503, instead of the reset that they would
+    /// get if the listening socket was closed before they are accepted. The kernel itself is asked: that they are there may
+    /// not have come to tokio's notice yet.
+    async fn welcome_rest(&self, listener: tokio::net::TcpListener) {
+        let Ok(listener) = listener.into_std() else { return };
+        for _ in 0..MOST_CONNECTED {
+            let Ok((stream, peer)) = listener.accept() else { return };
+            let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
+            let Ok(stream) = stream else { continue };
+            if !self.pending.has_room() || !self.welcome(stream, peer).await {
+                return;
+            }
+        }
     }
 
     /// Counts a socket in, or closes it unanswered: an address may have so many connections, and some more sockets that
