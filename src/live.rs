@@ -15,7 +15,7 @@ mod sync;
 pub mod wire;
 
 pub use client::{Client, Vitals};
-pub use fanout::{Hub, Hubs, TooManySubscriptions};
+pub use fanout::{Hub, Hubs, NotSubscribed, Wish};
 pub use handler::{Denied, Handled, Message, MessageHandler, ScaffoldHandler, SubscriptionHandler};
 pub use registry::{DrainReport, Registry};
 pub use server::{LiveServer, Running};

@@ -4,6 +4,7 @@
 //! generator of input that is right, or nearly. It panics if something does not hold. The targets in
 //! `fuzz_targets/` call it, and so does `tests/fuzz/` on stable, which includes this file.
 
+pub mod area;
 pub mod choices;
 pub mod frames;
 pub mod json;

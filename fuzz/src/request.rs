@@ -1,6 +1,6 @@
 //! Requests: any message is read as one or refused; what was written as one is read as it was meant.
 
-use processor::live::wire::request::{MAX_ID_BYTES, Request};
+use processor::live::wire::request::{MAX_ID_BYTES, MAX_TOPICS, Options, Request};
 use serde_json::value::RawValue;
 
 use super::choices::Choices;
@@ -23,15 +23,22 @@ pub fn check(data: &[u8]) {
 
 fn raw(data: &[u8]) {
     let Ok(request) = Request::parse(data, MAX_TOPIC) else { return };
-    let (Request::Subscribe { topic, id } | Request::Unsubscribe { topic, id }) = &request;
-    assert!(topic.len() <= MAX_TOPIC);
-    assert!(id.as_ref().is_none_or(|id| id.len() <= MAX_ID_BYTES));
+    assert!(request.topics().len() <= MAX_TOPICS);
+    assert!(request.topics().iter().all(|topic| topic.len() <= MAX_TOPIC));
+    assert!(request.id().is_none_or(|id| id.len() <= MAX_ID_BYTES));
     // JSON is UTF-8, in its parts that are not looked at as well (RFC 8259 section 8.1).
     let text = std::str::from_utf8(data).expect("a request is UTF-8");
     serde_json::from_str::<&RawValue>(text).expect("a request is JSON");
-    let mut again = serde_json::json!({ "type": request.name(), "topic": topic });
-    if let Some(id) = id {
-        again["id"] = id.as_str().into();
+    let mut again = serde_json::json!({ "type": request.name(), "id": request.id() });
+    match request.topics() {
+        [] => {}
+        [only] => again["topic"] = only.as_str().into(),
+        several => again["topics"] = several.into(),
+    }
+    if let Request::Subscribe { options: Options { every_ms, batch, replaces }, .. } = &request {
+        again["every_ms"] = (*every_ms).into();
+        again["batch"] = (*batch).into();
+        again["replaces"] = replaces.as_deref().into();
     }
     let again = again.to_string();
     assert_eq!(Request::parse(again.as_bytes(), MAX_TOPIC), Ok(request), "{again}");
@@ -41,15 +48,40 @@ fn structured(choices: &mut Choices<'_>) {
     let mut valid = true;
     let mut fields = Vec::new();
 
-    let kind =
-        choices.pick(&["subscribe", "unsubscribe", "subscribe", "unsubscribe", "publish", "Subscribe", ""]);
-    valid &= ["subscribe", "unsubscribe"].contains(&kind);
+    let kinds = ["subscribe", "unsubscribe", "hello", "subscribe", "unsubscribe", "publish", "Subscribe", ""];
+    let kind = choices.pick(&kinds);
+    valid &= kinds[..3].contains(&kind);
     valid &= field(choices, &mut fields, "type", Some(kind), false);
 
     // A topic's name is the handler's to judge; here it is any text that is short enough.
-    let topic = topic::name(choices);
-    valid &= topic.len() <= MAX_TOPIC;
-    valid &= field(choices, &mut fields, "topic", Some(&topic), false);
+    let mut topics = vec![topic::name(choices)];
+    let is_list = kind != "hello" && choices.one_in(4);
+    if is_list {
+        (0..choices.below(4)).for_each(|_| topics.push(topic::name(choices)));
+        fields.push(("topics", serde_json::to_string(&topics).unwrap()));
+    } else if kind != "hello" {
+        valid &= field(choices, &mut fields, "topic", Some(&topics[0]), false);
+    }
+    valid &= kind == "hello" || topics.iter().all(|topic| topic.len() <= MAX_TOPIC);
+
+    let mut options = Options::default();
+    if kind == "subscribe" {
+        if choices.one_in(4) {
+            options.every_ms = choices.word() % 40_000;
+            valid &= options.every_ms <= 30_000;
+            fields.push(("every_ms", options.every_ms.to_string()));
+        }
+        if choices.one_in(4) {
+            options.batch = choices.one_in(2);
+            fields.push(("batch", options.batch.to_string()));
+        }
+        if choices.one_in(8) {
+            let replaces = topic::name(choices);
+            valid &= replaces.len() <= MAX_TOPIC && !is_list;
+            fields.push(("replaces", json::string(choices, &replaces)));
+            options.replaces = Some(replaces);
+        }
+    }
 
     let id = choices.one_in(2).then(|| topic::name(choices));
     valid &= id.as_ref().is_none_or(|id| id.len() <= MAX_ID_BYTES);
@@ -63,8 +95,9 @@ fn structured(choices: &mut Choices<'_>) {
     let read = Request::parse(message.as_bytes(), MAX_TOPIC);
     match kind {
         _ if !valid => assert!(read.is_err(), "{message} is read as {read:?}"),
-        "subscribe" => assert_eq!(read, Ok(Request::Subscribe { topic, id }), "{message}"),
-        _ => assert_eq!(read, Ok(Request::Unsubscribe { topic, id }), "{message}"),
+        "subscribe" => assert_eq!(read, Ok(Request::Subscribe { topics, id, options }), "{message}"),
+        "hello" => assert_eq!(read, Ok(Request::Hello { id }), "{message}"),
+        _ => assert_eq!(read, Ok(Request::Unsubscribe { topics, id }), "{message}"),
     }
     // One byte of it changed: mostly no request any more, but nothing that may upset the parser.
     let mut bytes = message.into_bytes();

@@ -1,7 +1,7 @@
 //! Topics: what is accepted, and that it is written as it was read.
 
 use processor::domain::topic::MAX_NAME_BYTES;
-use processor::domain::{Topic, TopicError};
+use processor::domain::{Area, Topic, TopicError};
 
 use super::choices::Choices;
 
@@ -57,6 +57,13 @@ fn holds(text: &str) {
     let device = text.strip_prefix("device:").map(|name| (name, Topic::Device(name.into())));
     let event = || text.strip_prefix("event:").map(|name| (name, Topic::Event(name.into())));
     let read = Topic::parse(text);
+    if let Some(area) = text.strip_prefix("area:") {
+        match Area::parse(area) {
+            Ok(_) => assert_eq!(read.map(|topic| topic.to_string()).as_deref(), Ok(text)),
+            Err(error) => assert_eq!(read, Err(TopicError::Area(error)), "{text:?}"),
+        }
+        return;
+    }
     match device.or_else(event) {
         None => assert_eq!(read, Err(TopicError::UnknownKind), "{text:?}"),
         Some((name, topic)) if is_name(name) => {

@@ -172,7 +172,7 @@ fn check_topics(texts: Field<Vec<Cow<'_, str>>>) -> Result<Vec<Topic>, FieldErro
     for text in &texts {
         match Topic::parse(text) {
             Ok(topic @ Topic::Event(_)) => topics.push(topic),
-            Ok(Topic::Device(_)) | Err(TopicError::UnknownKind) => {
+            Ok(Topic::Device(_) | Topic::Area(_)) | Err(TopicError::UnknownKind | TopicError::Area(_)) => {
                 return Err(fault("must each be event:<id> (a device's own topic is implied)".into()));
             }
             Err(error) => return Err(fault(error.to_string())),

@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use serde_json::value::RawValue;
 
+use super::area::Point;
 use super::timestamp::Timestamp;
 use super::topic::Topic;
 
@@ -39,9 +40,9 @@ pub struct Position {
 }
 
 impl Position {
-    /// The topics this position is published to: its device's, then its events'.
-    pub fn published_to(&self) -> impl Iterator<Item = Topic> + '_ {
-        std::iter::once(Topic::Device(self.device_id.clone())).chain(self.topics.iter().cloned())
+    /// Where it is.
+    pub fn point(&self) -> Point {
+        Point { longitude: self.longitude, latitude: self.latitude }
     }
 }
 

@@ -2,16 +2,24 @@
 
 mod batch;
 mod catchup;
+mod compose;
 mod delivery;
+mod grid;
 mod hub;
 mod interest;
 mod latest;
+mod mode;
+mod moved;
 mod publish;
 mod published;
 mod roster;
+mod round;
 mod subscription;
+mod ticks;
+mod tiling;
 mod update;
+mod viewports;
 
-pub use self::hub::{Hub, TooManySubscriptions};
+pub use self::hub::{Hub, NotSubscribed, Wish};
 pub use self::publish::Hubs;
 pub(crate) use self::published::Published;

@@ -27,7 +27,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 pub(crate) use self::budget::Budget;
-pub(crate) use self::burst::{Burst, Count, Delivery, SubscriptionId, UpdateFrame};
+pub(crate) use self::burst::{Burst, Carries, Count, Delivery, SubscriptionId, UpdateFrame};
 use self::queue::{MAX_SLICES, Queue};
 use super::wire::frame::{self, Frame};
 
@@ -86,9 +86,11 @@ struct Inner {
     queue: Queue,
     /// A close frame was given; nothing more is taken.
     closing: bool,
+    /// What is sent waits until it is let go; see [`Outbox::hold`].
+    held: bool,
     /// A message is under way whose later fragments are still to come; no other message may come between.
     streaming: bool,
-    /// Responses that came meanwhile.
+    /// Responses that came meanwhile, and who left in between.
     after_stream: Vec<Frame>,
     failed: Option<io::ErrorKind>,
     /// When the socket last took something, or when something began to wait.
@@ -126,7 +128,7 @@ impl<W: Wire + ?Sized> Outbox<W> {
     fn change<T>(&self, change: impl FnOnce(&mut Inner) -> T) -> T {
         let mut inner = self.inner.borrow_mut();
         let result = change(&mut inner);
-        self.hot.free.set(!inner.is_shut() && !inner.streaming && inner.queue.is_empty());
+        self.hot.free.set(!inner.is_shut() && !inner.streaming && !inner.held && inner.queue.is_empty());
         self.depth.waiting.store(inner.queue.bytes() as u64, Ordering::Relaxed);
         result
     }
@@ -146,6 +148,17 @@ impl<W: Wire + ?Sized> Outbox<W> {
         self.put(|inner| {
             updates.into_iter().for_each(|update| inner.queue.push_update(subscription, update));
         });
+    }
+
+    /// Keeps what is sent from now on together, to be written at once when it is held no more.
+    pub(crate) fn hold(&self, hold: bool) {
+        self.change(|inner| inner.held = hold);
+        if !hold && !self.is_empty() {
+            self.flush();
+            if !self.is_empty() {
+                self.wake();
+            }
+        }
     }
 
     /// Sends a response, after what waits already.
@@ -193,6 +206,11 @@ impl<W: Wire + ?Sized> Outbox<W> {
         });
         // The client may be read again.
         self.wake();
+    }
+
+    /// Charges the client for work that was done for it, as if so many bytes of snapshots had been sent.
+    pub(crate) fn charge(&self, bytes: usize) {
+        self.inner.borrow_mut().charge += bytes;
     }
 
     /// How many bytes of snapshots it was given since this was last asked.
@@ -273,7 +291,7 @@ impl<W: Wire + ?Sized> Outbox<W> {
             if !jammed {
                 inner.progress = Some(Instant::now());
             }
-            jammed
+            jammed || inner.held
         });
         // Where something waits already, whoever waits for the socket finds the new piece as well.
         if !jammed {

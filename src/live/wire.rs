@@ -1,5 +1,6 @@
 //! The formats on a live connection, both ways. Pure: nothing here knows a socket.
 
+pub mod cadence;
 pub mod close;
 pub mod decoder;
 pub mod encoding;

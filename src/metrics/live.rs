@@ -13,12 +13,22 @@ metrics! {
         subscriptions: IntGauge = "processor_live_subscriptions";
         /// Messages received from clients, by type.
         inbound: IntCounterVec = "processor_live_messages_inbound_total",
-            Labels { names: &["type"], known: &[&["subscribe"], &["unsubscribe"], &["invalid"]] };
+            Labels { names: &["type"], known: &[&["hello"], &["subscribe"], &["unsubscribe"], &["invalid"]] };
         /// Messages handed to client sockets or outboxes, by type.
         outbound: IntCounterVec = "processor_live_messages_outbound_total", Labels {
             names: &["type"],
-            known: &[&["subscribed"], &["unsubscribed"], &["position"], &["left"], &["error"]],
+            known: &[
+                &["welcome"],
+                &["subscribed"],
+                &["unsubscribed"],
+                &["position"],
+                &["positions"],
+                &["left"],
+                &["error"],
+            ],
         };
+        /// Positions in messages of type `positions`, which carry several.
+        batched: IntCounter = "processor_live_batched_positions_total";
         /// Connections that ended, by close code and reason; 1006 where no close frame came.
         closes: IntCounterVec = "processor_live_closes_total", Labels { names: &["code", "reason"], known: &[] };
         /// Sockets that were refused or closed before the upgrade, by reason.
@@ -57,9 +67,21 @@ metrics! {
 }
 
 impl LiveMetrics {
-    /// Counts updates that were handed to clients.
-    pub(crate) fn count_updates(&self, positions: usize, left: usize) {
+    /// Counts messages with so many positions that were handed to clients, one in each.
+    pub(crate) fn count_positions(&self, positions: usize) {
         self.outbound.with_label_values(&["position"]).inc_by(positions as u64);
+    }
+
+    /// Counts messages that carry several positions, and these.
+    pub(crate) fn count_batches(&self, batches: usize, positions: usize) {
+        if batches > 0 {
+            self.outbound.with_label_values(&["positions"]).inc_by(batches as u64);
+            self.batched.inc_by(positions as u64);
+        }
+    }
+
+    /// Counts messages that say that a device left.
+    pub(crate) fn count_left(&self, left: usize) {
         if left > 0 {
             self.outbound.with_label_values(&["left"]).inc_by(left as u64);
         }

@@ -44,6 +44,10 @@ pub struct LiveSettings {
     pub max_subscriptions: usize,
     /// Longest topic in a request, in bytes.
     pub max_topic_bytes: usize,
+    /// Devices that may be inside an area.
+    pub max_area_devices: usize,
+    /// The shortest cadence, in milliseconds, not yet rounded to a step; 0: every update can be had.
+    pub min_every_ms: u16,
     /// Peers that are believed when they say for whom they speak.
     pub trusted_proxies: Vec<IpNet>,
     /// The header in which they say it.
@@ -72,6 +76,8 @@ impl LiveSettings {
             max_messages_per_second: read.value(&table::LIVE_WS_MAX_MESSAGES_PER_SECOND),
             max_subscriptions: read.value(&table::LIVE_WS_MAX_SUBSCRIPTIONS),
             max_topic_bytes: read.value(&table::LIVE_WS_MAX_TOPIC_BYTES),
+            max_area_devices: read.value(&table::LIVE_WS_MAX_AREA_DEVICES),
+            min_every_ms: read.value(&table::LIVE_WS_MIN_EVERY_MS),
             trusted_proxies: read.value(&table::LIVE_WS_TRUSTED_PROXIES),
             forwarded_header: read.value(&table::LIVE_WS_FORWARDED_HEADER),
             allowed_origins: read.value(&table::LIVE_WS_ALLOWED_ORIGINS),

@@ -214,6 +214,17 @@ settings! {
             unit: "bytes",
             help: "Longest topic that a client may name.",
         }
+        LIVE_WS_MAX_AREA_DEVICES: Number<usize, 1, 100_000_000> {
+            default: Text("10000"),
+            unit: "devices",
+            help: "Devices that may be inside an area for someone to be subscribed to it.",
+        }
+        LIVE_WS_MIN_EVERY_MS: Number<u16, 0, 30_000> {
+            default: Text("0"),
+            unit: "milliseconds",
+            help: "The shortest cadence of a subscription, rounded up to a step (100, 250, 500, 1000, 2000, 5000, 10000, \
+                30000). Whoever asks for a shorter one or for none is served at this one. 0: every update can be had.",
+        }
         LIVE_WS_TRUSTED_PROXIES: List<Network> {
             help: "Proxies, with commas between them, that are believed when they say for which client they speak.",
         }

@@ -45,6 +45,11 @@ proptest! {
     }
 
     #[test]
+    fn areas(data in bytes(0..150)) {
+        checks::area::check(&data);
+    }
+
+    #[test]
     fn frames(data in bytes(0..400)) {
         checks::frames::check(&data);
     }
@@ -63,5 +68,6 @@ fn the_corpus_holds() {
     replay("request", checks::request::check);
     replay("position", checks::position::check);
     replay("topic", checks::topic::check);
+    replay("area", checks::area::check);
     replay("frames", checks::frames::check);
 }

@@ -52,9 +52,9 @@ impl MessageHandler for Slow {
         let (permits, client) = (self.0.clone(), client.clone());
         Handled::Later(Box::pin(async move {
             permits.acquire().await.unwrap().forget();
-            let (Request::Subscribe { topic, id } | Request::Unsubscribe { topic, id }) = &request;
+            let topic = &request.topics()[0];
             assert_ne!(topic, "panic", "asked to");
-            client.send(&Outgoing::Unsubscribed { topic, id: id.as_deref() });
+            client.send(&Outgoing::Unsubscribed { topic, id: request.id() });
         }))
     }
 }

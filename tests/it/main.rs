@@ -7,6 +7,7 @@
 )]
 
 mod alerts;
+mod areas;
 mod docs;
 
 mod door;
@@ -27,6 +28,7 @@ mod logging;
 mod made_pages;
 mod map;
 mod ops;
+mod options;
 mod restart;
 mod running;
 mod subscriptions;

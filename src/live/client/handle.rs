@@ -117,6 +117,25 @@ impl Client {
         }
     }
 
+    /// Holds what is sent from now on, to be written at once when it is held no more. Not to be kept up beyond one turn.
+    pub(crate) fn hold(&self, hold: bool) {
+        if let Some(outbox) = self.outbox() {
+            outbox.hold(hold);
+        }
+    }
+
+    /// True if it should be asked to read before more is sent to it.
+    pub(crate) fn is_jammed(&self) -> bool {
+        self.outbox().is_some_and(|outbox| outbox.is_jammed())
+    }
+
+    /// Charges it for work that was done for it, as if so many bytes of snapshots had been sent.
+    pub(crate) fn charge(&self, bytes: usize) {
+        if let Some(outbox) = self.outbox() {
+            outbox.charge(bytes);
+        }
+    }
+
     /// What waits for it; `None` once the connection is gone.
     pub(crate) fn outbox(&self) -> Option<Rc<Outbox>> {
         self.outbox.upgrade().filter(|_| !self.ended.get())

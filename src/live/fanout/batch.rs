@@ -1,41 +1,56 @@
-//! `Batch`: updates that came in together, numbered, and grouped by topic for their delivery.
+//! `Batch`: positions that came in together, numbered, and what they are for whom; their age is observed here.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::compose;
 use super::delivery::Group;
-use super::interest::{Interest, Members};
-use super::latest::Latest;
+use super::interest::Interest;
+use super::latest::{Applied, Change, Latest};
 use super::published::Published;
+use super::subscription::Audience;
 use super::update::Update;
-use crate::domain::{Timestamp, Topic};
-use crate::live::outbox::{Budget, UpdateFrame};
+use super::viewports::Crossing;
+use crate::domain::{Bounds, Point, Timestamp, Topic};
+use crate::live::outbox::{Budget, Burst, UpdateFrame};
 use crate::live::wire::encoding::Encoding;
 use crate::metrics::LiveMetrics;
 
-/// Updates that are delivered together.
+/// Positions that are delivered together.
 pub(super) struct Batch {
-    /// The number of the first position; the others are numbered one after the other.
+    /// The number of the first; the others are numbered one after the other.
     first: u64,
-    positions: Vec<Arc<Published>>,
-    /// In the order of their numbers; the position with which a device leaves comes before its leaving.
-    updates: Vec<Numbered>,
+    moves: Vec<Move>,
 }
 
-/// An update with its number, which is that of its position.
-struct Numbered {
-    number: u64,
-    update: Update,
-    /// The one topic it is for; `None` if it is for all that the position names.
-    only: Option<Topic>,
+/// A position, and what it changed. All that is told of it has the position's number.
+struct Move {
+    published: Arc<Published>,
+    /// Where the device was before.
+    before: Option<Point>,
+    /// The events that the device left with it.
+    left: Vec<Topic>,
+    /// Its frame for areas, which is the same for all of them. (One encoding, or two.)
+    in_areas: RefCell<Vec<(Encoding, Option<Rc<Burst>>)>>,
 }
 
-/// What belongs to the members of one topic.
+/// What became of a batch.
+#[derive(Default)]
+pub(super) struct Dispatched {
+    /// What is to be delivered now.
+    pub(super) groups: Vec<Group>,
+    /// Audiences with a cadence that have something to be served from now on.
+    pub(super) to_schedule: Vec<Rc<Audience>>,
+    /// Audiences of areas that have more devices inside than before.
+    pub(super) grown: Vec<Rc<Audience>>,
+}
+
+/// What belongs to one audience.
 struct Collected {
-    topic: Topic,
-    members: Members,
-    updates: Vec<Rc<UpdateFrame>>,
+    audience: Rc<Audience>,
+    changes: Vec<Change>,
     /// Places of the positions among these in the batch.
     positions: Vec<usize>,
 }
@@ -43,80 +58,155 @@ struct Collected {
 impl Batch {
     /// Takes positions into `latest`, as updates with the numbers from `first` on.
     pub(super) fn stage(positions: Vec<Arc<Published>>, first: u64, latest: &mut Latest) -> Self {
-        let mut updates = Vec::with_capacity(positions.len());
-        for (number, published) in (first..).zip(&positions) {
-            updates.push(Numbered { number, update: Update::At(published.clone()), only: None });
-            latest.apply(number, published, |topic| {
-                let update = Update::Left(published.clone());
-                updates.push(Numbered { number, update, only: Some(topic.clone()) });
-            });
-        }
-        Self { first, positions, updates }
+        let moves = (first..).zip(positions).map(|(number, published)| {
+            let Applied { before, left } = latest.apply(number, &published);
+            Move { published, before, left, in_areas: RefCell::default() }
+        });
+        Self { first, moves: moves.collect() }
     }
 
     /// The number of its last update.
     pub(super) fn last(&self) -> u64 {
-        self.first + self.positions.len() as u64 - 1
+        self.first + self.moves.len() as u64 - 1
     }
 
-    /// The topics that devices left with it.
+    /// The events that devices left with it.
     pub(super) fn left(&self) -> impl Iterator<Item = &Topic> {
-        self.updates.iter().filter_map(|numbered| numbered.only.as_ref())
+        self.moves.iter().flat_map(|one| &one.left)
     }
 
-    /// The updates put together by topic, for the topics that have members.
-    pub(super) fn groups(&self, interest: &Interest, budget: &Arc<Budget>) -> Vec<Group> {
-        let mut collected: Vec<Collected> = Vec::new();
-        // By the place of the list in memory, which tells topics apart as well as their names do.
-        let mut places: HashMap<*const (), usize> = HashMap::new();
-        let mut collect = |topic: Topic, members: &Members, numbered: &Numbered| {
-            let place = *places.entry(Rc::as_ptr(members).cast()).or_insert(collected.len());
-            if place == collected.len() {
-                let (updates, positions) = (Vec::new(), Vec::new());
-                collected.push(Collected { topic, members: members.clone(), updates, positions });
+    /// The devices that went out of an area after update `since`.
+    pub(super) fn went_out(&self, area: Bounds, since: u64) -> impl Iterator<Item = &Arc<Published>> {
+        let later = self.moves.iter().zip(self.first..).filter(move |(_, number)| *number > since);
+        let went_out = later.filter(move |(one, _)| {
+            one.before.is_some_and(|before| area.contains(before))
+                && !area.contains(one.published.position().point())
+        });
+        went_out.map(|(one, _)| &one.published)
+    }
+
+    /// Finds out who is to be told of what.
+    pub(super) fn dispatch(&self, interest: &Interest, budget: &Arc<Budget>) -> Dispatched {
+        let mut dispatch = Dispatch::default();
+        for (place, (number, one)) in (self.first..).zip(&self.moves).enumerate() {
+            let at = || Change { number, update: Update::At(one.published.clone()) };
+            let left = || Change { number, update: Update::Left(one.published.clone()) };
+            let position = one.published.position();
+            interest.named_by(position).for_each(|audience| dispatch.tell(audience, at(), place));
+            interest.crossed(one.before, position.point(), |audience, crossing| {
+                let change = if crossing == Crossing::Out { left() } else { at() };
+                dispatch.cross(audience, crossing, change, place);
+            });
+            for topic in &one.left {
+                interest.audiences(topic).iter().for_each(|audience| dispatch.tell(audience, left(), place));
             }
-            self.collect(&mut collected[place], numbered, budget);
+        }
+        let Dispatch { collected, dispatched, .. } = dispatch;
+        let groups = collected.into_iter().filter_map(|collected| self.group(collected, budget));
+        Dispatched { groups: groups.collect(), ..dispatched }
+    }
+
+    fn group(&self, collected: Collected, budget: &Arc<Budget>) -> Option<Group> {
+        let Collected { audience, changes, positions } = collected;
+        let is_area = matches!(audience.topic, Topic::Area(_));
+        let burst = match (is_area && !audience.mode.batch, &changes[..], &positions[..]) {
+            (true, [_], [place]) => self.in_areas(*place, &audience, budget)?,
+            (true, ..) => self.joined(&audience, &changes, &positions, budget),
+            (false, ..) => {
+                let frames = compose::frames(&audience.topic, audience.mode, &changes, budget);
+                Burst::new(frames, is_area)
+            }
         };
-        for numbered in &self.updates {
-            match (&numbered.only, &numbered.update) {
-                (Some(topic), _) => {
-                    if let Some(members) = interest.members(topic) {
-                        collect(topic.clone(), members, numbered);
-                    }
-                }
-                (None, Update::At(published) | Update::Left(published)) => {
-                    for (topic, members) in interest.reached_by(published.position()) {
-                        collect(topic, members, numbered);
-                    }
-                }
-            }
-        }
-        let group = |Collected { members, updates, positions, .. }| Group::new(members, updates, positions);
-        collected.into_iter().map(group).collect()
+        Group::new(audience, burst, changes, positions)
     }
 
-    fn collect(&self, to: &mut Collected, numbered: &Numbered, budget: &Arc<Budget>) {
-        let Numbered { number, update, .. } = numbered;
-        // All clients have the one encoding there is; with a second one, there will be a group for each.
-        let Some(frame) = update.frame(&to.topic, Encoding::Json) else { return };
-        to.updates.push(UpdateFrame::new(*number, update.is_left(), frame, budget));
-        if !update.is_left() {
-            to.positions.push((number - self.first) as usize);
+    /// A burst of several updates of an area, with the frames that it shares with other areas.
+    fn joined(
+        &self,
+        audience: &Audience,
+        changes: &[Change],
+        positions: &[usize],
+        budget: &Arc<Budget>,
+    ) -> Rc<Burst> {
+        let mut places = positions.iter();
+        let frame = |change: &Change| match &change.update {
+            Update::At(_) => {
+                Some(self.in_areas(*places.next()?, audience, budget)?.updates().first()?.clone())
+            }
+            Update::Left(_) => compose::frame(&audience.topic, audience.mode, change, budget),
+        };
+        let frames: Vec<Rc<UpdateFrame>> = changes.iter().filter_map(frame).collect();
+        Burst::new(frames, true)
+    }
+
+    /// The burst of one position, as areas get it.
+    fn in_areas(&self, place: usize, audience: &Audience, budget: &Arc<Budget>) -> Option<Rc<Burst>> {
+        let one = &self.moves[place];
+        let encoding = audience.mode.encoding;
+        let mut made = one.in_areas.borrow_mut();
+        if let Some((_, burst)) = made.iter().find(|(of, _)| *of == encoding) {
+            return burst.clone();
         }
+        let change = Change { number: self.first + place as u64, update: Update::At(one.published.clone()) };
+        let frame = compose::frame(&audience.topic, audience.mode, &change, budget);
+        let burst = frame.map(|frame| Burst::new(vec![frame], true));
+        made.push((encoding, burst.clone()));
+        burst
     }
 
     /// Observes how old the positions were that somebody was given.
     pub(super) fn observe(&self, groups: &[Group], metrics: &LiveMetrics) {
-        let mut delivered = vec![false; self.positions.len()];
+        let mut delivered = vec![false; self.moves.len()];
         for group in groups.iter().filter(|group| group.was_delivered()) {
             group.positions().iter().for_each(|place| delivered[*place] = true);
         }
         let now = Timestamp::now().as_millis();
-        let positions = self.positions.iter().zip(delivered).filter(|(_, delivered)| *delivered);
-        for (published, _) in positions {
+        let moves = self.moves.iter().zip(delivered).filter(|(_, delivered)| *delivered);
+        for (Move { published, .. }, _) in moves {
             metrics.delivery.observe(published.age().as_secs_f64());
             let age = now - published.position().timestamp.as_millis();
             metrics.position_age.observe(age.max(0) as f64 / 1000.0);
         }
+    }
+}
+
+/// A dispatch under way.
+#[derive(Default)]
+struct Dispatch {
+    collected: Vec<Collected>,
+    /// By the place of the audience in memory.
+    places: HashMap<*const Audience, usize>,
+    dispatched: Dispatched,
+}
+
+impl Dispatch {
+    /// An area's devices are counted, and who is being caught up must hear of those that go.
+    fn cross(&mut self, audience: &Rc<Audience>, crossing: Crossing, change: Change, place: usize) {
+        audience.count(change.number, crossing);
+        match crossing {
+            Crossing::In => self.dispatched.grown.push(audience.clone()),
+            Crossing::Out => audience.each_behind(|subscription| subscription.went_out(&change)),
+            Crossing::Within => {}
+        }
+        self.tell(audience, change, place);
+    }
+
+    fn tell(&mut self, audience: &Rc<Audience>, change: Change, place: usize) {
+        if audience.mode.cadence.is_some() {
+            if audience.moved.borrow_mut().insert(change.number, change.update) {
+                self.dispatched.to_schedule.push(audience.clone());
+            }
+            return;
+        }
+        let index = *self.places.entry(Rc::as_ptr(audience)).or_insert(self.collected.len());
+        if index == self.collected.len() {
+            let (changes, positions) = (Vec::new(), Vec::new());
+            self.collected.push(Collected { audience: audience.clone(), changes, positions });
+        }
+        let to = &mut self.collected[index];
+        if !change.update.is_left() {
+            to.positions.push(place);
+        }
+        to.changes.push(change);
     }
 }

@@ -10,6 +10,7 @@ use bytes::Bytes;
 
 use super::latest::{Change, Latest};
 use super::roster::SLICE;
+use super::round::Round;
 use crate::domain::Topic;
 use crate::live::outbox::Budget;
 use crate::live::wire::encoding::SNAPSHOT_END;
@@ -20,6 +21,19 @@ use crate::live::wire::frame::{self, Frame, Place};
 pub(super) struct CatchUp {
     /// The snapshot it is getting.
     snapshot: Option<Beginning>,
+    course: Course,
+}
+
+/// How it goes through the devices of its topic.
+#[derive(Debug)]
+enum Course {
+    Slices(Slices),
+    Area(Round),
+}
+
+/// A circle through the slices of a topic.
+#[derive(Debug)]
+struct Slices {
     /// The slice that comes next.
     next: usize,
     /// For each slice that was sent, the update up to which the client has it.
@@ -35,6 +49,28 @@ struct Beginning {
     head: Option<Vec<u8>>,
     /// A position was sent, so that the next needs a comma.
     any: bool,
+    /// The area whose place its topic takes.
+    replaces: Option<Topic>,
+}
+
+impl Beginning {
+    fn new(head: Vec<u8>, replaces: Option<Topic>) -> Self {
+        Self { head: Some(head), any: false, replaces }
+    }
+}
+
+/// What was not finished.
+#[derive(Debug)]
+pub(super) enum Abandoned {
+    /// Updates; the client has its snapshot.
+    Updates,
+    /// A snapshot of which nothing was sent.
+    Unsent {
+        /// The area that it would have said is replaced.
+        replaces: Option<Topic>,
+    },
+    /// A snapshot of which some was sent, and this is its end: devices are missing in it.
+    HalfSent(Frame),
 }
 
 /// What is to be sent next.
@@ -49,19 +85,39 @@ pub(super) enum Piece {
     },
     /// Updates of one or more slices.
     Updates(Vec<Change>),
+    /// It cannot be known any more what the client has: it is to be sent a new snapshot.
+    Lost,
     /// Nothing: the client has it all.
     Done,
 }
 
 impl CatchUp {
-    /// For a subscription that got all updates up to `since`.
-    pub(super) fn since(since: u64) -> Self {
-        Self { snapshot: None, next: 0, sent: Vec::new(), since }
+    /// For a subscription of `topic` that got all updates up to `since`.
+    pub(super) fn since(topic: &Topic, since: u64) -> Self {
+        let course = match topic {
+            Topic::Area(area) => Course::Area(Round::since(area.bounds(), since)),
+            Topic::Device(_) | Topic::Event(_) => Course::Slices(Slices { next: 0, sent: Vec::new(), since }),
+        };
+        Self { snapshot: None, course }
     }
 
     /// For a new subscription, whose snapshot begins with `head`; `number` is the last update so far.
-    pub(super) fn snapshot(head: Vec<u8>, number: u64) -> Self {
-        Self { snapshot: Some(Beginning { head: Some(head), any: false }), ..Self::since(number) }
+    pub(super) fn snapshot(topic: &Topic, head: Vec<u8>, number: u64) -> Self {
+        Self { snapshot: Some(Beginning::new(head, None)), ..Self::since(topic, number) }
+    }
+
+    /// The same for an area, in the place of another perhaps, whose snapshot is of these devices.
+    pub(super) fn snapshot_of(devices: Round, head: Vec<u8>, replaces: Option<Topic>) -> Self {
+        let snapshot = Some(Beginning::new(head, replaces));
+        Self { snapshot, course: Course::Area(devices) }
+    }
+
+    /// What an area's subscription still has to get.
+    pub(super) fn round(&mut self) -> Option<&mut Round> {
+        match &mut self.course {
+            Course::Area(round) => Some(round),
+            Course::Slices(_) => None,
+        }
     }
 
     /// True while no other message may be sent to the client.
@@ -69,10 +125,16 @@ impl CatchUp {
         self.snapshot.is_some()
     }
 
-    /// It ends before its time. Returns what completes the message if one is half sent.
-    pub(super) fn abandon(self) -> Option<Frame> {
-        let begun = self.snapshot.is_some_and(|beginning| beginning.head.is_none());
-        begun.then(|| frame::fragment(Place { first: false, last: true }, SNAPSHOT_END, Bytes::new()))
+    /// It ends before its time.
+    pub(super) fn abandon(self) -> Abandoned {
+        match self.snapshot {
+            None => Abandoned::Updates,
+            Some(Beginning { head: Some(_), replaces, .. }) => Abandoned::Unsent { replaces },
+            Some(Beginning { head: None, .. }) => {
+                let place = Place { first: false, last: true };
+                Abandoned::HalfSent(frame::fragment(place, SNAPSHOT_END, Bytes::new()))
+            }
+        }
     }
 
     /// What comes next. `number` is the last update that `latest` holds.
@@ -83,41 +145,62 @@ impl CatchUp {
         number: u64,
         budget: &Arc<Budget>,
     ) -> Piece {
-        match self.snapshot.take() {
-            Some(beginning) => self.fragment(beginning, topic, latest, number, budget),
-            None => self.updates(topic, latest, number),
+        match (self.snapshot.take(), &mut self.course) {
+            (Some(beginning), Course::Slices(slices)) => {
+                let (tail, last) = slices.encode(topic, latest, number, budget);
+                self.fragment(beginning, tail, last)
+            }
+            (Some(beginning), Course::Area(round)) => {
+                let (tail, last) = round.encode(latest);
+                self.fragment(beginning, tail.into(), last)
+            }
+            (None, Course::Area(round)) if round.is_lost() => Piece::Lost,
+            (None, course) => {
+                let updates = match course {
+                    Course::Slices(slices) => slices.updates(topic, latest, number),
+                    Course::Area(round) => round.updates(latest, number),
+                };
+                if updates.is_empty() { Piece::Done } else { Piece::Updates(updates) }
+            }
         }
     }
 
-    fn fragment(
-        &mut self,
-        mut beginning: Beginning,
-        topic: &Topic,
-        latest: &mut Latest,
-        number: u64,
-        budget: &Arc<Budget>,
-    ) -> Piece {
-        let mut tail = latest.encode(topic, self.next, budget);
-        self.next += 1;
-        self.sent.push(number);
+    fn fragment(&mut self, mut beginning: Beginning, mut tail: Bytes, last: bool) -> Piece {
         let first = beginning.head.is_some();
         let mut head = beginning.head.take().unwrap_or_default();
         let positions = tail.len() - SNAPSHOT_END.len();
         if positions > 0 && std::mem::replace(&mut beginning.any, true) {
             head.push(b',');
         }
-        let last = self.next >= latest.slices(topic);
         if !last {
             tail.truncate(positions);
             self.snapshot = Some(beginning);
-        } else {
-            self.next = 0;
         }
         Piece::Fragment { frame: frame::fragment(Place { first, last }, &head, tail), last }
     }
+}
+
+impl Slices {
+    /// The next slice as a snapshot ends with it, and whether it is the last.
+    fn encode(
+        &mut self,
+        topic: &Topic,
+        latest: &mut Latest,
+        number: u64,
+        budget: &Arc<Budget>,
+    ) -> (Bytes, bool) {
+        let positions = latest.encode(topic, self.next, budget);
+        self.next += 1;
+        self.sent.push(number);
+        let last = self.next >= latest.slices(topic);
+        if last {
+            self.next = 0;
+        }
+        (positions, last)
+    }
 
     /// One slice's worth of updates, or what there is.
-    fn updates(&mut self, topic: &Topic, latest: &Latest, number: u64) -> Piece {
+    fn updates(&mut self, topic: &Topic, latest: &Latest, number: u64) -> Vec<Change> {
         let mut updates = Vec::new();
         let slices = latest.slices(topic);
         for _ in 0..slices {
@@ -136,7 +219,7 @@ impl CatchUp {
                 self.sent[slice] = number;
             }
         }
-        if updates.is_empty() { Piece::Done } else { Piece::Updates(updates) }
+        updates
     }
 }
 

@@ -1,12 +1,14 @@
-//! How a batch is delivered: its updates are written to the members of their topics, a stride at a time, and counted.
+//! How updates are delivered: written to the members of their audiences, a stride at a time, and counted.
 
 use std::cell::Cell;
 use std::rc::{Rc, Weak};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::interest::{BEHIND, Member, Members};
-use super::subscription::{Subscriber, Subscription};
-use crate::live::outbox::{Burst, Count, Delivery, UpdateFrame};
+use super::compose;
+use super::latest::Change;
+use super::subscription::{Audience, BEHIND, Member, Subscriber, Subscription};
+use crate::live::outbox::{Budget, Burst, Count, Delivery};
 use crate::metrics::LiveMetrics;
 
 /// How long a fan-out may hold the worker's thread before pings, closes and other clients get their turn.
@@ -16,22 +18,36 @@ const SLICE: Duration = if cfg!(test) { Duration::ZERO } else { Duration::from_m
 /// cache at the same time.
 const STRIDE: usize = if cfg!(test) { 1 } else { 16 };
 
-/// The updates of one batch that go to one topic with members.
+/// Updates that go to one audience.
 pub(super) struct Group {
-    members: Members,
+    audience: Rc<Audience>,
     burst: Rc<Burst>,
-    /// Places of its positions in the batch.
+    /// What the burst was made of.
+    changes: Vec<Change>,
+    /// The numbers of the first and the last of them.
+    first: u64,
+    last: u64,
+    /// Places of its positions in their batch.
     positions: Vec<usize>,
     /// Some member was given it.
     delivered: Cell<bool>,
 }
 
 impl Group {
-    pub(super) fn new(members: Members, updates: Vec<Rc<UpdateFrame>>, positions: Vec<usize>) -> Self {
-        Self { members, burst: Burst::new(updates), positions, delivered: Cell::new(false) }
+    /// `None` if there is nothing to be delivered.
+    pub(super) fn new(
+        audience: Rc<Audience>,
+        burst: Rc<Burst>,
+        changes: Vec<Change>,
+        positions: Vec<usize>,
+    ) -> Option<Self> {
+        let (first, last) = (changes.first()?.number, changes.last()?.number);
+        let delivered = Cell::new(false);
+        let is_empty = burst.count().frames() == 0;
+        (!is_empty).then_some(Self { audience, burst, changes, first, last, positions, delivered })
     }
 
-    /// Places of its positions in the batch.
+    /// Places of its positions in their batch.
     pub(super) fn positions(&self) -> &[usize] {
         &self.positions
     }
@@ -41,25 +57,33 @@ impl Group {
         self.delivered.get()
     }
 
-    /// Writes to every member that has not got update `number` yet; `behind` is told of those whose updates did not fit.
-    async fn deliver(&self, number: u64, round: &mut Round<'_>, mut behind: impl FnMut(&Subscriber)) {
-        let each = |round: &mut Round<'_>, member: &Member| {
-            let delivery = member.outbox.deliver(member.id, &self.burst);
+    /// The burst for a member that has everything up to update `seen`. It has some of this if it came, or was caught up,
+    /// since its audience was last served.
+    fn burst_since(&self, seen: u64, budget: &Arc<Budget>) -> Rc<Burst> {
+        let Audience { topic, mode, .. } = &*self.audience;
+        let later = self.changes.iter().filter(|change| change.number > seen);
+        Burst::new(compose::frames(topic, *mode, later, budget), true)
+    }
+
+    /// Writes to every member that has not got all of it yet; `behind` is told of those whose updates did not fit.
+    async fn deliver(&self, round: &mut Round<'_>, mut behind: impl FnMut(&Subscriber)) {
+        let each = |round: &mut Round<'_>, member: &Member, burst: &Rc<Burst>| {
+            let delivery = member.outbox.deliver(member.id, burst);
             self.note(delivery);
             let waiting = || member.subscription.subscriber.client.vitals.waiting();
-            round.delivered(delivery, self.burst.count(), waiting)
+            round.delivered(delivery, burst.count(), waiting)
         };
-        self.walk(number, round, each, |subscription| behind(&subscription.subscriber)).await;
+        self.walk(round, each, |subscription| behind(&subscription.subscriber)).await;
     }
 
     /// Corks the burst for every member; `first` is told of those that had nothing corked yet.
-    async fn cork(&self, number: u64, round: &mut Round<'_>, first: impl FnMut(Rc<Subscription>)) {
-        let each = |_: &mut Round<'_>, member: &Member| {
-            let corked = member.outbox.cork(number, member.id, &self.burst);
+    async fn cork(&self, round: &mut Round<'_>, first: impl FnMut(Rc<Subscription>)) {
+        let each = |round: &mut Round<'_>, member: &Member, burst: &Rc<Burst>| {
+            let corked = member.outbox.cork(round.id, member.id, burst);
             self.delivered.set(self.delivered.get() || corked.is_some());
             corked == Some(true)
         };
-        self.walk(number, round, each, first).await;
+        self.walk(round, each, first).await;
     }
 
     fn note(&self, delivery: Delivery) {
@@ -68,32 +92,36 @@ impl Group {
         }
     }
 
-    /// Goes through the members that have not got update `number` yet, a stride at a time, and pauses when the time is up.
+    /// Goes through the members that have not got all of it yet, a stride at a time, and pauses when the time is up.
     /// `then` is called after each stride for those for which `each` returned true.
     ///
     /// From the end to the beginning, because between strides members may come and go. Those who come stand at the end,
-    /// behind the walk, and have the batch from their snapshot. When one goes, the last takes its place: it may come
+    /// behind the walk, and have all of it from their snapshot. When one goes, the last takes its place: it may come
     /// to stand before the walk again though it was served, and then its `seen` says so.
     async fn walk<'a>(
         &self,
-        number: u64,
         round: &mut Round<'a>,
-        mut each: impl FnMut(&mut Round<'a>, &Member) -> bool,
+        mut each: impl FnMut(&mut Round<'a>, &Member, &Rc<Burst>) -> bool,
         mut then: impl FnMut(Rc<Subscription>),
     ) {
         let mut end = usize::MAX;
         while end > 0 {
             let mut chosen = Vec::new();
             {
-                let mut members = self.members.borrow_mut();
+                let mut members = self.audience.members.borrow_mut();
                 end = end.min(members.len());
                 let start = end.saturating_sub(STRIDE);
                 let stride = &mut members[start..end];
                 stride.iter().for_each(|member| member.outbox.warm());
                 for member in stride.iter_mut() {
-                    if member.seen < number {
-                        member.seen = number;
-                        if each(round, member) {
+                    if member.seen < self.last {
+                        let seen = std::mem::replace(&mut member.seen, self.last);
+                        let chosen_one = if seen < self.first {
+                            each(round, member, &self.burst)
+                        } else {
+                            each(round, member, &self.burst_since(seen, round.budget))
+                        };
+                        if chosen_one {
                             chosen.push(member.subscription.clone());
                         }
                     } else if member.seen == BEHIND {
@@ -108,27 +136,24 @@ impl Group {
     }
 }
 
-/// Writes a batch, whose last update is `number`, to the members of its groups; `behind` is told of those whose updates
-/// did not fit.
+/// Writes groups to the members of their audiences; `behind` is told of those whose updates did not fit. `id` is this
+/// fan-out's, another than the last one's.
 pub(super) async fn deliver(
     groups: &[Group],
-    number: u64,
+    id: u64,
     metrics: &LiveMetrics,
+    budget: &Arc<Budget>,
     mut behind: impl FnMut(&Subscriber),
 ) {
-    let mut round = Round::new(metrics);
+    let mut round = Round::new(id, metrics, budget);
     match groups {
         [] => {}
-        [only] => only.deliver(number, &mut round, behind).await,
+        [only] => only.deliver(&mut round, behind).await,
         several => {
             // A client of several of these topics gets them in one write.
             let mut corked = Vec::new();
             for group in several {
-                group
-                    .cork(number, &mut round, |first| {
-                        corked.push(Rc::downgrade(&first.subscriber));
-                    })
-                    .await;
+                group.cork(&mut round, |first| corked.push(Rc::downgrade(&first.subscriber))).await;
             }
             for stride in corked.chunks(STRIDE) {
                 // Those that have gone meanwhile are not kept.
@@ -148,7 +173,9 @@ pub(super) async fn deliver(
 
 /// The bookkeeping of one fan-out: figures are summed up here and made known at its end.
 struct Round<'a> {
+    id: u64,
     metrics: &'a LiveMetrics,
+    budget: &'a Arc<Budget>,
     frames_per_write: prometheus::local::LocalHistogram,
     sent: Count,
     writes: u64,
@@ -156,9 +183,17 @@ struct Round<'a> {
 }
 
 impl<'a> Round<'a> {
-    fn new(metrics: &'a LiveMetrics) -> Self {
+    fn new(id: u64, metrics: &'a LiveMetrics, budget: &'a Arc<Budget>) -> Self {
         let frames_per_write = metrics.frames_per_write.local();
-        Self { metrics, frames_per_write, sent: Count::default(), writes: 0, since: Instant::now() }
+        Self {
+            id,
+            metrics,
+            budget,
+            frames_per_write,
+            sent: Count::default(),
+            writes: 0,
+            since: Instant::now(),
+        }
     }
 
     /// Counts what became of a burst of so many updates. True if the outbox has subscriptions that fell behind.
@@ -184,8 +219,9 @@ impl<'a> Round<'a> {
 
     /// Counts a burst that a subscription does not get, as it is behind.
     fn skipped(&self, subscription: &Subscription, count: Count) {
-        self.metrics.conflated.inc_by(count.positions as u64);
-        subscription.subscriber.client.vitals.count_conflated(count.positions);
+        let positions = count.carried();
+        self.metrics.conflated.inc_by(positions as u64);
+        subscription.subscriber.client.vitals.count_conflated(positions);
     }
 
     /// Lets others have the thread if this fan-out had it for long enough.
@@ -199,8 +235,25 @@ impl<'a> Round<'a> {
 
 impl Drop for Round<'_> {
     fn drop(&mut self) {
-        self.metrics.count_updates(self.sent.positions, self.sent.left);
+        count(self.metrics, self.sent);
         self.metrics.writes.inc_by(self.writes);
         // LocalHistogram makes its figures known when it is dropped.
     }
+}
+
+/// Writes what is corked for a client ahead of its turn. True if it has subscriptions that fell behind.
+pub(super) fn uncork(subscriber: &Subscriber, metrics: &LiveMetrics) -> bool {
+    let (delivery, sent) = subscriber.outbox.uncork();
+    if sent.frames() > 0 && delivery != Delivery::Closed {
+        metrics.writes.inc_by(u64::from(delivery == Delivery::Written));
+        count(metrics, sent);
+    }
+    delivery == Delivery::Behind
+}
+
+/// Counts what was handed to clients.
+pub(super) fn count(metrics: &LiveMetrics, sent: Count) {
+    metrics.count_positions(sent.positions);
+    metrics.count_batches(sent.batches, sent.batched);
+    metrics.count_left(sent.left);
 }

@@ -1,102 +1,133 @@
-//! `Interest`: which subscriptions there are for which topic, found by the topic's exact name.
+//! `Interest`: which subscriptions there are for which topic: by the topic's exact name, and for areas by their place.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::subscription::Subscription;
-use crate::domain::{Position, Topic};
-use crate::live::outbox::{Outbox, SubscriptionId};
+use super::mode::Mode;
+use super::subscription::{Audience, Subscription};
+use super::viewports::{Crossing, Viewports};
+use crate::domain::{Point, Position, Topic};
 
-/// A subscription in its topic's list. What the fan-out needs of it stands here, side by side with the others'.
-pub(super) struct Member {
-    /// The last update that it has, or must not get as its snapshot held it already; [`BEHIND`] while it is caught up.
-    pub(super) seen: u64,
-    pub(super) id: SubscriptionId,
-    pub(super) outbox: Rc<Outbox>,
-    pub(super) subscription: Rc<Subscription>,
+/// What is known of a topic when its first subscription comes.
+pub(super) struct Founding {
+    pub(super) phase: Duration,
+    /// How many devices are inside of it, if it is an area.
+    pub(super) inside: usize,
+    /// The last update so far.
+    pub(super) number: u64,
 }
 
-/// The fan-out does not deliver to such a member.
-pub(super) const BEHIND: u64 = u64::MAX;
-
-/// Who is subscribed to one topic. Borrowed for a stride at a time: it may change in between.
-pub(super) type Members = Rc<RefCell<Vec<Member>>>;
-
-/// The members of every topic that has any.
+/// The audiences of every topic that has any.
 #[derive(Default)]
 pub(super) struct Interest {
-    devices: HashMap<Arc<str>, Members>,
-    events: HashMap<Arc<str>, Members>,
+    devices: HashMap<Arc<str>, Vec<Rc<Audience>>>,
+    events: HashMap<Arc<str>, Vec<Rc<Audience>>>,
+    areas: HashMap<Arc<str>, Vec<Rc<Audience>>>,
+    viewports: Viewports<AudienceOfArea>,
+}
+
+/// Told apart from others by its place in memory.
+#[derive(Clone)]
+struct AudienceOfArea(Rc<Audience>);
+
+impl PartialEq for AudienceOfArea {
+    fn eq(&self, other: &Self) -> bool {
+        Rc::ptr_eq(&self.0, &other.0)
+    }
 }
 
 impl Interest {
-    /// The members of a topic.
-    pub(super) fn members(&self, topic: &Topic) -> Option<&Members> {
-        match topic {
-            Topic::Device(id) => self.devices.get(id),
-            Topic::Event(id) => self.events.get(id),
-        }
+    /// The audiences of a topic.
+    pub(super) fn audiences(&self, topic: &Topic) -> &[Rc<Audience>] {
+        let of_kind = match topic {
+            Topic::Device(_) => &self.devices,
+            Topic::Event(_) => &self.events,
+            Topic::Area(_) => &self.areas,
+        };
+        of_kind.get(topic.name()).map_or(&[], Vec::as_slice)
     }
 
-    /// Those of the topics that a position goes to which have members.
-    pub(super) fn reached_by<'a>(
-        &'a self,
-        position: &'a Position,
-    ) -> impl Iterator<Item = (Topic, &'a Members)> {
+    /// The audiences of the topics that a position goes to by name.
+    pub(super) fn named_by<'a>(&'a self, position: &'a Position) -> impl Iterator<Item = &'a Rc<Audience>> {
         let device = self.devices.get(&position.device_id);
-        let device = device.map(|members| (Topic::Device(position.device_id.clone()), members));
-        let named = position.topics.iter();
-        let events = named.filter_map(|topic| Some((topic.clone(), self.members(topic)?)));
-        device.into_iter().chain(events)
+        let events = position.topics.iter().flat_map(|topic| self.audiences(topic));
+        device.into_iter().flatten().chain(events)
     }
 
-    /// Adds a subscription that has everything up to update `seen`.
-    pub(super) fn join(&mut self, subscription: &Rc<Subscription>, seen: u64) {
-        let (of_kind, name) = self.of_kind(&subscription.topic);
-        let mut members = of_kind.entry(name.clone()).or_default().borrow_mut();
-        subscription.place.set(members.len());
-        let outbox = subscription.subscriber.outbox.clone();
-        members.push(Member { seen, id: subscription.id, outbox, subscription: subscription.clone() });
+    /// Shows the audiences of the areas that a device's move is about.
+    pub(super) fn crossed(
+        &self,
+        before: Option<Point>,
+        now: Point,
+        mut show: impl FnMut(&Rc<Audience>, Crossing),
+    ) {
+        self.viewports.crossed(before, now, |audience, crossing| show(&audience.0, crossing));
+    }
+
+    /// Finds the audience for a topic and a mode, or makes it.
+    pub(super) fn audience(
+        &mut self,
+        topic: &Topic,
+        mode: Mode,
+        found: impl FnOnce() -> Founding,
+    ) -> Rc<Audience> {
+        let audiences = self.of_kind(topic).entry(topic.name().clone()).or_default();
+        if let Some(known) = audiences.iter().find(|audience| audience.mode == mode) {
+            return known.clone();
+        }
+        let Founding { phase, inside, number } = found();
+        let audience = Rc::new(Audience {
+            topic: topic.clone(),
+            mode,
+            members: RefCell::default(),
+            phase,
+            moved: RefCell::default(),
+            inside: Cell::new(inside),
+            counted: Cell::new(number),
+        });
+        audiences.push(audience.clone());
+        if let Topic::Area(area) = topic {
+            self.viewports.insert(area.bounds(), &AudienceOfArea(audience.clone()));
+        }
+        audience
     }
 
     /// Takes a subscription away. True if it was the last of its topic.
     pub(super) fn leave(&mut self, subscription: &Subscription) -> bool {
-        let (of_kind, name) = self.of_kind(&subscription.topic);
-        let Some(members) = of_kind.get(name) else { return false };
-        let mut list = members.borrow_mut();
-        let place = subscription.place.get();
-        list.swap_remove(place);
-        if let Some(moved) = list.get(place) {
-            moved.subscription.place.set(place);
+        let audience = &subscription.audience;
+        if !audience.leave(subscription) {
+            return false;
         }
-        let last = list.is_empty();
-        drop(list);
+        let topic = &audience.topic;
+        if let Topic::Area(area) = topic {
+            self.viewports.remove(area.bounds(), &AudienceOfArea(audience.clone()));
+        }
+        let of_kind = self.of_kind(topic);
+        let Some(audiences) = of_kind.get_mut(topic.name()) else { return false };
+        audiences.retain(|other| !Rc::ptr_eq(other, audience));
+        let last = audiences.is_empty();
         if last {
-            of_kind.remove(name);
+            of_kind.remove(topic.name());
         }
         last
     }
 
-    /// Notes up to which update a subscription has everything.
-    pub(super) fn set_seen(&self, subscription: &Subscription, seen: u64) {
-        if let Some(members) = self.members(&subscription.topic)
-            && let Some(member) = members.borrow_mut().get_mut(subscription.place.get())
-        {
-            member.seen = seen;
-        }
-    }
-
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
-        self.devices.is_empty() && self.events.is_empty()
+        self.devices.is_empty()
+            && self.events.is_empty()
+            && self.areas.is_empty()
+            && self.viewports.is_empty()
     }
 
-    fn of_kind<'a>(&mut self, topic: &'a Topic) -> (&mut HashMap<Arc<str>, Members>, &'a Arc<str>) {
+    fn of_kind(&mut self, topic: &Topic) -> &mut HashMap<Arc<str>, Vec<Rc<Audience>>> {
         match topic {
-            Topic::Device(id) => (&mut self.devices, id),
-            Topic::Event(id) => (&mut self.events, id),
+            Topic::Device(_) => &mut self.devices,
+            Topic::Event(_) => &mut self.events,
+            Topic::Area(_) => &mut self.areas,
         }
     }
 }

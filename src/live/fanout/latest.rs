@@ -6,16 +6,21 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+pub(super) use super::grid::Inside;
+use super::grid::{self, Grid};
 use super::published::Published;
 use super::roster::{Roster, encode};
 use super::update::Update;
-use crate::domain::Topic;
+use crate::domain::{Bounds, Point, Topic};
 use crate::live::outbox::Budget;
 
 /// A worker's view of where everything is.
 #[derive(Default)]
 pub(super) struct Latest {
-    devices: HashMap<Arc<str>, Device>,
+    devices: Vec<Device>,
+    /// Places among the devices.
+    by_id: HashMap<Arc<str>, u32>,
+    grid: Grid,
     events: HashMap<Arc<str>, Roster>,
 }
 
@@ -26,30 +31,40 @@ pub(super) struct Change {
     pub(super) update: Update,
 }
 
+/// What a position has changed.
+pub(super) struct Applied {
+    /// Where the device was before.
+    pub(super) before: Option<Point>,
+    /// The events that it was in and is not any more.
+    pub(super) left: Vec<Topic>,
+}
+
 struct Device {
     /// The number of its last update.
     changed: u64,
     published: Arc<Published>,
     /// Its place in the roster of each of its topics, in their order.
     places: Box<[u32]>,
+    /// Its place in the grid.
+    place: grid::Place,
 }
 
 impl Latest {
-    /// Takes a position that is newer than any before of its device, as update `number`. `left` gets each event that the
-    /// device was in and is not any more.
-    pub(super) fn apply(&mut self, number: u64, published: &Arc<Published>, mut left: impl FnMut(&Topic)) {
+    /// Takes a position that is newer than any before of its device, as update `number`.
+    pub(super) fn apply(&mut self, number: u64, published: &Arc<Published>) -> Applied {
         let position = published.position();
-        let known = self.devices.get_mut(&position.device_id);
-        let (before, places) = match &known {
+        let known = self.by_id.get(&position.device_id).copied();
+        let (before, places) = match known.map(|known| &self.devices[known as usize]) {
             Some(device) => (&device.published.position().topics[..], &device.places[..]),
             None => (&[][..], &[][..]),
         };
+        let mut left = Vec::new();
         for (topic, place) in before.iter().zip(places) {
             if !position.topics.contains(topic)
                 && let Some(roster) = self.events.get_mut(topic.name())
             {
                 roster.leave(*place, number, published);
-                left(topic);
+                left.push(topic.clone());
             }
         }
         let places = position.topics.iter().map(|topic| {
@@ -67,28 +82,109 @@ impl Latest {
             }
         });
         let places = places.collect();
-        let device = Device { changed: number, published: published.clone(), places };
-        match known {
-            Some(known) => *known = device,
-            None => {
-                self.devices.insert(position.device_id.clone(), device);
-            }
-        }
+        Applied { before: self.put(known, number, published, places), left }
     }
 
-    /// How many slices a topic has; more than one only for an event with many devices.
+    /// Notes where a device is now; returns where it was before.
+    fn put(
+        &mut self,
+        known: Option<u32>,
+        number: u64,
+        published: &Arc<Published>,
+        places: Box<[u32]>,
+    ) -> Option<Point> {
+        let position = published.position();
+        let Some(known) = known else {
+            let device = self.devices.len() as u32;
+            let place = self.grid.insert(device, position.point());
+            self.devices.push(Device { changed: number, published: published.clone(), places, place });
+            self.by_id.insert(position.device_id.clone(), device);
+            return None;
+        };
+        let device = &mut self.devices[known as usize];
+        let before = device.published.position().point();
+        let (place, displaced) = self.grid.change(device.place, known, position.point());
+        *device = Device { changed: number, published: published.clone(), places, place };
+        if let Some(grid::Displaced { device, place }) = displaced {
+            self.devices[device as usize].place = place;
+        }
+        Some(before)
+    }
+
+    fn device(&self, id: &str) -> Option<&Device> {
+        self.by_id.get(id).map(|device| &self.devices[*device as usize])
+    }
+
+    /// How many devices are inside an area.
+    pub(super) fn count_inside(&self, area: Bounds) -> Inside {
+        self.grid.count(area)
+    }
+
+    /// The devices inside an area.
+    pub(super) fn inside(&self, area: Bounds) -> Vec<u32> {
+        self.grid.inside(area, None)
+    }
+
+    /// The devices inside an area and not inside `except`.
+    pub(super) fn inside_except(&self, area: Bounds, except: Bounds) -> Vec<u32> {
+        self.grid.inside(area, Some(except))
+    }
+
+    /// The devices inside an area that are not inside `except`, or have changed after update `since`.
+    pub(super) fn inside_or_changed(&self, area: Bounds, except: Bounds, since: u64) -> Vec<u32> {
+        let mut inside = self.inside(area);
+        inside.retain(|device| {
+            let Device { published, changed, .. } = &self.devices[*device as usize];
+            *changed > since || !except.contains(published.position().point())
+        });
+        inside
+    }
+
+    /// The devices inside an area that changed after update `since`.
+    pub(super) fn changed_inside(&self, area: Bounds, since: u64) -> Vec<u32> {
+        let mut inside = self.inside(area);
+        inside.retain(|device| self.devices[*device as usize].changed > since);
+        inside
+    }
+
+    /// True if a device is inside an area.
+    pub(super) fn is_inside(&self, id: &str, area: Bounds) -> bool {
+        self.device(id).is_some_and(|device| area.contains(device.published.position().point()))
+    }
+
+    /// The id of a device.
+    pub(super) fn id(&self, device: u32) -> &Arc<str> {
+        &self.devices[device as usize].published.position().device_id
+    }
+
+    /// The last update of a device, if it is inside an area.
+    pub(super) fn change_inside(&self, device: u32, area: Bounds) -> Option<Change> {
+        let Device { changed, published, .. } = &self.devices[device as usize];
+        let is_inside = area.contains(published.position().point());
+        is_inside.then(|| Change { number: *changed, update: Update::At(published.clone()) })
+    }
+
+    /// The positions of those of the devices that are inside an area, as a snapshot ends with them (see [`encode`]).
+    pub(super) fn encode_devices(&self, devices: impl IntoIterator<Item = u32>, area: Bounds) -> Vec<u8> {
+        let published = devices.into_iter().map(|device| &self.devices[device as usize].published);
+        encode(published.filter(|published| area.contains(published.position().point())))
+    }
+
+    /// How many slices a topic has; more than one only for an event with many devices. An area has none: see `Round`.
     pub(super) fn slices(&self, topic: &Topic) -> usize {
         match topic {
             Topic::Device(_) => 1,
             Topic::Event(event) => self.events.get(event).map_or(0, Roster::slices),
+            Topic::Area(_) => 0,
         }
     }
 
     /// The number of the last update in a slice of a topic; 0 if there was none.
     pub(super) fn changed(&self, topic: &Topic, slice: usize) -> u64 {
         match topic {
-            Topic::Device(id) => self.devices.get(id).map_or(0, |device| device.changed),
+            Topic::Device(id) => self.device(id).map_or(0, |device| device.changed),
             Topic::Event(event) => self.events.get(event).map_or(0, |roster| roster.changed(slice)),
+            Topic::Area(_) => 0,
         }
     }
 
@@ -96,7 +192,7 @@ impl Latest {
     pub(super) fn changes(&self, topic: &Topic, slice: usize, since: u64) -> Vec<Change> {
         match topic {
             Topic::Device(id) => {
-                let device = self.devices.get(id).filter(|device| device.changed > since);
+                let device = self.device(id).filter(|device| device.changed > since);
                 let change = |device: &Device| Change {
                     number: device.changed,
                     update: Update::At(device.published.clone()),
@@ -108,6 +204,7 @@ impl Latest {
                 let changes = roster.flat_map(|roster| roster.changes(slice, since));
                 changes.map(|(number, update)| Change { number, update: update.clone() }).collect()
             }
+            Topic::Area(_) => Vec::new(),
         }
     }
 
@@ -117,8 +214,8 @@ impl Latest {
             Topic::Event(event) if let Some(roster) = self.events.get_mut(event) => {
                 if slice < roster.slices() { roster.encode(slice, budget) } else { encode([]).into() }
             }
-            Topic::Event(_) => encode([]).into(),
-            Topic::Device(id) => encode(self.devices.get(id).map(|device| &device.published)).into(),
+            Topic::Event(_) | Topic::Area(_) => encode([]).into(),
+            Topic::Device(id) => encode(self.device(id).map(|device| &device.published)).into(),
         }
     }
 
@@ -179,10 +276,9 @@ mod tests {
         let mut number = 0;
         let mut apply = |latest: &mut Latest, topics: &str| {
             number += 1;
-            let mut left = Vec::new();
-            latest.apply(number, &published(number, topics), |topic| left.push(topic.to_string()));
-            left.iter().for_each(|topic| latest.told(&Topic::parse(topic).unwrap(), number));
-            left
+            let Applied { left, .. } = latest.apply(number, &published(number, topics));
+            left.iter().for_each(|topic| latest.told(topic, number));
+            left.iter().map(Topic::to_string).collect::<Vec<_>>()
         };
         assert_eq!(apply(&mut latest, r#""event:a""#), [""; 0]);
         assert_eq!(apply(&mut latest, r#""event:b","event:a""#), [""; 0]);
@@ -196,8 +292,8 @@ mod tests {
     fn changes_are_the_newest_updates_only() {
         let mut latest = Latest::default();
         let topic = Topic::parse("event:a").unwrap();
-        latest.apply(1, &published(1, r#""event:a""#), |_| ());
-        latest.apply(2, &published(2, r#""event:a""#), |_| ());
+        latest.apply(1, &published(1, r#""event:a""#));
+        latest.apply(2, &published(2, r#""event:a""#));
         let second = |changes: &[Change]| match changes {
             [Change { number, update: Update::At(published) }] => {
                 (*number, false, published.position().timestamp.to_string())
@@ -211,7 +307,7 @@ mod tests {
         assert_eq!(second(&latest.changes(&topic, 0, 0)), newest);
         assert_eq!(latest.changed(&topic, 0), 2);
         assert!(latest.changes(&topic, 0, 2).is_empty());
-        latest.apply(3, &published(3, ""), |_| ());
+        latest.apply(3, &published(3, ""));
         let left = (3, true, "2026-01-02T03:04:03.000Z".to_owned());
         assert_eq!(second(&latest.changes(&topic, 0, 2)), left);
     }

@@ -1,10 +1,16 @@
-//! `Subscription` and `Subscriber`: one client's interest in one topic, and a client with all of its subscriptions.
+//! `Subscription`, `Subscriber`, `Audience`: one client's interest in one topic, all of one client's, all of one topic's that
+//! are served alike.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
+use std::time::Duration;
 
 use super::catchup::CatchUp;
+use super::latest::Change;
+use super::mode::Mode;
+use super::moved::Moved;
+use super::viewports::Crossing;
 use crate::domain::Topic;
 use crate::live::client::Client;
 use crate::live::outbox::{Outbox, SubscriptionId};
@@ -22,11 +28,39 @@ pub(super) struct Subscriber {
 pub(super) struct Subscription {
     pub(super) id: SubscriptionId,
     pub(super) subscriber: Rc<Subscriber>,
-    pub(super) topic: Topic,
-    /// Its place among the topic's members.
+    /// All who are served like it, of the same topic.
+    pub(super) audience: Rc<Audience>,
+    /// Its place among the audience's members.
     pub(super) place: Cell<usize>,
     /// What it still has to get before the fan-out delivers to it again.
     pub(super) catch_up: RefCell<Option<Box<CatchUp>>>,
+}
+
+/// A subscription in its audience's list. What the fan-out needs of it stands here, side by side with the others'.
+pub(super) struct Member {
+    /// The last update that it has, or must not get as its snapshot held it already; [`BEHIND`] while it is caught up.
+    pub(super) seen: u64,
+    pub(super) id: SubscriptionId,
+    pub(super) outbox: Rc<Outbox>,
+    pub(super) subscription: Rc<Subscription>,
+}
+
+/// The fan-out does not deliver to such a member.
+pub(super) const BEHIND: u64 = u64::MAX;
+
+/// The subscriptions of one topic that are served alike.
+pub(super) struct Audience {
+    pub(super) topic: Topic,
+    pub(super) mode: Mode,
+    /// Borrowed for a stride at a time: it may change in between.
+    pub(super) members: RefCell<Vec<Member>>,
+    /// Where in its interval it is served, if it has a cadence.
+    pub(super) phase: Duration,
+    /// What it is served next, if it has a cadence.
+    pub(super) moved: RefCell<Moved>,
+    /// How many devices are inside, if it is of an area: as of update `counted`.
+    pub(super) inside: Cell<usize>,
+    pub(super) counted: Cell<u64>,
 }
 
 impl Subscriber {
@@ -46,13 +80,76 @@ impl Subscriber {
 }
 
 impl Subscription {
-    pub(super) fn new(id: SubscriptionId, subscriber: Rc<Subscriber>, topic: Topic) -> Rc<Self> {
+    pub(super) fn new(id: SubscriptionId, subscriber: Rc<Subscriber>, audience: Rc<Audience>) -> Rc<Self> {
         let (place, catch_up) = (Cell::new(0), RefCell::default());
-        Rc::new(Self { id, subscriber, topic, place, catch_up })
+        Rc::new(Self { id, subscriber, audience, place, catch_up })
+    }
+
+    pub(super) fn topic(&self) -> &Topic {
+        &self.audience.topic
     }
 
     /// True while its snapshot is not sent as a whole.
     pub(super) fn is_streaming(&self) -> bool {
         self.catch_up.borrow().as_ref().is_some_and(|catch_up| catch_up.is_streaming())
+    }
+
+    /// Notes that a device went out of its area, while it is caught up.
+    pub(super) fn went_out(&self, change: &Change) {
+        if let Some(round) = self.catch_up.borrow_mut().as_mut().and_then(|catch_up| catch_up.round()) {
+            round.went_out(change, self.subscriber.client.settings.max_area_devices);
+        }
+    }
+
+    /// The last update that it has; [`BEHIND`] while it is caught up.
+    pub(super) fn seen(&self) -> u64 {
+        self.audience.members.borrow()[self.place.get()].seen
+    }
+
+    /// Notes up to which update it has everything.
+    pub(super) fn set_seen(&self, seen: u64) {
+        if let Some(member) = self.audience.members.borrow_mut().get_mut(self.place.get()) {
+            member.seen = seen;
+        }
+    }
+}
+
+impl Audience {
+    /// Adds a subscription that has everything up to update `seen`.
+    pub(super) fn join(&self, subscription: &Rc<Subscription>, seen: u64) {
+        let mut members = self.members.borrow_mut();
+        subscription.place.set(members.len());
+        let outbox = subscription.subscriber.outbox.clone();
+        members.push(Member { seen, id: subscription.id, outbox, subscription: subscription.clone() });
+    }
+
+    /// Takes a subscription away. True if it was the last.
+    pub(super) fn leave(&self, subscription: &Subscription) -> bool {
+        let mut members = self.members.borrow_mut();
+        let place = subscription.place.get();
+        members.swap_remove(place);
+        if let Some(moved) = members.get(place) {
+            moved.subscription.place.set(place);
+        }
+        members.is_empty()
+    }
+
+    /// Notes how many devices are inside after update `number`.
+    pub(super) fn count(&self, number: u64, crossing: Crossing) {
+        // What came before was counted when the first subscription came.
+        if number > self.counted.get() {
+            self.counted.set(number);
+            match crossing {
+                Crossing::In => self.inside.set(self.inside.get() + 1),
+                Crossing::Out => self.inside.set(self.inside.get().saturating_sub(1)),
+                Crossing::Within => {}
+            }
+        }
+    }
+
+    /// The subscriptions that are being caught up.
+    pub(super) fn each_behind(&self, mut each: impl FnMut(&Subscription)) {
+        let members = self.members.borrow();
+        members.iter().filter(|member| member.seen == BEHIND).for_each(|member| each(&member.subscription));
     }
 }

@@ -12,7 +12,7 @@ use crate::live::wire::frame::Frame;
 pub(super) enum Update {
     /// The device is there, with this newest position.
     At(Arc<Published>),
-    /// The device has left the topic: this newest position of it does not name the topic any more.
+    /// The device has left the topic: this newest position of it does not name the event any more, or is outside the area.
     Left(Arc<Published>),
 }
 
@@ -20,6 +20,17 @@ impl Update {
     /// True if it says that the device has left.
     pub(super) fn is_left(&self) -> bool {
         matches!(self, Self::Left(_))
+    }
+
+    pub(super) fn published(&self) -> &Arc<Published> {
+        match self {
+            Self::At(published) | Self::Left(published) => published,
+        }
+    }
+
+    /// Whom it is about.
+    pub(super) fn device_id(&self) -> &Arc<str> {
+        &self.published().position().device_id
     }
 
     /// The frame that tells subscribers of `topic`; `None` if the position could not be encoded.

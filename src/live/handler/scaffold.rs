@@ -13,14 +13,17 @@ pub struct ScaffoldHandler;
 
 impl MessageHandler for ScaffoldHandler {
     fn request(&self, client: &Rc<Client>, request: Request) -> Handled {
-        let (Request::Subscribe { topic, id } | Request::Unsubscribe { topic, id }) = &request;
-        client.send(&Outgoing::Error {
+        let error = |topic| Outgoing::Error {
             code: ErrorCode::NotImplemented,
-            topic: Some(topic),
-            id: id.as_deref(),
+            topic,
+            id: request.id(),
             message: "this server has no topics yet",
             detail: None,
-        });
+        };
+        request.topics().iter().for_each(|topic| client.send(&error(Some(topic))));
+        if request.topics().is_empty() {
+            client.send(&error(None));
+        }
         Handled::Done
     }
 }

@@ -11,69 +11,115 @@ use crate::live::wire::frame::Frame;
 /// Tells one subscription of a connection from its others.
 pub(crate) type SubscriptionId = u32;
 
-/// Updates of one topic that came in together, as frames: shared by all subscribers of the topic.
+/// Updates of one topic that go out together, as frames: shared by all subscribers of the topic.
 #[derive(Debug)]
 pub(crate) struct Burst {
     /// In the order they are sent.
     pub(super) updates: Vec<Rc<UpdateFrame>>,
     /// All frames, one behind the other.
     pub(super) joined: Bytes,
+    /// Who falls behind is sent all the same that devices left, as it cannot be found out later.
+    pub(super) keeps_left: bool,
     count: Count,
 }
 
-/// How many updates there are.
+/// How many frames there are, and what they carry.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Count {
-    /// Positions.
+    /// Frames with one position each.
     pub(crate) positions: usize,
-    /// Devices that left a topic.
+    /// Frames with several positions.
+    pub(crate) batches: usize,
+    /// Positions in these.
+    pub(crate) batched: usize,
+    /// Frames that say that a device left a topic.
     pub(crate) left: usize,
 }
 
 impl Count {
     /// How many frames that is.
     pub(crate) fn frames(self) -> usize {
-        self.positions + self.left
+        self.positions + self.batches + self.left
+    }
+
+    /// How many positions they carry.
+    pub(crate) fn carried(self) -> usize {
+        self.positions + self.batched
     }
 
     pub(crate) fn add(&mut self, more: Self) {
         self.positions += more.positions;
+        self.batches += more.batches;
+        self.batched += more.batched;
         self.left += more.left;
     }
 }
 
 impl Burst {
-    pub(crate) fn new(updates: Vec<Rc<UpdateFrame>>) -> Rc<Self> {
+    pub(crate) fn new(updates: Vec<Rc<UpdateFrame>>, keeps_left: bool) -> Rc<Self> {
+        let mut count = Count::default();
         let mut joined = BytesMut::with_capacity(updates.iter().map(|update| update.frame.len()).sum());
-        for UpdateFrame { frame, .. } in updates.iter().map(|update| &**update) {
+        for UpdateFrame { frame, carries, .. } in updates.iter().map(|update| &**update) {
             joined.extend_from_slice(&frame.head);
             joined.extend_from_slice(&frame.tail);
+            count.add(carries.count());
         }
-        let left = updates.iter().filter(|update| update.left).count();
-        let count = Count { positions: updates.len() - left, left };
-        Rc::new(Self { updates, joined: joined.freeze(), count })
+        Rc::new(Self { updates, joined: joined.freeze(), keeps_left, count })
     }
 
-    /// How many updates it has.
+    /// Its updates, in the order they are sent.
+    pub(crate) fn updates(&self) -> &[Rc<UpdateFrame>] {
+        &self.updates
+    }
+
+    /// What it carries.
     pub(crate) fn count(&self) -> Count {
         self.count
     }
 }
 
-/// One update of a burst. All outboxes in which it waits share it.
+/// What the frame of an update carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Carries {
+    /// One position.
+    Position,
+    /// So many positions.
+    Positions(usize),
+    /// That a device has left the topic. Such an update is never dropped in favour of a newer one.
+    Left,
+}
+
+impl Carries {
+    pub(crate) fn count(self) -> Count {
+        match self {
+            Self::Position => Count { positions: 1, ..Count::default() },
+            Self::Positions(batched) => Count { batches: 1, batched, ..Count::default() },
+            Self::Left => Count { left: 1, ..Count::default() },
+        }
+    }
+}
+
+/// One update of a burst, or several in one frame. All outboxes in which it waits share it.
 #[derive(Debug)]
 pub(crate) struct UpdateFrame {
-    /// The number of the update, by which a client that fell behind is told what it has not been sent.
+    /// The number of the (first) update, by which a client that fell behind is told what it has not been sent.
     pub(super) number: u64,
-    /// It says that a device has left the topic. Such an update is never dropped in favour of a newer one.
-    pub(super) left: bool,
+    pub(super) carries: Carries,
     pub(super) frame: Frame,
     _share: Share,
 }
 
 impl UpdateFrame {
-    pub(crate) fn new(number: u64, left: bool, frame: Frame, budget: &Arc<Budget>) -> Rc<Self> {
-        Rc::new(Self { number, left, _share: budget.share(frame.len()), frame })
+    pub(crate) fn new(number: u64, carries: Carries, frame: Frame, budget: &Arc<Budget>) -> Rc<Self> {
+        Rc::new(Self { number, carries, _share: budget.share(frame.len()), frame })
+    }
+
+    pub(crate) fn carries(&self) -> Carries {
+        self.carries
+    }
+
+    pub(super) fn is_left(&self) -> bool {
+        self.carries == Carries::Left
     }
 }
 

@@ -134,7 +134,17 @@ impl<W: Wire + ?Sized> Outbox<W> {
         }
         let waited = inner.queue.drop_positions(subscription);
         let since = waited.first.unwrap_or(first.number) - 1;
-        let dropped = waited.count + rest.iter().filter(|update| !update.left).count();
+        let carried = rest.iter().map(|update| update.carries.count().carried());
+        let dropped = waited.count + carried.sum::<usize>();
+        if burst.keeps_left {
+            for update in rest.iter().filter(|update| update.is_left()) {
+                if inner.streaming {
+                    inner.after_stream.push(update.frame.clone());
+                } else {
+                    inner.queue.push_update(subscription, update.clone());
+                }
+            }
+        }
         self.depth.conflated.fetch_add(dropped as u64, Ordering::Relaxed);
         inner.behind.push(Behind { subscription, since, dropped });
     }

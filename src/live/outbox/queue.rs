@@ -132,9 +132,9 @@ impl Queue {
     pub(super) fn drop_positions(&mut self, subscription: SubscriptionId) -> Dropped {
         let mut dropped = Dropped::default();
         self.retain(|entry| match entry {
-            Entry::Update(of, update) if *of == subscription && !update.left => {
+            Entry::Update(of, update) if *of == subscription && !update.is_left() => {
                 dropped.first.get_or_insert(update.number);
-                dropped.count += 1;
+                dropped.count += update.carries.count().carried();
                 false
             }
             _ => true,

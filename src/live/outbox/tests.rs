@@ -12,12 +12,13 @@ fn burst(updates: &[&str]) -> Rc<Burst> {
     let budget = Budget::new(usize::MAX);
     let update = |text: &&str| {
         let number = text[1..].parse().unwrap_or(1);
-        let left = text.starts_with(char::is_uppercase);
+        let is_left = text.starts_with(char::is_uppercase);
+        let carries = if is_left { Carries::Left } else { Carries::Position };
         let (head, tail) = text.as_bytes().split_at(1);
         let frame = Frame { head: Bytes::copy_from_slice(head), tail: Bytes::copy_from_slice(tail) };
-        UpdateFrame::new(number, left, frame, &budget)
+        UpdateFrame::new(number, carries, frame, &budget)
     };
-    Burst::new(updates.iter().map(update).collect())
+    Burst::new(updates.iter().map(update).collect(), false)
 }
 
 fn frame(head: &'static str, tail: &'static str) -> Frame {
@@ -30,7 +31,7 @@ fn outbox(limit: usize) -> (Rc<Outbox<Rc<Pipe>>>, Rc<Pipe>) {
 }
 
 fn positions(positions: usize) -> Count {
-    Count { positions, left: 0 }
+    Count { positions, ..Count::default() }
 }
 
 fn flushed(outbox: &Outbox<Rc<Pipe>>, pipe: &Pipe) -> String {

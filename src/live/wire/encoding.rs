@@ -27,11 +27,13 @@ impl Encoding {
     }
 
     /// [`Outgoing::Subscribed`] up to its first position. Positions, with commas between, and [`SNAPSHOT_END`] follow.
-    pub(crate) fn snapshot_begin(self, topic: &str, id: Option<&str>) -> Vec<u8> {
+    pub(crate) fn snapshot_begin(self, subscribed: &Outgoing<'_>) -> Vec<u8> {
         match self {
             Self::Json => {
-                let id = id.map(|id| format!(r#""id":{},"#, string(id))).unwrap_or_default();
-                format!(r#"{{"type":"subscribed","topic":{},{id}"snapshot":["#, string(topic)).into_bytes()
+                let mut json = subscribed.json();
+                json.pop(); // the closing brace
+                json.extend_from_slice(br#","snapshot":["#);
+                json
             }
         }
     }
@@ -42,8 +44,30 @@ impl Encoding {
         match self {
             // The message's fields and the position's are one object, so the two texts are joined inside it.
             Self::Json => {
-                let begin = format!(r#"{{"type":"position","topic":{},"#, string(&topic.to_string()));
+                let begin = format!(r#"{{"type":"position","topic":{},"#, string(&name_in_updates(topic)));
                 frame::text_of(begin.as_bytes(), fields)
+            }
+        }
+    }
+
+    /// Positions that leave together, as one message. `positions` are their JSON objects.
+    pub(crate) fn positions<'a>(
+        self,
+        topic: &Topic,
+        positions: impl IntoIterator<Item = &'a Bytes>,
+    ) -> Frame {
+        match self {
+            Self::Json => {
+                let name = string(&name_in_updates(topic));
+                let mut json = format!(r#"{{"type":"positions","topic":{name},"positions":["#).into_bytes();
+                for (place, position) in positions.into_iter().enumerate() {
+                    if place > 0 {
+                        json.push(b',');
+                    }
+                    json.extend_from_slice(position);
+                }
+                json.extend_from_slice(b"]}");
+                frame::text(&json).into()
             }
         }
     }
@@ -59,6 +83,14 @@ impl Encoding {
                 frame::text(json.as_bytes()).into()
             }
         }
+    }
+}
+
+/// A position inside an area names no box, so that its message is the same for all areas that it is inside of.
+fn name_in_updates(topic: &Topic) -> String {
+    match topic {
+        Topic::Area(_) => "area".to_owned(),
+        named => named.to_string(),
     }
 }
 
@@ -97,9 +129,28 @@ mod tests {
     }
 
     #[test]
+    fn a_position_in_an_area_names_no_box_but_leaving_one_does() {
+        let area = Topic::parse("area:1,2,3,4").unwrap();
+        let frame = Encoding::Json.position(&area, Bytes::from_static(br#""device_id":"1"}"#));
+        assert_eq!(payload(&frame), r#"{"type":"position","topic":"area","device_id":"1"}"#);
+        let frame = Encoding::Json.left(&area, "1", Timestamp::from_millis(0).unwrap());
+        assert!(payload(&frame).starts_with(r#"{"type":"left","topic":"area:1,2,3,4","#));
+    }
+
+    #[test]
+    fn positions_that_leave_together_are_one_array() {
+        let objects = [Bytes::from_static(br#"{"a":1}"#), Bytes::from_static(br#"{"b":2}"#)];
+        let frame = Encoding::Json.positions(&Topic::parse("event:a").unwrap(), &objects);
+        let json = r#"{"type":"positions","topic":"event:a","positions":[{"a":1},{"b":2}]}"#;
+        assert_eq!(payload(&frame), json);
+    }
+
+    #[test]
     fn a_snapshot_begins_with_what_was_asked() {
         let whole = |topic, id| {
-            let begin = Encoding::Json.snapshot_begin(topic, id);
+            let subscribed =
+                Outgoing::Subscribed { topic, id, every_ms: None, batch: false, replaces: None, left: None };
+            let begin = Encoding::Json.snapshot_begin(&subscribed);
             String::from_utf8([&begin, SNAPSHOT_END].concat()).unwrap()
         };
         let json = r#"{"type":"subscribed","topic":"event:a\"b","id":"7","snapshot":[]}"#;

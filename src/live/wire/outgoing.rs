@@ -2,10 +2,28 @@
 
 use serde::Serialize;
 
+use crate::domain::Timestamp;
+
 /// What the server says to one client. Positions are not among it: the fan-out writes them, once for all subscribers.
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
 pub enum Outgoing<'a> {
+    /// What a client can count on; the response to `hello`.
+    Welcome {
+        /// The request's.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<&'a str>,
+        /// The server's clock.
+        server_time: Timestamp,
+        /// Time between two pings, in milliseconds.
+        ping_interval_ms: u64,
+        /// The kinds of topic there are.
+        topics: &'a [&'static str],
+        /// The cadences there are, in milliseconds.
+        every_ms: &'a [u16],
+        /// What is allowed.
+        limits: Limits,
+    },
     /// The topic's positions follow. Sent by [`Hub::subscribe`](crate::live::Hub::subscribe), which adds the last field,
     /// `snapshot`.
     Subscribed {
@@ -14,6 +32,18 @@ pub enum Outgoing<'a> {
         /// The request's.
         #[serde(skip_serializing_if = "Option::is_none")]
         id: Option<&'a str>,
+        /// Updates follow at most every so many milliseconds.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        every_ms: Option<u16>,
+        /// Positions that leave together are one message.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        batch: bool,
+        /// The area whose place this one took: the snapshot has only what was not inside that one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        replaces: Option<&'a str>,
+        /// Ids of devices that were inside that one and are not in this one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        left: Option<Vec<&'a str>>,
     },
     /// No more of the topic follows.
     Unsubscribed {
@@ -41,6 +71,27 @@ pub enum Outgoing<'a> {
     },
 }
 
+/// What a client may do, as `welcome` has it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Limits {
+    /// Longest message from a client, in bytes.
+    pub message_bytes: usize,
+    /// Longest topic, in bytes.
+    pub topic_bytes: usize,
+    /// Longest `id` of a request, in bytes.
+    pub id_bytes: usize,
+    /// Topics in one request.
+    pub topics: usize,
+    /// Subscriptions of a connection.
+    pub subscriptions: usize,
+    /// Messages a second, sustained.
+    pub messages_per_second: u32,
+    /// Devices inside an area.
+    pub area_devices: usize,
+    /// The shortest cadence, in milliseconds; 0 where every update can be had.
+    pub min_every_ms: u16,
+}
+
 /// The kinds of error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -53,12 +104,15 @@ pub enum ErrorCode {
     RateLimited,
     /// The connection holds as many subscriptions as it may.
     TooManySubscriptions,
+    /// More devices are inside an area than may be.
+    TooManyDevices,
 }
 
 impl Outgoing<'_> {
     /// The value of the metric's label `type`.
     pub fn label(&self) -> &'static str {
         match self {
+            Self::Welcome { .. } => "welcome",
             Self::Subscribed { .. } => "subscribed",
             Self::Unsubscribed { .. } => "unsubscribed",
             Self::Error { .. } => "error",
@@ -68,7 +122,7 @@ impl Outgoing<'_> {
     /// As JSON.
     pub(super) fn json(&self) -> Vec<u8> {
         serde_json::to_vec(self).unwrap_or_else(|error| {
-            // There are only strings in it, nothing that serde could refuse.
+            // There are only strings and numbers in it, nothing that serde could refuse.
             log::error!("message not encoded: {error}");
             b"{}".to_vec()
         })
@@ -79,12 +133,24 @@ impl Outgoing<'_> {
 mod tests {
     use super::*;
 
+    fn subscribed<'a>(topic: &'a str, id: Option<&'a str>) -> Outgoing<'a> {
+        Outgoing::Subscribed { topic, id, every_ms: None, batch: false, replaces: None, left: None }
+    }
+
     #[test]
     fn messages_are_written_as_the_contract_has_them() {
         let cases = [
+            (subscribed("device:42", Some("a1")), r#"{"type":"subscribed","topic":"device:42","id":"a1"}"#),
             (
-                Outgoing::Subscribed { topic: "device:42", id: Some("a1") },
-                r#"{"type":"subscribed","topic":"device:42","id":"a1"}"#,
+                Outgoing::Subscribed {
+                    topic: "area:1,2,3,4",
+                    id: None,
+                    every_ms: Some(250),
+                    batch: true,
+                    replaces: Some("area:0,0,1,1"),
+                    left: Some(vec!["x"]),
+                },
+                r#"{"type":"subscribed","topic":"area:1,2,3,4","every_ms":250,"batch":true,"replaces":"area:0,0,1,1","left":["x"]}"#,
             ),
             (Outgoing::Unsubscribed { topic: "x", id: None }, r#"{"type":"unsubscribed","topic":"x"}"#),
             (

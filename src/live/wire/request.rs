@@ -5,46 +5,84 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::cadence::Cadence;
+
 /// Longest `id` of a request, in bytes.
 pub const MAX_ID_BYTES: usize = 128;
 
-/// What a client asks for. Each request has the fields that it needs.
+/// Most topics that one request may name.
+pub const MAX_TOPICS: usize = 1000;
+
+/// What a client asks for. Each request has the fields that it needs; `id` is echoed in its responses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
-    /// Send the topic's positions, first those of now, then each update.
-    Subscribe {
-        /// The topic; not yet read as one.
-        topic: String,
-        /// Echoed in the response.
+    /// Say what the server's time is, what it has and what it allows.
+    Hello {
+        /// The request's.
         id: Option<String>,
     },
-    /// Send no more of the topic.
+    /// Send the topics' positions, first those of now, then each update.
+    Subscribe {
+        /// The topics, at least one; not yet read as such. Each gets a response of its own.
+        topics: Vec<String>,
+        /// The request's.
+        id: Option<String>,
+        /// How they are served.
+        options: Options,
+    },
+    /// Send no more of the topics.
     Unsubscribe {
-        /// The topic; not yet read as one.
-        topic: String,
-        /// Echoed in the response.
+        /// The topics, at least one; not yet read as such. Each gets a response of its own.
+        topics: Vec<String>,
+        /// The request's.
         id: Option<String>,
     },
 }
 
+/// How a subscription is served. Without any of it, it gets each update as a message of its own, as soon as there is one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// At most every so many milliseconds, 0 to [`Cadence::LONGEST`]; not yet rounded to a step.
+    pub every_ms: u64,
+    /// Positions that leave together are one message.
+    pub batch: bool,
+    /// The area whose place the topic takes; not yet read as one.
+    pub replaces: Option<String>,
+}
+
 /// The types of request there are, as an error names them.
-const TYPES: &str = "subscribe, unsubscribe";
+const TYPES: &str = "hello, subscribe, unsubscribe";
 
 /// Why a message is not a request.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidRequest {
     /// It is no JSON object, or one with a field twice.
-    #[error("the message must be a JSON object in UTF-8 with type, topic and perhaps id, each once")]
+    #[error(
+        "the message must be a JSON object in UTF-8, with type and what that type needs, each field once"
+    )]
     NotAnObject,
-    /// A field that must be there is not.
-    #[error("{0}: missing; it must be a string")]
-    Missing(&'static str),
-    /// A field is no string.
-    #[error("{0}: must be a string")]
-    Mistyped(&'static str),
+    /// There is no type.
+    #[error("type: missing; it must be a string")]
+    NoType,
     /// There is no such type.
     #[error("type: one of {TYPES}")]
     UnknownType,
+    /// There is no topic.
+    #[error(
+        "topic: missing; it must be a string, or there must be topics, an array of 1 to {MAX_TOPICS} strings"
+    )]
+    NoTopic,
+    /// There are `topic` and `topics`.
+    #[error("topics: not beside topic; one of the two names what is asked for")]
+    TwoTopics,
+    /// A field is not what it must be.
+    #[error("{field}: must be {must_be}")]
+    Mistyped {
+        /// Its name.
+        field: &'static str,
+        /// What it must be.
+        must_be: &'static str,
+    },
     /// A field is too long.
     #[error("{field}: at most {limit} bytes")]
     TooLong {
@@ -60,6 +98,10 @@ impl InvalidRequest {
     pub const MESSAGE: &str = "Invalid message envelope";
 }
 
+const A_STRING: &str = "a string";
+const TOPICS: &str = "an array of 1 to 1000 strings";
+const EVERY_MS: &str = "a whole number from 0 to 30000";
+
 /// A message as it came: which fields there are, none of them read yet, so that an error can name its field.
 #[derive(Deserialize)]
 struct Raw<'a> {
@@ -68,7 +110,24 @@ struct Raw<'a> {
     #[serde(borrow)]
     topic: Option<&'a RawValue>,
     #[serde(borrow)]
+    topics: Option<&'a RawValue>,
+    #[serde(borrow)]
     id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    every_ms: Option<&'a RawValue>,
+    #[serde(borrow)]
+    batch: Option<&'a RawValue>,
+    #[serde(borrow)]
+    replaces: Option<&'a RawValue>,
+}
+
+fn read<'a, T: Deserialize<'a>>(
+    field: &'static str,
+    must_be: &'static str,
+    raw: Option<&'a RawValue>,
+) -> Result<Option<T>, InvalidRequest> {
+    let read = raw.map(|raw| serde_json::from_str(raw.get()));
+    read.transpose().map_err(|_| InvalidRequest::Mistyped { field, must_be })
 }
 
 fn string<'a>(
@@ -77,8 +136,7 @@ fn string<'a>(
 ) -> Result<Option<Cow<'a, str>>, InvalidRequest> {
     #[derive(Deserialize)]
     struct Borrowed<'a>(#[serde(borrow)] Cow<'a, str>);
-    let read = raw.map(|raw| serde_json::from_str::<Borrowed<'_>>(raw.get()).map(|Borrowed(text)| text));
-    read.transpose().map_err(|_| InvalidRequest::Mistyped(field))
+    Ok(read(field, A_STRING, raw)?.map(|Borrowed(text)| text))
 }
 
 fn bounded(field: &'static str, text: &str, limit: usize) -> Result<(), InvalidRequest> {
@@ -89,7 +147,7 @@ impl Request {
     /// Reads a request: a JSON object with `type` and what that type needs; other fields are ignored.
     ///
     /// # Errors
-    /// [`InvalidRequest`] if it is anything else, or if `topic` has more than `max_topic_bytes` or `id` more than
+    /// [`InvalidRequest`] if it is anything else, or if a topic has more than `max_topic_bytes` or `id` more than
     /// [`MAX_ID_BYTES`].
     pub fn parse(json: &[u8], max_topic_bytes: usize) -> Result<Self, InvalidRequest> {
         // serde would read a struct from an array as well.
@@ -100,22 +158,37 @@ impl Request {
         let json = std::str::from_utf8(json).map_err(|_| InvalidRequest::NotAnObject)?;
         let raw: Raw<'_> = serde_json::from_str(json).map_err(|_| InvalidRequest::NotAnObject)?;
         match string("type", raw.kind)?.as_deref() {
+            Some("hello") => Ok(Self::Hello { id: raw.id()? }),
             Some("subscribe") => {
-                let (topic, id) = raw.topic_and_id(max_topic_bytes)?;
-                Ok(Self::Subscribe { topic, id })
+                let (topics, id) = (raw.topics(max_topic_bytes)?, raw.id()?);
+                Ok(Self::Subscribe { topics, id, options: raw.options(max_topic_bytes)? })
             }
             Some("unsubscribe") => {
-                let (topic, id) = raw.topic_and_id(max_topic_bytes)?;
-                Ok(Self::Unsubscribe { topic, id })
+                Ok(Self::Unsubscribe { topics: raw.topics(max_topic_bytes)?, id: raw.id()? })
             }
             Some(_) => Err(InvalidRequest::UnknownType),
-            None => Err(InvalidRequest::Missing("type")),
+            None => Err(InvalidRequest::NoType),
         }
+    }
+
+    /// What it is about; nothing for a request that is about no topic.
+    pub fn topics(&self) -> &[String] {
+        match self {
+            Self::Hello { .. } => &[],
+            Self::Subscribe { topics, .. } | Self::Unsubscribe { topics, .. } => topics,
+        }
+    }
+
+    /// Its `id`.
+    pub fn id(&self) -> Option<&str> {
+        let (Self::Hello { id } | Self::Subscribe { id, .. } | Self::Unsubscribe { id, .. }) = self;
+        id.as_deref()
     }
 
     /// Its `type`.
     pub fn name(&self) -> &'static str {
         match self {
+            Self::Hello { .. } => "hello",
             Self::Subscribe { .. } => "subscribe",
             Self::Unsubscribe { .. } => "unsubscribe",
         }
@@ -123,13 +196,40 @@ impl Request {
 }
 
 impl Raw<'_> {
-    /// The fields of a request that is about one topic.
-    fn topic_and_id(self, max_topic_bytes: usize) -> Result<(String, Option<String>), InvalidRequest> {
-        let topic = string("topic", self.topic)?.ok_or(InvalidRequest::Missing("topic"))?;
+    fn id(&self) -> Result<Option<String>, InvalidRequest> {
         let id = string("id", self.id)?;
-        bounded("topic", &topic, max_topic_bytes)?;
         bounded("id", id.as_deref().unwrap_or_default(), MAX_ID_BYTES)?;
-        Ok((topic.into_owned(), id.map(Cow::into_owned)))
+        Ok(id.map(Cow::into_owned))
+    }
+
+    /// `topic`, or all of `topics`.
+    fn topics(&self, max_bytes: usize) -> Result<Vec<String>, InvalidRequest> {
+        let one = string("topic", self.topic)?.map(Cow::into_owned);
+        let list = read::<Vec<String>>("topics", TOPICS, self.topics)?;
+        let (field, topics) = match (one, list) {
+            (Some(_), Some(_)) => return Err(InvalidRequest::TwoTopics),
+            (Some(one), None) => ("topic", vec![one]),
+            (None, Some(list)) if (1..=MAX_TOPICS).contains(&list.len()) => ("topics", list),
+            (None, Some(_)) => return Err(InvalidRequest::Mistyped { field: "topics", must_be: TOPICS }),
+            (None, None) => return Err(InvalidRequest::NoTopic),
+        };
+        topics.iter().try_for_each(|topic| bounded(field, topic, max_bytes))?;
+        Ok(topics)
+    }
+
+    fn options(&self, max_topic_bytes: usize) -> Result<Options, InvalidRequest> {
+        let every_ms = read("every_ms", EVERY_MS, self.every_ms)?.unwrap_or_default();
+        if every_ms > u64::from(Cadence::LONGEST) {
+            return Err(InvalidRequest::Mistyped { field: "every_ms", must_be: EVERY_MS });
+        }
+        let batch = read("batch", "true or false", self.batch)?.unwrap_or_default();
+        let replaces = string("replaces", self.replaces)?.map(Cow::into_owned);
+        bounded("replaces", replaces.as_deref().unwrap_or_default(), max_topic_bytes)?;
+        if replaces.is_some() && self.topic.is_none() {
+            let must_be = "beside topic, as one area takes the place of one other";
+            return Err(InvalidRequest::Mistyped { field: "replaces", must_be });
+        }
+        Ok(Options { every_ms, batch, replaces })
     }
 }
 
@@ -144,9 +244,48 @@ mod tests {
     #[test]
     fn reads_a_request_and_ignores_what_it_does_not_know() {
         let request = parse(r#" {"type":"subscribe","topic":"device:\u0034\u0032","id":"a1","x":[{}]}"#);
-        assert_eq!(request, Ok(Request::Subscribe { topic: "device:42".into(), id: Some("a1".into()) }));
+        let (topics, id, options) = (vec!["device:42".into()], Some("a1".into()), Options::default());
+        assert_eq!(request, Ok(Request::Subscribe { topics, id, options }));
         let request = parse(r#"{"type":"unsubscribe","topic":""}"#);
-        assert_eq!(request, Ok(Request::Unsubscribe { topic: String::new(), id: None }));
+        assert_eq!(request, Ok(Request::Unsubscribe { topics: vec![String::new()], id: None }));
+        assert_eq!(parse(r#"{"type":"hello","topic":7}"#), Ok(Request::Hello { id: None }));
+    }
+
+    #[test]
+    fn reads_lists_and_options() {
+        let json = r#"{"type":"subscribe","topics":["a","b"],"every_ms":900,"batch":true,"replaces":null}"#;
+        let options = Options { every_ms: 900, batch: true, replaces: None };
+        let topics = vec!["a".into(), "b".into()];
+        assert_eq!(parse(json), Ok(Request::Subscribe { topics, id: None, options }));
+        let json = r#"{"type":"subscribe","topic":"area:1,2,3,4","replaces":"area:0,0,1,1"}"#;
+        let options = Options { replaces: Some("area:0,0,1,1".into()), ..Options::default() };
+        let topics = vec!["area:1,2,3,4".into()];
+        assert_eq!(parse(json), Ok(Request::Subscribe { topics, id: None, options }));
+        let most = format!(r#"{{"type":"unsubscribe","topics":["x"{}]}}"#, r#","x""#.repeat(MAX_TOPICS - 1));
+        assert!(parse(&most).is_ok());
+        for (fields, fault) in [
+            (r#""topic":"a","topics":["b"]"#, InvalidRequest::TwoTopics),
+            (r#""topics":[]"#, mistyped("topics", TOPICS)),
+            (r#""topics":"a""#, mistyped("topics", TOPICS)),
+            (r#""topics":["a",1]"#, mistyped("topics", TOPICS)),
+            (&format!(r#""topics":["x"{}]"#, r#","x""#.repeat(MAX_TOPICS)), mistyped("topics", TOPICS)),
+            (r#""topic":"a","every_ms":-1"#, mistyped("every_ms", EVERY_MS)),
+            (r#""topic":"a","every_ms":0.5"#, mistyped("every_ms", EVERY_MS)),
+            (r#""topic":"a","every_ms":30001"#, mistyped("every_ms", EVERY_MS)),
+            (r#""topic":"a","every_ms":"100""#, mistyped("every_ms", EVERY_MS)),
+            (r#""topic":"a","batch":1"#, mistyped("batch", "true or false")),
+            (
+                r#""topics":["a"],"replaces":"b""#,
+                mistyped("replaces", "beside topic, as one area takes the place of one other"),
+            ),
+        ] {
+            assert_eq!(parse(&format!(r#"{{"type":"subscribe",{fields}}}"#)), Err(fault), "{fields:.80}");
+        }
+        assert!(TOPICS.contains(&MAX_TOPICS.to_string()) && EVERY_MS.contains(&Cadence::LONGEST.to_string()));
+    }
+
+    fn mistyped(field: &'static str, must_be: &'static str) -> InvalidRequest {
+        InvalidRequest::Mistyped { field, must_be }
     }
 
     #[test]
@@ -155,18 +294,18 @@ mod tests {
         let long_topic = format!(r#"{{"type":"subscribe","topic":"{}"}}"#, "x".repeat(65));
         let long_id =
             format!(r#"{{"type":"subscribe","topic":"x","id":"{}"}}"#, "x".repeat(MAX_ID_BYTES + 1));
-        use InvalidRequest::{Missing, Mistyped, NotAnObject, TooLong, UnknownType};
+        use InvalidRequest::{NoTopic, NoType, NotAnObject, TooLong, UnknownType};
         for (json, fault) in [
             ("", NotAnObject),
             ("hello", NotAnObject),
             ("42", NotAnObject),
             ("null", NotAnObject),
             (r#"["subscribe","device:42",null]"#, NotAnObject),
-            (r#"{"type":"subscribe"}"#, Missing("topic")),
-            (r#"{"topic":"device:42"}"#, Missing("type")),
-            (r#"{"type":"subscribe","topic":42}"#, Mistyped("topic")),
-            (r#"{"type":"subscribe","topic":null}"#, Missing("topic")),
-            (r#"{"type":"subscribe","topic":"x","id":7}"#, Mistyped("id")),
+            (r#"{"type":"subscribe"}"#, NoTopic),
+            (r#"{"topic":"device:42"}"#, NoType),
+            (r#"{"type":"subscribe","topic":42}"#, mistyped("topic", A_STRING)),
+            (r#"{"type":"subscribe","topic":null}"#, NoTopic),
+            (r#"{"type":"subscribe","topic":"x","id":7}"#, mistyped("id", A_STRING)),
             (r#"{"type":"publish","topic":"device:42"}"#, UnknownType),
             (r#"{"type":"subscribe","type":"subscribe","topic":"device:42"}"#, NotAnObject),
             (r#"{"type":"subscribe","topic":"device:42"} x"#, NotAnObject),

@@ -11,7 +11,7 @@ fn apply(latest: &mut Latest, number: u64, device: &str, topics: &str) {
         r#"{{"device_id":"{device}","timestamp":"2026-01-02T03:04:05Z","latitude":1,"longitude":2,"topics":[{topics}]}}"#
     );
     let position = Position::from_json(&json, Timestamp::now()).unwrap();
-    latest.apply(number, &Published::new(position, Instant::now()), |_| ());
+    latest.apply(number, &Published::new(position, Instant::now()));
 }
 
 /// An event `e` with devices `0` to `count - 1`, who came as updates 1 and on.
@@ -33,7 +33,7 @@ fn a_snapshot_comes_in_fragments_and_then_what_changed_behind_it() {
     let (topic, mut latest) = event(10);
     latest.watch(&topic);
     let budget = Budget::new(1 << 20);
-    let mut catch_up = CatchUp::snapshot(br#"{"snapshot":["#.to_vec(), 10);
+    let mut catch_up = CatchUp::snapshot(&topic, br#"{"snapshot":["#.to_vec(), 10);
     let mut json = Vec::new();
     let mut firsts = Vec::new();
     for number in 11.. {
@@ -62,7 +62,7 @@ fn a_snapshot_comes_in_fragments_and_then_what_changed_behind_it() {
 fn devices_that_move_all_the_time_do_not_keep_others_waiting() {
     let (topic, mut latest) = event(12);
     let budget = Budget::new(1 << 20);
-    let mut catch_up = CatchUp::since(0);
+    let mut catch_up = CatchUp::since(&topic, 0);
     assert_eq!(numbers(catch_up.next(&topic, &mut latest, 12, &budget)), [1, 2, 3, 4]);
     apply(&mut latest, 13, "0", r#""event:e""#);
     assert_eq!(numbers(catch_up.next(&topic, &mut latest, 13, &budget)), [5, 6, 7, 8]);
@@ -80,7 +80,7 @@ fn a_device_s_topic_has_one_slice_and_one_that_nobody_reports_to_none() {
     let (_, mut latest) = event(1);
     let budget = Budget::new(1 << 20);
     let device = Topic::parse("device:0").unwrap();
-    assert_eq!(numbers(CatchUp::since(0).next(&device, &mut latest, 1, &budget)), [1]);
+    assert_eq!(numbers(CatchUp::since(&device, 0).next(&device, &mut latest, 1, &budget)), [1]);
     let nobody = Topic::parse("event:nobody").unwrap();
-    assert!(matches!(CatchUp::since(0).next(&nobody, &mut latest, 1, &budget), Piece::Done));
+    assert!(matches!(CatchUp::since(&nobody, 0).next(&nobody, &mut latest, 1, &budget), Piece::Done));
 }

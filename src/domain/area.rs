@@ -1,0 +1,252 @@
+//! `Area`: a box of longitudes and latitudes, as `area:` topics name one; which points are inside.
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+/// A point on the globe, WGS 84.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Point {
+    /// Degrees east, -180 to 180.
+    pub longitude: f64,
+    /// Degrees north, -90 to 90.
+    pub latitude: f64,
+}
+
+/// A box whose sides are meridians and parallels, in the order of a `bbox` of GeoJSON (RFC 7946 section 5):
+/// `<west>,<south>,<east>,<north>`, in degrees. Where west is more than east it crosses the antimeridian. Cloning is cheap.
+///
+/// Two areas are the same if they are written the same way.
+#[derive(Clone)]
+pub struct Area(Arc<Written>);
+
+/// Shared, so that a topic that is no area is not larger for it.
+struct Written {
+    text: Arc<str>,
+    bounds: Bounds,
+}
+
+/// The sides of an area, in degrees.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Bounds {
+    west: f64,
+    south: f64,
+    east: f64,
+    north: f64,
+}
+
+/// Why a text is not an area.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AreaError {
+    /// There are not four numbers.
+    #[error("must be <west>,<south>,<east>,<north>: four decimal numbers with commas between")]
+    Shape,
+    /// A longitude is out of range.
+    #[error("{0} must be from -180 to 180")]
+    Longitude(&'static str),
+    /// A latitude is out of range.
+    #[error("{0} must be from -90 to 90")]
+    Latitude(&'static str),
+    /// South is more than north.
+    #[error("south must not be more than north")]
+    UpsideDown,
+}
+
+impl Area {
+    /// Reads `<west>,<south>,<east>,<north>`; numbers as JSON has them.
+    ///
+    /// # Errors
+    /// [`AreaError`] if it is anything else, if a number is out of range, or if south is more than north.
+    pub fn parse(text: &str) -> Result<Self, AreaError> {
+        let mut numbers = text.split(',').map(number);
+        let mut next = || numbers.next().flatten().ok_or(AreaError::Shape);
+        let [west, south, east, north] = [next()?, next()?, next()?, next()?];
+        if numbers.next().is_some() {
+            return Err(AreaError::Shape);
+        }
+        for (name, longitude) in [("west", west), ("east", east)] {
+            if longitude.abs() > 180.0 {
+                return Err(AreaError::Longitude(name));
+            }
+        }
+        for (name, latitude) in [("south", south), ("north", north)] {
+            if latitude.abs() > 90.0 {
+                return Err(AreaError::Latitude(name));
+            }
+        }
+        if south > north {
+            return Err(AreaError::UpsideDown);
+        }
+        let bounds = Bounds { west, south, east, north };
+        Ok(Self(Arc::new(Written { text: text.into(), bounds })))
+    }
+
+    /// As it was written.
+    pub fn text(&self) -> &Arc<str> {
+        &self.0.text
+    }
+
+    /// Its sides.
+    pub fn bounds(&self) -> Bounds {
+        self.0.bounds
+    }
+
+    /// True if the point is inside or on an edge.
+    pub fn contains(&self, point: Point) -> bool {
+        self.0.bounds.contains(point)
+    }
+}
+
+impl Bounds {
+    /// True if the point is inside or on an edge. The meridians 180 and -180 are the same.
+    pub fn contains(self, point: Point) -> bool {
+        let Point { longitude, latitude } = point;
+        self.south <= latitude
+            && latitude <= self.north
+            && (self.spans(longitude) || (longitude.abs() == 180.0 && self.spans(-longitude)))
+    }
+
+    fn spans(self, longitude: f64) -> bool {
+        if self.west <= self.east {
+            self.west <= longitude && longitude <= self.east
+        } else {
+            longitude >= self.west || longitude <= self.east
+        }
+    }
+
+    /// South and north.
+    pub fn latitudes(self) -> (f64, f64) {
+        (self.south, self.north)
+    }
+
+    /// Its longitudes, from west to east, in one span; or in two if it crosses the antimeridian.
+    pub fn longitudes(self) -> impl Iterator<Item = (f64, f64)> {
+        let (first, second) = if self.west <= self.east {
+            ((self.west, self.east), None)
+        } else {
+            ((self.west, 180.0), Some((-180.0, self.east)))
+        };
+        std::iter::once(first).chain(second)
+    }
+}
+
+/// A number as JSON has it, which is less than Rust reads (`inf`, `+1`, `.5`).
+fn number(text: &str) -> Option<f64> {
+    let number: serde_json::Number = serde_json::from_str(text).ok()?;
+    // Of two zeros one is enough.
+    number.as_f64().map(|number| number + 0.0)
+}
+
+impl PartialEq for Area {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.text == other.0.text
+    }
+}
+
+impl Eq for Area {}
+
+impl Hash for Area {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.text.hash(state);
+    }
+}
+
+impl PartialOrd for Area {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Area {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.0.text.cmp(&other.0.text)
+    }
+}
+
+impl fmt::Debug for Area {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Area({})", self.0.text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn inside(area: &str, longitude: f64, latitude: f64) -> bool {
+        Area::parse(area).unwrap().contains(Point { longitude, latitude })
+    }
+
+    #[test]
+    fn edges_and_corners_are_inside() {
+        let city = "13.3,52.45,13.5,52.55";
+        for (longitude, latitude) in [(13.4, 52.5), (13.3, 52.45), (13.5, 52.55), (13.3, 52.5), (13.4, 52.55)]
+        {
+            assert!(inside(city, longitude, latitude), "{longitude} {latitude}");
+        }
+        for (longitude, latitude) in
+            [(13.299, 52.5), (13.501, 52.5), (13.4, 52.449), (13.4, 52.551), (-13.4, 52.5)]
+        {
+            assert!(!inside(city, longitude, latitude), "{longitude} {latitude}");
+        }
+        // Of no size: a point, a line.
+        assert!(inside("1,2,1,2", 1.0, 2.0) && !inside("1,2,1,2", 1.0, 2.1));
+        assert!(inside("1,2,3,2", 2.0, 2.0) && !inside("1,2,3,2", 2.0, 1.9));
+        assert!(inside("-0,-0,0,0", 0.0, -0.0));
+    }
+
+    #[test]
+    fn west_more_than_east_crosses_the_antimeridian() {
+        let fiji = "177,-20,-178,-16";
+        for longitude in [177.0, 179.9, 180.0, -180.0, -178.0] {
+            assert!(inside(fiji, longitude, -18.0), "{longitude}");
+        }
+        for longitude in [176.9, 0.0, -177.9] {
+            assert!(!inside(fiji, longitude, -18.0), "{longitude}");
+        }
+        // All but five degrees of the globe.
+        assert!(inside("10,-90,5,90", 10.0, 90.0) && !inside("10,-90,5,90", 7.0, 0.0));
+    }
+
+    #[test]
+    fn the_meridians_180_and_minus_180_are_one() {
+        assert!(inside("170,0,180,1", -180.0, 0.5) && inside("-180,0,-170,1", 180.0, 0.5));
+        assert!(inside("180,0,180,1", -180.0, 0.5) && inside("180,0,-170,1", -175.0, 0.5));
+        assert!(!inside("170,0,179,1", -180.0, 0.5));
+    }
+
+    #[test]
+    fn a_box_to_the_pole_holds_the_pole() {
+        // RFC 7946 section 5.3.
+        let arctic = "-180,66,180,90";
+        assert!(inside(arctic, 33.0, 90.0) && inside(arctic, -180.0, 90.0) && !inside(arctic, 0.0, -90.0));
+    }
+
+    #[test]
+    fn names_what_is_wrong() {
+        use AreaError::{Latitude, Longitude, Shape, UpsideDown};
+        for (text, error) in [
+            ("", Shape),
+            ("1,2,3", Shape),
+            ("1,2,3,4,5", Shape),
+            ("1,2,3,", Shape),
+            ("1, 2,3,x", Shape),
+            ("nan,2,3,4", Shape),
+            ("inf,2,3,4", Shape),
+            ("+1,2,3,4", Shape),
+            ("1e999,2,3,4", Shape),
+            ("\"1\",2,3,4", Shape),
+            ("[1,2,3,4]", Shape),
+            ("180.1,2,3,4", Longitude("west")),
+            ("1,2,-181,4", Longitude("east")),
+            ("1,-91,3,4", Latitude("south")),
+            ("1,2,3,90.5", Latitude("north")),
+            ("1,4,3,2", UpsideDown),
+        ] {
+            assert_eq!(Area::parse(text).map(|_| ()), Err(error), "{text}");
+        }
+        for text in ["1,2,3,4", "1.0,2e0,3,4", "-180,-90,180,90", "1, 2,3,4"] {
+            assert_eq!(&**Area::parse(text).unwrap().text(), text);
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! What is special about areas: how many devices may be inside, and how one takes the place of another.
+
+use std::collections::HashSet;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::{Hub, NotSubscribed};
+use crate::domain::{Bounds, Topic};
+use crate::live::fanout::catchup::CatchUp;
+use crate::live::fanout::delivery;
+use crate::live::fanout::latest::Inside;
+use crate::live::fanout::mode::Mode;
+use crate::live::fanout::roster::SLICE;
+use crate::live::fanout::round::Round;
+use crate::live::fanout::subscription::{Audience, BEHIND, Subscriber, Subscription};
+use crate::live::wire::frame;
+use crate::live::wire::outgoing::{ErrorCode, Outgoing};
+
+/// What looking at one device costs a client that asks for an area, as if so many bytes had been sent to it.
+const BYTES_PER_LOOK: usize = 16;
+
+impl Hub {
+    /// True if an area may be subscribed to now.
+    pub(super) fn check_area(&self, subscriber: &Subscriber, area: Bounds) -> Result<(), NotSubscribed> {
+        let Inside { inside, looked_at } = self.latest.borrow().count_inside(area);
+        subscriber.outbox.charge(looked_at * BYTES_PER_LOOK);
+        let limit = subscriber.client.settings.max_area_devices;
+        if inside > limit { Err(NotSubscribed::TooManyDevices { inside, limit }) } else { Ok(()) }
+    }
+
+    /// Ends the subscriptions of those areas that have too many devices inside now.
+    pub(super) fn end_overgrown(&self, grown: &[Rc<Audience>]) {
+        for audience in grown {
+            let inside = audience.inside.get();
+            let members: Vec<_> = {
+                let members = audience.members.borrow();
+                let limit =
+                    |subscription: &Subscription| subscription.subscriber.client.settings.max_area_devices;
+                let ended = members.iter().map(|member| &member.subscription);
+                ended.filter(|subscription| inside > limit(subscription)).cloned().collect()
+            };
+            for subscription in members {
+                self.end(&subscription);
+                let client = &subscription.subscriber.client;
+                let error = NotSubscribed::TooManyDevices { inside, limit: client.settings.max_area_devices };
+                client.send(&Outgoing::Error {
+                    code: ErrorCode::TooManyDevices,
+                    topic: Some(&audience.topic.to_string()),
+                    id: None,
+                    message: &error.to_string(),
+                    detail: Some("this subscription has ended"),
+                });
+            }
+        }
+    }
+
+    /// Puts the subscription of an area in the place of another's, and responds with what the client does not know yet.
+    pub(super) fn replace(&self, old: &Rc<Subscription>, topic: &Topic, mode: Mode, id: Option<&str>) {
+        let (Topic::Area(before), Topic::Area(now)) = (old.topic(), topic) else { return };
+        let (before, now) = (before.bounds(), now.bounds());
+        let subscriber = &old.subscriber;
+        // What is on its way comes before the response.
+        if delivery::uncork(subscriber, &self.metrics) {
+            self.fell_behind(subscriber);
+        }
+        let left = self.not_inside_any_more(old, before, now);
+        let devices = self.not_known_yet(old, before, now);
+        let replaced = old.topic().clone();
+        // What waits for the old one is older than the response and goes before it; so the new one has the same id.
+        self.take_away(old);
+        let subscription = self.put(old.id, subscriber, topic, mode);
+        self.send_devices(&subscription, devices, id, Some((&replaced, &left)));
+    }
+
+    /// The ids of devices that a client may know from an area and that are not inside `now`.
+    fn not_inside_any_more(&self, old: &Subscription, before: Bounds, now: Bounds) -> Vec<Arc<str>> {
+        let latest = self.latest.borrow();
+        let mut left: HashSet<Arc<str>> =
+            latest.inside_except(before, now).into_iter().map(|device| latest.id(device).clone()).collect();
+        // Those that went out before the client was told.
+        let mut went_out = |device: &Arc<str>| {
+            if !latest.is_inside(device, now) {
+                left.insert(device.clone());
+            }
+        };
+        let since = if old.seen() == BEHIND { 0 } else { old.seen() };
+        self.each_undelivered(|batch| {
+            batch.went_out(before, since).for_each(|published| went_out(&published.position().device_id));
+        });
+        old.audience.moved.borrow().left(since).for_each(|update| went_out(update.device_id()));
+        if let Some(round) = old.catch_up.borrow_mut().as_mut().and_then(|catch_up| catch_up.round()) {
+            round.went_out_ids().for_each(went_out);
+        }
+        left.into_iter().collect()
+    }
+
+    /// The devices inside `now` that a client does not know from an area, or not as they are now.
+    fn not_known_yet(&self, old: &Subscription, before: Bounds, now: Bounds) -> Vec<u32> {
+        let latest = self.latest.borrow();
+        let seen = old.seen();
+        if seen == BEHIND {
+            return latest.inside(now);
+        }
+        let mut is_up_to_date = old.audience.moved.borrow().is_empty();
+        self.each_undelivered(|_| is_up_to_date = false);
+        if is_up_to_date {
+            latest.inside_except(now, before)
+        } else {
+            latest.inside_or_changed(now, before, seen)
+        }
+    }
+
+    fn each_undelivered(&self, mut each: impl FnMut(&crate::live::fanout::batch::Batch)) {
+        self.under_way.borrow().iter().for_each(|batch| each(batch));
+        self.staged.borrow().iter().for_each(|batch| each(batch));
+    }
+
+    /// The snapshot of an area ended in the middle. A client that holds other areas has forgotten, with it, devices that are in
+    /// those too; so it gets them anew.
+    pub(super) fn restart_areas(&self, subscriber: &Subscriber) {
+        let areas: Vec<_> = {
+            let held = subscriber.held.borrow();
+            let areas = held.values().filter(|held| matches!(held.topic(), Topic::Area(_)));
+            areas.filter(|area| !area.is_streaming()).cloned().collect()
+        };
+        areas.iter().for_each(|area| self.start_again(area));
+    }
+
+    /// Responds to the subscription of an area with these devices: at once, or a piece at a time.
+    pub(super) fn send_devices(
+        &self,
+        subscription: &Rc<Subscription>,
+        devices: Vec<u32>,
+        id: Option<&str>,
+        replaced: Option<(&Topic, &[Arc<str>])>,
+    ) {
+        let Topic::Area(area) = subscription.topic() else { return };
+        let replaces = replaced.map(|(topic, _)| topic.clone());
+        let begin = self.begin_snapshot(subscription, id, replaced);
+        let outbox = &subscription.subscriber.outbox;
+        if devices.len() <= SLICE {
+            let positions = self.latest.borrow().encode_devices(devices, area.bounds());
+            outbox.snapshot(frame::text_of(&begin, positions.into()));
+        } else {
+            outbox.begin_stream();
+            let round = Round::of(area.bounds(), devices, self.number.get());
+            self.begin_catch_up(subscription, CatchUp::snapshot_of(round, begin, replaces));
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! How the hub delivers what is published: batch after batch as they come, and at their time what is served at a cadence.
+
+use std::rc::Rc;
+use std::task::Waker;
+use std::time::Instant;
+
+use super::Hub;
+use crate::live::fanout::batch::{Batch, Dispatched};
+use crate::live::fanout::compose;
+use crate::live::fanout::delivery::{self, Group};
+use crate::live::fanout::subscription::{Audience, Subscriber};
+use crate::live::outbox::Burst;
+
+impl Hub {
+    /// Delivers what arrives at the inbox, for ever. What came in while a fan-out was under way goes out together. What is
+    /// staged is delivered first, also when an earlier run ended with a panic.
+    pub(crate) async fn run(&self) {
+        loop {
+            let batch = self.next_batch();
+            if let Some(batch) = &batch {
+                self.fan_out(batch).await;
+            }
+            let ticked = self.tick(Instant::now()).await;
+            if batch.is_some() || ticked {
+                // Batch after batch, each shorter than a slice, must not keep the thread to themselves.
+                tokio::task::yield_now().await;
+            } else {
+                self.something_to_do().await;
+            }
+        }
+    }
+
+    async fn something_to_do(&self) {
+        let due = self.ticks.borrow().next();
+        match due {
+            None => self.inbox.filled().await,
+            Some(due) => tokio::select! {
+                () = self.inbox.filled() => {}
+                () = tokio::time::sleep_until(due.into()) => {}
+            },
+        }
+    }
+
+    /// Takes what is in the inbox into `latest`, as a batch of its own that is to be delivered.
+    pub(super) fn stage(&self) {
+        let positions = self.inbox.take();
+        if positions.is_empty() {
+            return;
+        }
+        let batch = Batch::stage(positions, self.number.get() + 1, &mut self.latest.borrow_mut());
+        self.number.set(batch.last());
+        self.staged.borrow_mut().push_back(Rc::new(batch));
+    }
+
+    /// What was staged comes first. What is in the inbox stays there until then, as there it is put together, and shed if
+    /// it is too much.
+    pub(super) fn next_batch(&self) -> Option<Rc<Batch>> {
+        if self.staged.borrow().is_empty() {
+            self.stage();
+        }
+        self.staged.borrow_mut().pop_front()
+    }
+
+    pub(super) async fn fan_out(&self, batch: &Rc<Batch>) {
+        self.under_way.replace(Some(batch.clone()));
+        let Dispatched { groups, to_schedule, grown } = batch.dispatch(&self.interest.borrow(), &self.budget);
+        self.schedule(&to_schedule);
+        self.end_overgrown(&grown);
+        if self.staged.borrow().is_empty() {
+            self.awaiting_dispatch.take().into_iter().for_each(Waker::wake);
+        }
+        self.deliver(&groups).await;
+        let number = batch.last();
+        self.told.set(number);
+        let mut latest = self.latest.borrow_mut();
+        batch.left().for_each(|topic| latest.told(topic, number));
+        drop(latest);
+        batch.observe(&groups, &self.metrics);
+        self.under_way.take();
+    }
+
+    async fn deliver(&self, groups: &[Group]) {
+        let behind = |subscriber: &Subscriber| self.fell_behind(subscriber);
+        self.fan_outs.set(self.fan_outs.get() + 1);
+        delivery::deliver(groups, self.fan_outs.get(), &self.metrics, &self.budget, behind).await;
+    }
+
+    fn schedule(&self, audiences: &[Rc<Audience>]) {
+        let (mut ticks, now) = (self.ticks.borrow_mut(), Instant::now());
+        for audience in audiences {
+            if let Some(cadence) = audience.mode.cadence {
+                ticks.schedule(audience, cadence, now);
+            }
+        }
+    }
+
+    /// Serves the audiences that are due. False if there are none.
+    pub(super) async fn tick(&self, now: Instant) -> bool {
+        let due = self.ticks.borrow_mut().take_due(now);
+        let group = |audience: &Rc<Audience>| {
+            let changes = audience.moved.borrow_mut().take();
+            if audience.members.borrow().is_empty() {
+                return None;
+            }
+            let frames = compose::frames(&audience.topic, audience.mode, &changes, &self.budget);
+            // That a device left may have been forgotten by the time that a client is caught up.
+            Group::new(audience.clone(), Burst::new(frames, true), changes, Vec::new())
+        };
+        let groups: Vec<_> = due.iter().filter_map(group).collect();
+        self.deliver(&groups).await;
+        !due.is_empty()
+    }
+}

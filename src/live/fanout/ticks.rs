@@ -1,0 +1,102 @@
+//! `Ticks`: when the audiences that are served at a cadence are due.
+//!
+//! Topics are spread over the interval, so that not all are served at its beginning. But not each has an instant of its own:
+//! a client with many topics is served a few times in an interval, not once for each.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use super::subscription::Audience;
+use crate::live::wire::cadence::Cadence;
+
+/// An interval is divided into so many slots at most.
+const MOST_SLOTS: u32 = 16;
+
+/// A slot is not shorter than this.
+const SHORTEST_SLOT: Duration = Duration::from_millis(25);
+
+/// When audiences are due.
+pub(super) struct Ticks {
+    /// Intervals are counted from here on.
+    since: Instant,
+    /// The slot that the next audience gets.
+    next_slot: u32,
+    /// By instant, then in the order in which they came.
+    due: BTreeMap<(Instant, u64), Rc<Audience>>,
+    /// How many were scheduled.
+    scheduled: u64,
+}
+
+impl Ticks {
+    pub(super) fn new(now: Instant) -> Self {
+        Self { since: now, next_slot: 0, due: BTreeMap::new(), scheduled: 0 }
+    }
+
+    /// Where in its interval a new audience is served.
+    pub(super) fn phase(&mut self, cadence: Cadence) -> Duration {
+        let period = cadence.period();
+        let slots = ((period.as_millis() / SHORTEST_SLOT.as_millis()) as u32).clamp(1, MOST_SLOTS);
+        let slot = self.next_slot;
+        self.next_slot = slot.wrapping_add(1);
+        period / slots * (slot % slots)
+    }
+
+    /// Sees to it that an audience is served at the next instant of its phase.
+    pub(super) fn schedule(&mut self, audience: &Rc<Audience>, cadence: Cadence, now: Instant) {
+        let at = self.since + next(now.duration_since(self.since), cadence.period(), audience.phase);
+        self.scheduled += 1;
+        self.due.insert((at, self.scheduled), audience.clone());
+    }
+
+    /// When the next one is due.
+    pub(super) fn next(&self) -> Option<Instant> {
+        self.due.first_key_value().map(|((at, _), _)| *at)
+    }
+
+    /// Takes out those that are due.
+    pub(super) fn take_due(&mut self, now: Instant) -> Vec<Rc<Audience>> {
+        if self.next().is_none_or(|at| at > now) {
+            return Vec::new();
+        }
+        let later = self.due.split_off(&(now, u64::MAX));
+        std::mem::replace(&mut self.due, later).into_values().collect()
+    }
+}
+
+/// The first instant after `now` that is `phase` beyond a whole number of periods.
+fn next(now: Duration, period: Duration, phase: Duration) -> Duration {
+    let [now, period, phase] = [now, period, phase].map(|duration| duration.as_nanos() as u64);
+    let passed = (now + period - phase) / period;
+    Duration::from_nanos(passed * period + phase)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_instant_of_a_phase_is_at_most_one_period_away() {
+        let millis = Duration::from_millis;
+        for (now, phase, at) in
+            [(0, 0, 1000), (0, 62, 62), (62, 62, 1062), (61, 62, 62), (999, 0, 1000), (2500, 750, 2750)]
+        {
+            assert_eq!(next(millis(now), millis(1000), millis(phase)), millis(at), "{now} {phase}");
+        }
+    }
+
+    #[test]
+    fn topics_are_spread_over_the_interval_in_a_few_slots() {
+        let mut ticks = Ticks::new(Instant::now());
+        let mut phases = |millis| {
+            let cadence = Cadence::at_least(millis).unwrap();
+            let mut phases: Vec<_> = (0..100).map(|_| ticks.phase(cadence).as_micros()).collect();
+            phases.sort_unstable();
+            phases.dedup();
+            phases
+        };
+        assert_eq!(phases(100), [0, 25_000, 50_000, 75_000]);
+        let second = phases(1_000);
+        assert_eq!((second.len(), second[1], second[15]), (16, 62_500, 937_500));
+    }
+}
