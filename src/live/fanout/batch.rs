@@ -28,6 +28,7 @@ pub(super) struct Batch {
 /// A position, and what it changed. All that is told of it has the position's number.
 struct Move {
     published: Arc<Published>,
+    device: u32,
     /// Where the device was before.
     before: Option<Point>,
     /// The events that the device left with it.
@@ -45,6 +46,8 @@ pub(super) struct Dispatched {
     pub(super) to_schedule: Vec<Rc<Audience>>,
     /// Audiences of areas that have more devices inside than before.
     pub(super) grown: Vec<Rc<Audience>>,
+    /// Audiences of areas that will be told later of more devices that went out.
+    pub(super) emptied: Vec<Rc<Audience>>,
 }
 
 /// What belongs to one audience.
@@ -59,8 +62,8 @@ impl Batch {
     /// Takes positions into `latest`, as updates with the numbers from `first` on.
     pub(super) fn stage(positions: Vec<Arc<Published>>, first: u64, latest: &mut Latest) -> Self {
         let moves = (first..).zip(positions).map(|(number, published)| {
-            let Applied { before, left } = latest.apply(number, &published);
-            Move { published, before, left, in_areas: RefCell::default() }
+            let Applied { device, before, left } = latest.apply(number, &published);
+            Move { published, device, before, left, in_areas: RefCell::default() }
         });
         Self { first, moves: moves.collect() }
     }
@@ -76,13 +79,13 @@ impl Batch {
     }
 
     /// The devices that went out of an area after update `since`.
-    pub(super) fn went_out(&self, area: Bounds, since: u64) -> impl Iterator<Item = &Arc<Published>> {
+    pub(super) fn went_out(&self, area: Bounds, since: u64) -> impl Iterator<Item = u32> {
         let later = self.moves.iter().zip(self.first..).filter(move |(_, number)| *number > since);
         let went_out = later.filter(move |(one, _)| {
             one.before.is_some_and(|before| area.contains(before))
                 && !area.contains(one.published.position().point())
         });
-        went_out.map(|(one, _)| &one.published)
+        went_out.map(|(one, _)| one.device)
     }
 
     /// Finds out who is to be told of what.
@@ -94,8 +97,11 @@ impl Batch {
             let position = one.published.position();
             interest.named_by(position).for_each(|audience| dispatch.tell(audience, at(), place));
             interest.crossed(one.before, position.point(), |audience, crossing| {
-                let change = if crossing == Crossing::Out { left() } else { at() };
-                dispatch.cross(audience, crossing, change, place);
+                dispatch.cross(audience, crossing, number, one.device);
+                if audience.mode.cadence.is_none() {
+                    let change = if crossing == Crossing::Out { left() } else { at() };
+                    dispatch.collect(audience, change, place);
+                }
             });
             for topic in &one.left {
                 interest.audiences(topic).iter().for_each(|audience| dispatch.tell(audience, left(), place));
@@ -180,24 +186,35 @@ struct Dispatch {
 }
 
 impl Dispatch {
-    /// An area's devices are counted, and who is being caught up must hear of those that go.
-    fn cross(&mut self, audience: &Rc<Audience>, crossing: Crossing, change: Change, place: usize) {
-        audience.count(change.number, crossing);
+    /// An area's devices are counted, and who is served later must hear of those that go.
+    fn cross(&mut self, audience: &Rc<Audience>, crossing: Crossing, number: u64, device: u32) {
+        audience.count(number, crossing);
         match crossing {
             Crossing::In => self.dispatched.grown.push(audience.clone()),
-            Crossing::Out => audience.each_behind(|subscription| subscription.went_out(&change)),
+            Crossing::Out => audience.each_behind(|subscription| subscription.went_out(device, number)),
             Crossing::Within => {}
         }
-        self.tell(audience, change, place);
-    }
-
-    fn tell(&mut self, audience: &Rc<Audience>, change: Change, place: usize) {
         if audience.mode.cadence.is_some() {
-            if audience.moved.borrow_mut().insert(change.number, change.update) {
+            let went_out = (crossing == Crossing::Out).then_some(device);
+            if went_out.is_some() {
+                self.dispatched.emptied.push(audience.clone());
+            }
+            if audience.moved.borrow_mut().in_area(went_out) {
                 self.dispatched.to_schedule.push(audience.clone());
             }
-            return;
         }
+    }
+
+    /// Tells an audience, or notes what it is to be told when it is due.
+    fn tell(&mut self, audience: &Rc<Audience>, change: Change, place: usize) {
+        if audience.mode.cadence.is_none() {
+            self.collect(audience, change, place);
+        } else if audience.moved.borrow_mut().insert(change) {
+            self.dispatched.to_schedule.push(audience.clone());
+        }
+    }
+
+    fn collect(&mut self, audience: &Rc<Audience>, change: Change, place: usize) {
         let index = *self.places.entry(Rc::as_ptr(audience)).or_insert(self.collected.len());
         if index == self.collected.len() {
             let (changes, positions) = (Vec::new(), Vec::new());

@@ -26,6 +26,8 @@ pub(super) struct Place {
 struct Spot {
     point: Point,
     device: u32,
+    /// The number of the device's last update.
+    changed: u64,
 }
 
 /// The device that has changed its place because another's became free.
@@ -42,24 +44,30 @@ pub(super) struct Inside {
 
 impl Grid {
     /// Adds a device.
-    pub(super) fn insert(&mut self, device: u32, point: Point) -> Place {
+    pub(super) fn insert(&mut self, device: u32, point: Point, changed: u64) -> Place {
         let tile = TILING.tile(point);
         let spots = self.tiles.entry(tile).or_default();
-        spots.push(Spot { point, device });
+        spots.push(Spot { point, device, changed });
         Place { tile, index: (spots.len() - 1) as u32 }
     }
 
-    /// Moves a device from `place`; returns its new one.
-    pub(super) fn change(&mut self, place: Place, device: u32, point: Point) -> (Place, Option<Displaced>) {
+    /// Moves a device from `place` with update `changed`; returns its new place.
+    pub(super) fn change(
+        &mut self,
+        place: Place,
+        device: u32,
+        point: Point,
+        changed: u64,
+    ) -> (Place, Option<Displaced>) {
         let Place { tile, index } = place;
         if TILING.tile(point) == tile {
             if let Some(spot) = self.tiles.get_mut(&tile).and_then(|spots| spots.get_mut(index as usize)) {
-                spot.point = point;
+                *spot = Spot { point, device, changed };
             }
             return (place, None);
         }
         let displaced = self.remove(place);
-        (self.insert(device, point), displaced)
+        (self.insert(device, point, changed), displaced)
     }
 
     fn remove(&mut self, place: Place) -> Option<Displaced> {
@@ -83,6 +91,16 @@ impl Grid {
                 area.contains(spot.point) && !except.is_some_and(|except| except.contains(spot.point))
             };
             devices.extend(spots.iter().filter(is_in).map(|spot| spot.device));
+        });
+        devices
+    }
+
+    /// The devices inside `area` that changed after update `since`.
+    pub(super) fn changed_inside(&self, area: Bounds, since: u64) -> Vec<u32> {
+        let mut devices = Vec::new();
+        self.tiles(area, |_, spots| {
+            let has_changed = |spot: &&Spot| spot.changed > since && area.contains(spot.point);
+            devices.extend(spots.iter().filter(has_changed).map(|spot| spot.device));
         });
         devices
     }
@@ -128,33 +146,37 @@ mod tests {
             moves in proptest::collection::vec((0_u32..40, points()), 1..200),
             area in areas(),
             except in proptest::option::of(areas()),
+            since in 0..200_u64,
         ) {
             let mut grid = Grid::default();
-            let mut devices: HashMap<u32, (Point, Place)> = HashMap::new();
-            for (device, point) in moves {
+            let mut devices: HashMap<u32, (Point, Place, u64)> = HashMap::new();
+            for (number, (device, point)) in (1..).zip(moves) {
                 let place = match devices.get(&device) {
-                    None => grid.insert(device, point),
-                    Some((_, place)) => {
-                        let (place, displaced) = grid.change(*place, device, point);
+                    None => grid.insert(device, point, number),
+                    Some((_, place, _)) => {
+                        let (place, displaced) = grid.change(*place, device, point, number);
                         if let Some(Displaced { device, place }) = displaced {
                             devices.get_mut(&device).unwrap().1 = place;
                         }
                         place
                     }
                 };
-                devices.insert(device, (point, place));
+                devices.insert(device, (point, place, number));
             }
-            let scan = |is_in: &dyn Fn(Point) -> bool| {
+            let scan = |since: u64, is_in: &dyn Fn(Point) -> bool| {
                 let mut found: Vec<_> =
-                    devices.iter().filter(|(_, (point, _))| is_in(*point)).map(|(device, _)| *device).collect();
+                    devices.iter().filter(|(_, (point, _, number))| *number > since && is_in(*point)).map(|(device, _)| *device).collect();
                 found.sort_unstable();
                 found
             };
             let mut inside = grid.inside(area, except);
             inside.sort_unstable();
             let wanted = |point| area.contains(point) && !except.is_some_and(|except| except.contains(point));
-            prop_assert_eq!(inside, scan(&wanted));
-            prop_assert_eq!(grid.count(area).inside, scan(&|point| area.contains(point)).len());
+            prop_assert_eq!(inside, scan(0, &wanted));
+            let mut changed = grid.changed_inside(area, since);
+            changed.sort_unstable();
+            prop_assert_eq!(changed, scan(since, &|point| area.contains(point)));
+            prop_assert_eq!(grid.count(area).inside, scan(0, &|point| area.contains(point)).len());
         }
     }
 }

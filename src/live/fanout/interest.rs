@@ -85,6 +85,7 @@ impl Interest {
             members: RefCell::default(),
             phase,
             moved: RefCell::default(),
+            served: Cell::new(number),
             inside: Cell::new(inside),
             counted: Cell::new(number),
         });

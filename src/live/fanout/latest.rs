@@ -33,6 +33,8 @@ pub(super) struct Change {
 
 /// What a position has changed.
 pub(super) struct Applied {
+    /// Whose it was.
+    pub(super) device: u32,
     /// Where the device was before.
     pub(super) before: Option<Point>,
     /// The events that it was in and is not any more.
@@ -82,7 +84,8 @@ impl Latest {
             }
         });
         let places = places.collect();
-        Applied { before: self.put(known, number, published, places), left }
+        let (device, before) = self.put(known, number, published, places);
+        Applied { device, before, left }
     }
 
     /// Notes where a device is now; returns where it was before.
@@ -92,23 +95,23 @@ impl Latest {
         number: u64,
         published: &Arc<Published>,
         places: Box<[u32]>,
-    ) -> Option<Point> {
+    ) -> (u32, Option<Point>) {
         let position = published.position();
         let Some(known) = known else {
             let device = self.devices.len() as u32;
-            let place = self.grid.insert(device, position.point());
+            let place = self.grid.insert(device, position.point(), number);
             self.devices.push(Device { changed: number, published: published.clone(), places, place });
             self.by_id.insert(position.device_id.clone(), device);
-            return None;
+            return (device, None);
         };
         let device = &mut self.devices[known as usize];
         let before = device.published.position().point();
-        let (place, displaced) = self.grid.change(device.place, known, position.point());
+        let (place, displaced) = self.grid.change(device.place, known, position.point(), number);
         *device = Device { changed: number, published: published.clone(), places, place };
         if let Some(grid::Displaced { device, place }) = displaced {
             self.devices[device as usize].place = place;
         }
-        Some(before)
+        (known, Some(before))
     }
 
     fn device(&self, id: &str) -> Option<&Device> {
@@ -142,14 +145,12 @@ impl Latest {
 
     /// The devices inside an area that changed after update `since`.
     pub(super) fn changed_inside(&self, area: Bounds, since: u64) -> Vec<u32> {
-        let mut inside = self.inside(area);
-        inside.retain(|device| self.devices[*device as usize].changed > since);
-        inside
+        self.grid.changed_inside(area, since)
     }
 
     /// True if a device is inside an area.
-    pub(super) fn is_inside(&self, id: &str, area: Bounds) -> bool {
-        self.device(id).is_some_and(|device| area.contains(device.published.position().point()))
+    pub(super) fn is_inside(&self, device: u32, area: Bounds) -> bool {
+        area.contains(self.devices[device as usize].published.position().point())
     }
 
     /// The id of a device.
@@ -157,11 +158,11 @@ impl Latest {
         &self.devices[device as usize].published.position().device_id
     }
 
-    /// The last update of a device, if it is inside an area.
-    pub(super) fn change_inside(&self, device: u32, area: Bounds) -> Option<Change> {
+    /// What is to be told of a device in an area now: where it is, or that it has left.
+    pub(super) fn change_in(&self, device: u32, area: Bounds) -> Change {
         let Device { changed, published, .. } = &self.devices[device as usize];
-        let is_inside = area.contains(published.position().point());
-        is_inside.then(|| Change { number: *changed, update: Update::At(published.clone()) })
+        let update = if area.contains(published.position().point()) { Update::At } else { Update::Left };
+        Change { number: *changed, update: update(published.clone()) }
     }
 
     /// The positions of those of the devices that are inside an area, as a snapshot ends with them (see [`encode`]).

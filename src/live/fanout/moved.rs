@@ -1,43 +1,69 @@
-//! `Moved`: what has changed in a topic since its subscriptions with a cadence were last served: the newest update of each
-//! device.
+//! `Moved`: what is to be told of a topic at the next step of a cadence.
+//!
+//! There may be very many areas, each with thousands of devices that move, so for them only those that went out are kept:
+//! who is inside and has moved is found when the area is served.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use super::latest::Change;
-use super::update::Update;
 
-/// The newest update of each device that has one.
+/// What has changed since a topic was last served.
 #[derive(Debug, Default)]
 pub(super) struct Moved {
+    /// Something has changed.
+    any: bool,
+    /// The newest update of each device. Nothing for an area.
     changes: HashMap<Arc<str>, Change>,
+    /// The devices that went out of an area.
+    went_out: HashSet<u32>,
+    /// Those of whom it is being told now.
+    telling: Rc<HashSet<u32>>,
 }
 
 impl Moved {
     /// Takes an update, which is newer than all before. True if it is the first.
-    pub(super) fn insert(&mut self, number: u64, update: Update) -> bool {
-        let first = self.changes.is_empty();
-        self.changes.insert(update.device_id().clone(), Change { number, update });
-        first
+    pub(super) fn insert(&mut self, change: Change) -> bool {
+        self.changes.insert(change.update.device_id().clone(), change);
+        !std::mem::replace(&mut self.any, true)
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.changes.is_empty()
+    /// Notes that something has moved inside an area, or out of it if it is this device. True if it is the first.
+    pub(super) fn in_area(&mut self, went_out: Option<u32>) -> bool {
+        self.went_out.extend(went_out);
+        !std::mem::replace(&mut self.any, true)
     }
 
-    /// Takes out all there is, in the order of the updates.
+    /// The devices that went out of the area and of whom not everyone was told.
+    pub(super) fn untold(&self) -> impl Iterator<Item = u32> {
+        self.went_out.iter().chain(&*self.telling).copied()
+    }
+
+    /// How many devices went out since the area was last served.
+    pub(super) fn count_out(&self) -> usize {
+        self.went_out.len()
+    }
+
+    /// Takes out all updates, in their order.
     pub(super) fn take(&mut self) -> Vec<Change> {
         // What was gathered once will be again; but a topic that was busy once does not keep the room for ever.
-        let room = self.changes.len();
-        let mut changes: Vec<_> =
-            std::mem::replace(&mut self.changes, HashMap::with_capacity(room / 2)).into_values().collect();
+        let empty = HashMap::with_capacity(self.changes.len() / 2);
+        let mut changes: Vec<_> = std::mem::replace(&mut self.changes, empty).into_values().collect();
         changes.sort_unstable_by_key(|change| change.number);
+        self.any = false;
         changes
     }
 
-    /// The devices that left after update `since`.
-    pub(super) fn left(&self, since: u64) -> impl Iterator<Item = &Update> {
-        let later = self.changes.values().filter(move |change| change.number > since);
-        later.map(|change| &change.update).filter(|update| update.is_left())
+    /// The devices that went out, of whom it is told from now on, until [`Moved::told`].
+    pub(super) fn tell_out(&mut self) -> Rc<HashSet<u32>> {
+        self.any = false;
+        self.telling = Rc::new(std::mem::take(&mut self.went_out));
+        self.telling.clone()
+    }
+
+    /// Everyone was told.
+    pub(super) fn told(&mut self) {
+        self.telling = Rc::default();
     }
 }

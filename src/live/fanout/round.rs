@@ -1,12 +1,10 @@
 //! `Round`: how a subscription of an area is caught up. An area has no roster whose slices could be gone through, so the devices
 //! that are to be sent are listed, sent a piece at a time, and listed anew until there are none. Pure.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::collections::HashSet;
 
 use super::latest::{Change, Latest};
 use super::roster::SLICE;
-use super::update::Update;
 use crate::domain::Bounds;
 
 /// What a subscription of an area still has to get.
@@ -19,8 +17,8 @@ pub(super) struct Round {
     next: usize,
     /// The last update when they were listed: once all are sent, the client has everything up to it.
     listed: u64,
-    /// Devices that went out, by their id, until the client is told.
-    went_out: HashMap<Arc<str>, Change>,
+    /// Devices that went out, until the client is told.
+    went_out: HashSet<u32>,
     /// Those that went out up to this update need not be told.
     since: u64,
     /// More went out than are kept.
@@ -35,17 +33,15 @@ impl Round {
 
     /// For a subscription that is to be sent these devices, listed after update `number`.
     pub(super) fn of(area: Bounds, devices: Vec<u32>, number: u64) -> Self {
-        let went_out = HashMap::new();
+        let went_out = HashSet::new();
         Self { area, devices, next: 0, listed: number, went_out, since: number, is_lost: false }
     }
 
-    /// Notes that a device went out; `limit` is how many may be noted.
-    pub(super) fn went_out(&mut self, change: &Change, limit: usize) {
-        if change.number > self.since {
-            self.went_out.insert(change.update.device_id().clone(), change.clone());
-            if self.went_out.len() > limit {
-                self.is_lost = true;
-            }
+    /// Notes that a device went out with update `number`; `limit` is how many may be noted.
+    pub(super) fn went_out(&mut self, device: u32, number: u64, limit: usize) {
+        if number > self.since {
+            self.went_out.insert(device);
+            self.is_lost |= self.went_out.len() > limit;
         }
     }
 
@@ -54,9 +50,9 @@ impl Round {
         self.is_lost
     }
 
-    /// The ids of those that went out and of whom the client was not told.
-    pub(super) fn went_out_ids(&self) -> impl Iterator<Item = &Arc<str>> {
-        self.went_out.keys()
+    /// Those that went out and of whom the client was not told.
+    pub(super) fn untold(&self) -> impl Iterator<Item = u32> {
+        self.went_out.iter().copied()
     }
 
     /// The next positions of a snapshot, as it ends with them; and whether they are the last.
@@ -78,7 +74,8 @@ impl Round {
                 }
             }
             let some = self.take();
-            updates.extend(some.iter().filter_map(|device| latest.change_inside(*device, self.area)));
+            let inside = some.into_iter().filter(|device| latest.is_inside(*device, self.area));
+            updates.extend(inside.map(|device| latest.change_in(device, self.area)));
         }
         updates
     }
@@ -91,13 +88,14 @@ impl Round {
     }
 
     fn told_of_those_that_went_out(&mut self, latest: &Latest) -> Vec<Change> {
-        let some: Vec<_> = self.went_out.keys().take(SLICE).cloned().collect();
-        let changes = some.iter().filter_map(|device| self.went_out.remove(device));
+        let some: Vec<_> = self.went_out.iter().take(SLICE).copied().collect();
+        some.iter().for_each(|device| {
+            self.went_out.remove(device);
+        });
         // Who has come back is in the list, or will be.
-        let mut changes: Vec<_> =
-            changes.filter(|change| !latest.is_inside(change.update.device_id(), self.area)).collect();
+        let outside = some.into_iter().filter(|device| !latest.is_inside(*device, self.area));
+        let mut changes: Vec<_> = outside.map(|device| latest.change_in(device, self.area)).collect();
         changes.sort_unstable_by_key(|change| change.number);
-        debug_assert!(changes.iter().all(|change| matches!(change.update, Update::Left(_))));
         changes
     }
 }

@@ -7,7 +7,6 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::catchup::CatchUp;
-use super::latest::Change;
 use super::mode::Mode;
 use super::moved::Moved;
 use super::viewports::Crossing;
@@ -58,6 +57,8 @@ pub(super) struct Audience {
     pub(super) phase: Duration,
     /// What it is served next, if it has a cadence.
     pub(super) moved: RefCell<Moved>,
+    /// The last update when it was last served at its cadence.
+    pub(super) served: Cell<u64>,
     /// How many devices are inside, if it is of an area: as of update `counted`.
     pub(super) inside: Cell<usize>,
     pub(super) counted: Cell<u64>,
@@ -95,9 +96,9 @@ impl Subscription {
     }
 
     /// Notes that a device went out of its area, while it is caught up.
-    pub(super) fn went_out(&self, change: &Change) {
+    pub(super) fn went_out(&self, device: u32, number: u64) {
         if let Some(round) = self.catch_up.borrow_mut().as_mut().and_then(|catch_up| catch_up.round()) {
-            round.went_out(change, self.subscriber.client.settings.max_area_devices);
+            round.went_out(device, number, self.subscriber.client.settings.max_area_devices);
         }
     }
 

@@ -54,13 +54,16 @@ impl Ticks {
         self.due.first_key_value().map(|((at, _), _)| *at)
     }
 
-    /// Takes out those that are due.
-    pub(super) fn take_due(&mut self, now: Instant) -> Vec<Rc<Audience>> {
-        if self.next().is_none_or(|at| at > now) {
-            return Vec::new();
+    /// Takes out those that are due, at most so many.
+    pub(super) fn take_due(&mut self, now: Instant, most: usize) -> Vec<Rc<Audience>> {
+        let mut due = Vec::new();
+        while due.len() < most
+            && let Some(entry) = self.due.first_entry()
+            && entry.key().0 <= now
+        {
+            due.push(entry.remove());
         }
-        let later = self.due.split_off(&(now, u64::MAX));
-        std::mem::replace(&mut self.due, later).into_values().collect()
+        due
     }
 }
 

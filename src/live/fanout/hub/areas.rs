@@ -8,7 +8,7 @@ use super::{Hub, NotSubscribed};
 use crate::domain::{Bounds, Topic};
 use crate::live::fanout::catchup::CatchUp;
 use crate::live::fanout::delivery;
-use crate::live::fanout::latest::Inside;
+use crate::live::fanout::latest::{Change, Inside};
 use crate::live::fanout::mode::Mode;
 use crate::live::fanout::roster::SLICE;
 use crate::live::fanout::round::Round;
@@ -54,6 +54,32 @@ impl Hub {
         }
     }
 
+    /// Where more devices went out of an area since it was last served than are to be kept, everyone gets a new snapshot.
+    pub(super) fn relieve(&self, audiences: &[Rc<Audience>]) {
+        for audience in audiences {
+            let members: Vec<_> =
+                audience.members.borrow().iter().map(|member| member.subscription.clone()).collect();
+            let limit = members.first().map_or(0, |first| first.subscriber.client.settings.max_area_devices);
+            if audience.moved.borrow().count_out() > limit {
+                audience.moved.borrow_mut().tell_out();
+                audience.moved.borrow_mut().told();
+                members.iter().for_each(|subscription| self.start_again(subscription));
+            }
+        }
+    }
+
+    /// What has changed in an area since its audience was last served at its cadence, in the order of the updates.
+    pub(super) fn moved_in_area(&self, audience: &Audience, area: Bounds) -> Vec<Change> {
+        let went_out = audience.moved.borrow_mut().tell_out();
+        let since = audience.served.replace(self.number.get());
+        let latest = self.latest.borrow();
+        let outside = went_out.iter().copied().filter(|device| !latest.is_inside(*device, area));
+        let devices = latest.changed_inside(area, since).into_iter().chain(outside);
+        let mut changes: Vec<_> = devices.map(|device| latest.change_in(device, area)).collect();
+        changes.sort_unstable_by_key(|change| change.number);
+        changes
+    }
+
     /// Puts the subscription of an area in the place of another's, and responds with what the client does not know yet.
     pub(super) fn replace(&self, old: &Rc<Subscription>, topic: &Topic, mode: Mode, id: Option<&str>) {
         let (Topic::Area(before), Topic::Area(now)) = (old.topic(), topic) else { return };
@@ -75,23 +101,16 @@ impl Hub {
     /// The ids of devices that a client may know from an area and that are not inside `now`.
     fn not_inside_any_more(&self, old: &Subscription, before: Bounds, now: Bounds) -> Vec<Arc<str>> {
         let latest = self.latest.borrow();
-        let mut left: HashSet<Arc<str>> =
-            latest.inside_except(before, now).into_iter().map(|device| latest.id(device).clone()).collect();
+        let mut left: HashSet<u32> = latest.inside_except(before, now).into_iter().collect();
         // Those that went out before the client was told.
-        let mut went_out = |device: &Arc<str>| {
-            if !latest.is_inside(device, now) {
-                left.insert(device.clone());
-            }
-        };
         let since = if old.seen() == BEHIND { 0 } else { old.seen() };
-        self.each_undelivered(|batch| {
-            batch.went_out(before, since).for_each(|published| went_out(&published.position().device_id));
-        });
-        old.audience.moved.borrow().left(since).for_each(|update| went_out(update.device_id()));
+        self.each_undelivered(|batch| left.extend(batch.went_out(before, since)));
+        left.extend(old.audience.moved.borrow().untold());
         if let Some(round) = old.catch_up.borrow_mut().as_mut().and_then(|catch_up| catch_up.round()) {
-            round.went_out_ids().for_each(went_out);
+            left.extend(round.untold());
         }
-        left.into_iter().collect()
+        let left = left.into_iter().filter(|device| !latest.is_inside(*device, now));
+        left.map(|device| latest.id(device).clone()).collect()
     }
 
     /// The devices inside `now` that a client does not know from an area, or not as they are now.
@@ -101,7 +120,7 @@ impl Hub {
         if seen == BEHIND {
             return latest.inside(now);
         }
-        let mut is_up_to_date = old.audience.moved.borrow().is_empty();
+        let mut is_up_to_date = old.audience.mode.cadence.is_none();
         self.each_undelivered(|_| is_up_to_date = false);
         if is_up_to_date {
             latest.inside_except(now, before)

@@ -5,11 +5,15 @@ use std::task::Waker;
 use std::time::Instant;
 
 use super::Hub;
+use crate::domain::Topic;
 use crate::live::fanout::batch::{Batch, Dispatched};
 use crate::live::fanout::compose;
 use crate::live::fanout::delivery::{self, Group};
 use crate::live::fanout::subscription::{Audience, Subscriber};
 use crate::live::outbox::Burst;
+
+/// So many audiences that are due are served together. Their frames are made before any is written, which must not take long.
+const AUDIENCES_PER_TICK: usize = 64;
 
 impl Hub {
     /// Delivers what arrives at the inbox, for ever. What came in while a fan-out was under way goes out together. What is
@@ -63,9 +67,11 @@ impl Hub {
 
     pub(super) async fn fan_out(&self, batch: &Rc<Batch>) {
         self.under_way.replace(Some(batch.clone()));
-        let Dispatched { groups, to_schedule, grown } = batch.dispatch(&self.interest.borrow(), &self.budget);
+        let Dispatched { groups, to_schedule, grown, emptied } =
+            batch.dispatch(&self.interest.borrow(), &self.budget);
         self.schedule(&to_schedule);
         self.end_overgrown(&grown);
+        self.relieve(&emptied);
         if self.staged.borrow().is_empty() {
             self.awaiting_dispatch.take().into_iter().for_each(Waker::wake);
         }
@@ -94,11 +100,18 @@ impl Hub {
         }
     }
 
-    /// Serves the audiences that are due. False if there are none.
+    /// Serves some of the audiences that are due. False if there are none, or if something is staged: what is served must not be
+    /// newer than what was dispatched, as the dispatch finds out which devices went out of an area.
     pub(super) async fn tick(&self, now: Instant) -> bool {
-        let due = self.ticks.borrow_mut().take_due(now);
+        if !self.staged.borrow().is_empty() {
+            return false;
+        }
+        let due = self.ticks.borrow_mut().take_due(now, AUDIENCES_PER_TICK);
         let group = |audience: &Rc<Audience>| {
-            let changes = audience.moved.borrow_mut().take();
+            let changes = match &audience.topic {
+                Topic::Area(area) => self.moved_in_area(audience, area.bounds()),
+                Topic::Device(_) | Topic::Event(_) => audience.moved.borrow_mut().take(),
+            };
             if audience.members.borrow().is_empty() {
                 return None;
             }
@@ -108,6 +121,7 @@ impl Hub {
         };
         let groups: Vec<_> = due.iter().filter_map(group).collect();
         self.deliver(&groups).await;
+        due.iter().for_each(|audience| audience.moved.borrow_mut().told());
         !due.is_empty()
     }
 }
