@@ -57,8 +57,12 @@ impl Hub {
     /// Where more devices went out of an area since it was last served than are to be kept, everyone gets a new snapshot.
     pub(super) fn relieve(&self, audiences: &[Rc<Audience>]) {
         for audience in audiences {
-            let members: Vec<_> =
-                audience.members.borrow().iter().map(|member| member.subscription.clone()).collect();
+            let members: Vec<_> = {
+                let members = audience.members.borrow();
+                // Who is being caught up has notes of its own.
+                let served = members.iter().filter(|member| member.seen != BEHIND);
+                served.map(|member| member.subscription.clone()).collect()
+            };
             let limit = members.first().map_or(0, |first| first.subscriber.client.settings.max_area_devices);
             if audience.moved.borrow().count_out() > limit {
                 audience.moved.borrow_mut().tell_out();
