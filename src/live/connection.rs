@@ -26,6 +26,7 @@ pub(crate) use self::worker::Worker;
 use super::client::Client;
 use super::outbox::Outbox;
 use super::registry::Permit;
+use super::wire::encoding::Encoding;
 
 /// A client whose handshake was accepted.
 pub(crate) struct Accepted {
@@ -35,6 +36,8 @@ pub(crate) struct Accepted {
     pub(crate) response: Bytes,
     /// What the client sent right behind its handshake.
     pub(crate) read_ahead: Bytes,
+    /// What the handshake negotiated.
+    pub(crate) encoding: Encoding,
     pub(crate) permit: Permit,
 }
 
@@ -42,10 +45,13 @@ pub(crate) struct Accepted {
 ///
 /// All is set up before the task is made, so that the task holds nothing it has no use for: there may be very many.
 pub(crate) fn open(accepted: Accepted, worker: Rc<Worker>) {
-    let Accepted { stream, remote, response, read_ahead, permit } = accepted;
+    let Accepted { stream, remote, response, read_ahead, encoding, permit } = accepted;
     let outbox = Outbox::new(Socket(stream), worker.settings.outbox_bytes, worker.budget.clone());
     let shared: Rc<Outbox> = outbox.clone();
-    let client = Client::new(remote, &shared, worker.settings.clone(), worker.metrics.clone());
+    if encoding.is_deflate() {
+        worker.metrics.deflate_negotiated.inc();
+    }
+    let client = Client::with(remote, &shared, worker.settings.clone(), worker.metrics.clone(), encoding);
     log::debug!("connection opened id={} remote={remote}", client.id());
     let registration = Registration::new(worker.clone(), client.clone(), permit);
     let inbound = Inbound::new(client.clone(), outbox.clone(), read_ahead, worker.clone());

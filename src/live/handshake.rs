@@ -4,6 +4,7 @@ mod accept;
 mod check;
 mod client_address;
 mod dialogue;
+mod extensions;
 mod pending;
 pub(crate) mod refusal;
 

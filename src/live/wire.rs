@@ -3,8 +3,10 @@
 pub mod cadence;
 pub mod close;
 pub mod decoder;
+pub mod deflate;
 pub mod encoding;
 pub mod frame;
+pub mod inflate;
 pub mod opening;
 pub mod outgoing;
 pub mod request;

@@ -59,6 +59,14 @@ metrics! {
         /// From a position's arrival at ingest until its fan-out reached the last socket.
         delivery: Histogram = "processor_live_delivery_seconds",
             Buckets(&[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1., 2.5, 5.]);
+        /// Connections that negotiated compression (permessage-deflate).
+        deflate_negotiated: IntCounter = "processor_live_deflate_negotiated_total";
+        /// Bytes of messages that were compressed for clients (out) or by them (in), plain and compressed. What is
+        /// compressed once for several clients counts once.
+        deflate_bytes: IntCounterVec = "processor_live_deflate_bytes_total", Labels {
+            names: &["direction", "form"],
+            known: &[&["in", "plain"], &["in", "compressed"], &["out", "plain"], &["out", "compressed"]],
+        };
         /// How long the drain took; 0 before it.
         drain_seconds: Gauge = "processor_live_drain_seconds";
         /// Connections that the drain had to terminate.
@@ -85,5 +93,17 @@ impl LiveMetrics {
         if left > 0 {
             self.outbound.with_label_values(&["left"]).inc_by(left as u64);
         }
+    }
+
+    /// Counts `plain` bytes that were compressed for clients to so many.
+    pub(crate) fn count_deflated(&self, plain: usize, compressed: usize) {
+        self.deflate_bytes.with_label_values(&["out", "plain"]).inc_by(plain as u64);
+        self.deflate_bytes.with_label_values(&["out", "compressed"]).inc_by(compressed as u64);
+    }
+
+    /// Counts `compressed` bytes of clients that became so many.
+    pub(crate) fn count_inflated(&self, plain: u32, compressed: u32) {
+        self.deflate_bytes.with_label_values(&["in", "plain"]).inc_by(plain.into());
+        self.deflate_bytes.with_label_values(&["in", "compressed"]).inc_by(compressed.into());
     }
 }

@@ -16,7 +16,7 @@ pub(super) trait Kind {
     type Value;
 
     /// Whether it is written without quotes in a file.
-    const IS_NUMBER: bool = false;
+    const IS_BARE: bool = false;
 
     /// What is allowed, as errors and documents say it.
     fn allowed() -> String;
@@ -43,7 +43,7 @@ pub(super) type Port = Number<u16, 0, 65535>;
 impl<T: TryFrom<u64> + Display + Default, const FROM: u64, const TO: u64> Kind for Number<T, FROM, TO> {
     type Value = T;
 
-    const IS_NUMBER: bool = true;
+    const IS_BARE: bool = true;
 
     fn allowed() -> String {
         format!("a whole number from {FROM} to {TO}")
@@ -69,7 +69,7 @@ pub(super) struct Millis<const FROM: u64>;
 impl<const FROM: u64> Kind for Millis<FROM> {
     type Value = Duration;
 
-    const IS_NUMBER: bool = true;
+    const IS_BARE: bool = true;
 
     fn allowed() -> String {
         Number::<u64, FROM, MAX_MS>::allowed()
@@ -85,6 +85,31 @@ impl<const FROM: u64> Kind for Millis<FROM> {
 
     fn stand_in() -> Duration {
         Duration::ZERO
+    }
+}
+
+/// Something that is on or off.
+pub(super) struct Switch;
+
+impl Kind for Switch {
+    type Value = bool;
+
+    const IS_BARE: bool = true;
+
+    fn allowed() -> String {
+        "true or false".into()
+    }
+
+    fn read(text: &str) -> Result<bool, Vec<String>> {
+        text.parse().map_err(|_| vec![text.to_owned()])
+    }
+
+    fn show(value: &bool) -> String {
+        value.to_string()
+    }
+
+    fn stand_in() -> bool {
+        false
     }
 }
 

@@ -30,6 +30,8 @@ pub struct LiveSettings {
     pub drain_timeout: Duration,
     /// Longest message from a client, in bytes of payload, all its fragments together.
     pub max_message_bytes: usize,
+    /// Whether permessage-deflate is negotiated.
+    pub deflate: bool,
     /// What may wait for one client, in bytes, before positions are conflated.
     pub outbox_bytes: usize,
     /// The same for all clients of one worker together; what several of them wait for counts once.
@@ -69,6 +71,7 @@ impl LiveSettings {
             close_timeout: read.value(&table::LIVE_WS_CLOSE_TIMEOUT_MS),
             drain_timeout: read.value(&table::LIVE_WS_DRAIN_TIMEOUT_MS),
             max_message_bytes: read.value(&table::LIVE_WS_MAX_MESSAGE_BYTES),
+            deflate: read.value(&table::LIVE_WS_DEFLATE),
             outbox_bytes: read.value(&table::LIVE_WS_OUTBOX_BYTES),
             worker_outbox_bytes: read.value(&table::LIVE_WS_WORKER_OUTBOX_BYTES),
             max_connections: read.value(&table::LIVE_WS_MAX_CONNECTIONS),

@@ -19,9 +19,9 @@ pub fn default_file() -> String {
 }
 
 fn toml(setting: &dyn Entry) -> String {
-    let (key, is_number) = (setting.key(), setting.is_number());
+    let (key, is_bare) = (setting.key(), setting.is_bare());
     let line =
-        |value: &str| if is_number { format!("{key} = {value}\n") } else { format!("{key} = {value:?}\n") };
+        |value: &str| if is_bare { format!("{key} = {value}\n") } else { format!("{key} = {value:?}\n") };
     let about = format!("{} Allowed: {}.", setting.help(), setting.allowed());
     match setting.default() {
         Default::Text(text) => format!("\n{}{}", comment(&about), line(text)),

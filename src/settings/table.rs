@@ -6,7 +6,7 @@
 
 use std::marker::PhantomData;
 
-use super::kind::{Kind, Label, Millis, Number, Port, SecretText, SqliteUrl};
+use super::kind::{Kind, Label, Millis, Number, Port, SecretText, SqliteUrl, Switch};
 use super::network::{Address, ForwardedHeader, Host, List, Network, Origin};
 
 /// One setting, of the kind `K`.
@@ -54,8 +54,8 @@ pub(super) trait Entry: Sync {
     fn help(&self) -> &'static str;
     /// What is allowed, with the unit.
     fn allowed(&self) -> String;
-    /// See [`Kind::IS_NUMBER`].
-    fn is_number(&self) -> bool;
+    /// See [`Kind::IS_BARE`].
+    fn is_bare(&self) -> bool;
     /// Its name in files.
     fn key(&self) -> String {
         self.variable().to_ascii_lowercase()
@@ -86,8 +86,8 @@ impl<K: Kind> Entry for Setting<K> {
         if self.unit.is_empty() { allowed } else { format!("{allowed} ({})", self.unit) }
     }
 
-    fn is_number(&self) -> bool {
-        K::IS_NUMBER
+    fn is_bare(&self) -> bool {
+        K::IS_BARE
     }
 }
 
@@ -175,6 +175,11 @@ settings! {
             default: Text("65536"),
             unit: "bytes",
             help: "Longest message from a client, all its fragments together. A longer one closes with 1009.",
+        }
+        LIVE_WS_DEFLATE: Switch {
+            default: Text("true"),
+            help: "Whether clients that offer compression (permessage-deflate) get it. `LIVE_WS_MAX_MESSAGE_BYTES` holds \
+                for what is decompressed.",
         }
         LIVE_WS_OUTBOX_BYTES: Number<usize, 4096, { 1 << 30 }> {
             default: Text("262144"),

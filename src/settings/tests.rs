@@ -28,6 +28,14 @@ fn the_environment_wins_and_the_pong_timeout_follows_the_interval() {
 }
 
 #[test]
+fn a_switch_is_true_or_false() {
+    assert!(read(&[]).unwrap().live.deflate);
+    assert!(!read(&[("LIVE_WS_DEFLATE", "false")]).unwrap().live.deflate);
+    let error = read(&[("LIVE_WS_DEFLATE", "off")]).unwrap_err().to_string();
+    assert!(error.contains("\"off\" is not allowed: true or false"), "{error}");
+}
+
+#[test]
 fn every_fault_is_reported() {
     let error = read(&[
         ("LIVE_WS_PORT", "70000"),

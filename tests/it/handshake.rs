@@ -61,10 +61,10 @@ async fn dropping_the_handle_stops_nothing() {
 }
 
 #[actix::test]
-async fn subprotocols_and_extensions_are_offered_in_vain_and_the_client_can_go_on() {
+async fn subprotocols_and_other_extensions_are_offered_in_vain_and_the_client_can_go_on() {
     let live = Live::start(&[], SubscriptionHandler::new);
-    let offers = "Sec-WebSocket-Protocol: chat, v2.chat\r\nSec-WebSocket-Extensions: permessage-deflate; \
-                  client_max_window_bits\r\nSec-WebSocket-Version";
+    let offers = "Sec-WebSocket-Protocol: chat, v2.chat\r\nSec-WebSocket-Extensions: x-webkit-deflate-frame, \
+                  permessage-bzip2; client_max_compress_level=9\r\nSec-WebSocket-Version";
     let mut client = Raw(tokio::net::TcpStream::connect(live.address()).await.unwrap());
     client.write(HANDSHAKE.replace("Sec-WebSocket-Version", offers).as_bytes()).await;
     let head = client.head().await.to_lowercase();

@@ -12,7 +12,7 @@ use super::lifecycle::{CloseFrame, End, Event, Lifecycle, State};
 use super::vitals::Vitals;
 use crate::live::outbox::Outbox;
 use crate::live::wire::close::CloseReason;
-use crate::live::wire::encoding::Encoding;
+use crate::live::wire::encoding::{Encoded, Encoding};
 use crate::live::wire::frame;
 use crate::live::wire::outgoing::{ErrorCode, Outgoing};
 use crate::metrics::LiveMetrics;
@@ -62,17 +62,29 @@ impl Reading {
 }
 
 impl Client {
+    /// A client that negotiated nothing.
+    #[cfg(test)]
     pub(crate) fn new(
         remote: SocketAddr,
         outbox: &Rc<Outbox>,
         settings: Rc<LiveSettings>,
         metrics: Arc<LiveMetrics>,
     ) -> Rc<Self> {
+        Self::with(remote, outbox, settings, metrics, Encoding::default())
+    }
+
+    pub(crate) fn with(
+        remote: SocketAddr,
+        outbox: &Rc<Outbox>,
+        settings: Rc<LiveSettings>,
+        metrics: Arc<LiveMetrics>,
+        encoding: Encoding,
+    ) -> Rc<Self> {
         Rc::new(Self {
             vitals: Vitals::new(remote, outbox.depth()),
             settings,
             metrics,
-            encoding: Encoding::default(),
+            encoding,
             reading: Reading::default(),
             outbox: Rc::downgrade(outbox),
             lifecycle: RefCell::new(Lifecycle::new()),
@@ -103,15 +115,18 @@ impl Client {
 
     /// Sends a message of text as it is.
     pub fn text(&self, text: &str) {
-        self.respond(frame::text(text.as_bytes()));
+        self.respond(self.encoding.text(text));
     }
 
     /// Sends a message of bytes as it is.
     pub fn binary(&self, bytes: &[u8]) {
-        self.respond(frame::binary(bytes));
+        self.respond(self.encoding.binary(bytes));
     }
 
-    fn respond(&self, frame: bytes::Bytes) {
+    fn respond(&self, Encoded { frame, deflated }: Encoded) {
+        if deflated > 0 {
+            self.metrics.count_deflated(deflated, frame.len());
+        }
         if let Some(outbox) = self.outbox() {
             outbox.respond(frame);
         }

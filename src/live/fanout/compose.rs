@@ -86,7 +86,7 @@ impl Composer<'_> {
         self.bytes = 0;
         if !run.is_empty() {
             let carries = Carries::Positions(run.len());
-            let frame = self.mode.encoding.positions(self.topic, &run);
+            let frame = self.mode.encoding.positions(self.topic, &run).frame.into();
             self.frames.push(UpdateFrame::new(self.first, carries, frame, self.budget));
         }
     }

@@ -4,14 +4,28 @@ use actix_http::ws;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::refusal::{BODY, CONNECTION, HTTP, KEY, METHOD, NOT_FOUND, ORIGIN, Refusal, UPGRADE, VERSION};
+use super::extensions;
+use super::refusal::{
+    BODY, CONNECTION, EXTENSIONS, HTTP, KEY, METHOD, NOT_FOUND, ORIGIN, Refusal, UPGRADE, VERSION,
+};
+use crate::live::wire::encoding::Encoding;
 use crate::live::wire::opening::Opening;
 use crate::settings::LiveSettings;
 
-/// Checks a handshake and returns the head of the 101 response to it.
+/// The 101 response.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Response {
+    /// Its head.
+    pub(crate) head: Vec<u8>,
+    /// What it agrees to.
+    pub(crate) encoding: Encoding,
+}
+
+/// Checks a handshake and returns the 101 response to it.
 ///
-/// It names no subprotocol and no extension, whatever was offered, so none is in use (RFC 6455 section 4.2.2).
-pub(crate) fn check(opening: &Opening, settings: &LiveSettings) -> Result<Vec<u8>, Refusal> {
+/// It names no subprotocol, whatever was offered, so none is in use; and of extensions only permessage-deflate (RFC 6455
+/// section 4.2.2).
+pub(crate) fn check(opening: &Opening, settings: &LiveSettings) -> Result<Response, Refusal> {
     if !opening.has_token("upgrade", "websocket") {
         // Without any sign of a WebSocket it is just a request to the wrong port.
         let meant = opening.has("upgrade") || opening.has("sec-websocket-key");
@@ -37,12 +51,20 @@ pub(crate) fn check(opening: &Opening, settings: &LiveSettings) -> Result<Vec<u8
         return Err(BODY);
     }
     check_origin(opening, &settings.allowed_origins)?;
-    let mut response = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+    let deflate = match settings.deflate {
+        true => extensions::negotiate(opening.all(extensions::HEADER)).map_err(|_| EXTENSIONS)?,
+        false => None,
+    };
+    let mut head = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
                        Sec-WebSocket-Accept: "
         .to_vec();
-    response.extend_from_slice(&ws::hash_key(key.as_bytes()));
-    response.extend_from_slice(b"\r\n\r\n");
-    Ok(response)
+    head.extend_from_slice(&ws::hash_key(key.as_bytes()));
+    if let Some(accepted) = deflate {
+        head.extend_from_slice(format!("\r\nSec-WebSocket-Extensions: {accepted}").as_bytes());
+    }
+    head.extend_from_slice(b"\r\n\r\n");
+    let encoding = deflate.map_or(Encoding::Json, |accepted| Encoding::Deflate(accepted.window()));
+    Ok(Response { head, encoding })
 }
 
 /// A browser says where its page came from; other clients send no `Origin`, and are not kept out by this.
@@ -57,6 +79,7 @@ fn check_origin(opening: &Opening, allowed: &[String]) -> Result<(), Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::live::wire::deflate::Window;
 
     const GOOD: &[(&str, &str)] = &[
         ("upgrade", "websocket"),
@@ -84,7 +107,7 @@ mod tests {
 
     #[test]
     fn responds_to_the_example_of_the_rfc() {
-        let response = String::from_utf8(check(&head(&[]), &settings(&[])).unwrap()).unwrap();
+        let response = String::from_utf8(check(&head(&[]), &settings(&[])).unwrap().head).unwrap();
         assert!(
             response.contains("\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"),
             "{response}"
@@ -111,6 +134,23 @@ mod tests {
         }
         assert_eq!(check(&opening("POST / HTTP/1.1", &[]), &settings(&[])), Err(METHOD));
         assert_eq!(check(&opening("GET / HTTP/1.0", &[]), &settings(&[])), Err(HTTP));
+    }
+
+    #[test]
+    fn compression_is_agreed_to_unless_a_setting_forbids_it() {
+        let offers = head(&[("sec-websocket-extensions", "permessage-deflate; server_max_window_bits=10")]);
+        let (on, off) = (settings(&[]), settings(&[("LIVE_WS_DEFLATE", "false")]));
+        let response = check(&offers, &on).unwrap();
+        let text = String::from_utf8(response.head).unwrap();
+        let line = "\r\nSec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; \
+                    client_no_context_takeover; server_max_window_bits=10\r\n\r\n";
+        assert!(text.ends_with(line), "{text}");
+        assert_eq!(response.encoding, Encoding::Deflate(Window::of(10).unwrap()));
+        assert_eq!(check(&offers, &off).unwrap(), check(&head(&[]), &on).unwrap());
+        assert_eq!(check(&head(&[]), &on).unwrap().encoding, Encoding::Json);
+        let malformed = head(&[("sec-websocket-extensions", "permessage-deflate;")]);
+        assert_eq!(check(&malformed, &on), Err(EXTENSIONS));
+        assert!(check(&malformed, &off).is_ok());
     }
 
     #[test]

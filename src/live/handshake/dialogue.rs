@@ -18,9 +18,10 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use super::check::{self, Response};
+use super::client_address;
 use super::pending::Place;
 use super::refusal::{self, Refusal};
-use super::{check, client_address};
 use crate::live::connection::{self, Accepted, Worker, poll_read};
 use crate::live::registry::{Admission, Permit};
 use crate::live::wire::opening::{Opening, OpeningError};
@@ -55,7 +56,7 @@ struct Dialogue {
 
 /// A client that was let in.
 struct Admitted {
-    response: Vec<u8>,
+    response: Response,
     permit: Permit,
 }
 
@@ -125,8 +126,9 @@ pub(super) async fn run(host: Rc<Host>, place: Place, stream: TcpStream, peer: S
     let refusal = match timeout(worker.settings.handshake_timeout, host.admit(&mut dialogue)).await {
         Ok(Ok(Admitted { response, permit })) => {
             let Dialogue { stream, remote, received, .. } = dialogue;
-            let (response, read_ahead) = (response.into(), received.into());
-            let accepted = Accepted { stream, remote, response, read_ahead, permit };
+            let Response { head, encoding } = response;
+            let (response, read_ahead) = (head.into(), received.into());
+            let accepted = Accepted { stream, remote, response, read_ahead, encoding, permit };
             return connection::open(accepted, worker.clone());
         }
         Ok(Err(Ended::Left)) => return,

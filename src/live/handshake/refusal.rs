@@ -95,6 +95,9 @@ refusals! {
         "Sec-WebSocket-Key must be 16 bytes in base64, once",
         "handshake",
     );
+    /// What is offered cannot be read (RFC 6455 section 9.1).
+    EXTENSIONS =
+        Refusal::new(StatusCode::BAD_REQUEST, "Sec-WebSocket-Extensions is malformed", "handshake");
     /// A body would be taken for frames.
     BODY = Refusal::new(StatusCode::BAD_REQUEST, "a WebSocket handshake has no body", "handshake");
     /// Not HTTP/1: another protocol, broken headers, or an end in the middle of them.

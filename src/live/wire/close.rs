@@ -70,6 +70,9 @@ reasons! {
     UNSUPPORTED_DATA = 1003, "unsupported data", "unsupported_data";
     /// Text that is not UTF-8.
     INVALID_DATA = 1007, "text is not UTF-8", "invalid_data";
+    /// A compressed message that cannot be decompressed. RFC 7692 names no code; the data is not what its kind of message
+    /// holds, which is what 1007 says.
+    CORRUPT_DATA = 1007, "compressed data is corrupt", "corrupt_data";
     /// The client sends too many messages.
     RATE_LIMITED = 1008, "too many messages", "rate_limited";
     /// A message over the limit, which is its number.

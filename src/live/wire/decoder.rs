@@ -8,7 +8,8 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use super::close::{self, CloseReason};
-use super::frame::{BINARY, CLOSE, CONTINUATION, MAX_CONTROL, PING, PONG, TEXT};
+use super::frame::{BINARY, CLOSE, CONTINUATION, MAX_CONTROL, PING, PONG, RSV1, TEXT};
+use super::inflate::{InflateError, inflate, most_compressed};
 
 /// Longest header of a frame from a client: two bytes, eight of length, four of mask.
 const MAX_HEADER: usize = 14;
@@ -33,6 +34,9 @@ pub enum Event {
 }
 
 /// Turns a client's bytes into events. It holds at most one message of the size that is allowed.
+///
+/// A compressed message is kept as it came until it is complete: so a client makes the server hold no more than it sends,
+/// no connection has a decompressor of its own, and what is wrong with such a message is found at its end.
 #[derive(Debug)]
 pub struct Decoder {
     max_message: usize,
@@ -47,8 +51,22 @@ pub struct Decoder {
     /// How much of `message` is known to be UTF-8; less than four bytes behind its end.
     valid: usize,
     control: Vec<u8>,
+    /// The client may compress: permessage-deflate was negotiated.
+    may_deflate: bool,
+    /// The message that came last, or is coming, is compressed.
+    is_deflated: bool,
+    inflated: Inflated,
     /// Set after a close or a violation: what follows is not read (section 1.4).
     done: bool,
+}
+
+/// Bytes of messages that were decompressed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Inflated {
+    /// As they came.
+    pub compressed: u32,
+    /// As they are handled.
+    pub plain: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,12 +96,30 @@ impl Decoder {
             message: Vec::new(),
             valid: 0,
             control: Vec::new(),
+            may_deflate: false,
+            is_deflated: false,
+            inflated: Inflated::default(),
             done: false,
         }
     }
 
-    /// Reads `bytes`, the next that came, and appends what they say to `events`.
-    pub fn feed(&mut self, mut bytes: &[u8], events: &mut VecDeque<Event>) {
+    /// The same for a client that may compress its messages (permessage-deflate, RFC 7692). The limit is that of a message
+    /// that is decompressed.
+    pub fn deflating(max_message: usize) -> Self {
+        Self { may_deflate: true, ..Self::new(max_message) }
+    }
+
+    /// Reads `bytes`, the next that came, and appends what they say to `events`. Returns how many were read: all, but for
+    /// those behind a message that was compressed. A few bytes can be a long message, so it should be handled before the
+    /// next one is read.
+    #[must_use]
+    pub fn feed(&mut self, bytes: &[u8], events: &mut VecDeque<Event>) -> usize {
+        let length = bytes.len();
+        length - self.read(bytes, events).len()
+    }
+
+    /// Reads, and returns what is left.
+    fn read<'a>(&mut self, mut bytes: &'a [u8], events: &mut VecDeque<Event>) -> &'a [u8] {
         while !self.done {
             let step = match self.frame {
                 None => self.header(&mut bytes),
@@ -92,13 +128,17 @@ impl Decoder {
             match step {
                 Ok(Some(event)) => {
                     self.done = matches!(event, Event::Close(_));
+                    let was_inflated = self.is_deflated && matches!(event, Event::Text(_) | Event::Binary(_));
                     events.push_back(event);
+                    if was_inflated {
+                        return bytes;
+                    }
                 }
                 Ok(None) => {
                     // A frame without payload is complete as soon as its header is.
                     let empty_frame = self.frame.is_some_and(|frame| frame.remaining == 0);
                     if bytes.is_empty() && !empty_frame {
-                        return;
+                        return bytes;
                     }
                 }
                 Err(reason) => {
@@ -109,6 +149,12 @@ impl Decoder {
         }
         self.message = Vec::new();
         self.control = Vec::new();
+        &[] // what follows is of no interest
+    }
+
+    /// What was decompressed since this was last asked.
+    pub fn take_inflated(&mut self) -> Inflated {
+        std::mem::take(&mut self.inflated)
     }
 
     /// Bytes of memory held for a message or a control frame that is not yet complete.
@@ -152,9 +198,14 @@ impl Decoder {
             CLOSE | PING | PONG => fin && length <= MAX_CONTROL,
             _ => false,
         };
-        let no_extension = first & 0x70 == 0;
+        let reserved = match first & 0x70 {
+            0 => true,
+            // Only the first frame of a message says that it is compressed (RFC 7692 section 6.1).
+            RSV1 => self.may_deflate && matches!(opcode, TEXT | BINARY),
+            _ => false,
+        };
         let masked = second & 0x80 != 0;
-        if fits && no_extension && masked { Ok(()) } else { Err(close::PROTOCOL_ERROR) }
+        if fits && reserved && masked { Ok(()) } else { Err(close::PROTOCOL_ERROR) }
     }
 
     /// Reads length and mask of a whole header and starts its frame.
@@ -176,7 +227,11 @@ impl Decoder {
             return Err(close::PROTOCOL_ERROR);
         }
         let opcode = header[0] & 0x0F;
-        let room = self.max_message - self.message.len();
+        if matches!(opcode, TEXT | BINARY) {
+            self.is_deflated = header[0] & RSV1 != 0;
+        }
+        let most = if self.is_deflated { most_compressed(self.max_message) } else { self.max_message };
+        let room = most - self.message.len();
         let remaining = usize::try_from(announced).unwrap_or(usize::MAX);
         if opcode < CLOSE && remaining > room {
             return Err(close::TOO_BIG.with(self.max_message as u64));
@@ -203,7 +258,7 @@ impl Decoder {
         unmask(&mut buffer[start..], frame.mask);
         frame.mask.rotate_left(piece.len() % 4);
         frame.remaining -= piece.len();
-        if !is_control && self.message_kind == Some(Kind::Text) {
+        if !is_control && !self.is_deflated && self.message_kind == Some(Kind::Text) {
             self.check_utf8(frame.fin && frame.remaining == 0)?;
         }
         if frame.remaining > 0 {
@@ -229,12 +284,28 @@ impl Decoder {
         if !fin {
             return Ok(Event::Fragment);
         }
-        let message = std::mem::take(&mut self.message);
+        let mut message = std::mem::take(&mut self.message);
+        if self.is_deflated {
+            message = self.inflate(&message)?;
+        }
         self.valid = 0;
         match self.message_kind.take() {
             Some(Kind::Text) => String::from_utf8(message).map(Event::Text).map_err(|_| close::INVALID_DATA),
             _ => Ok(Event::Binary(message)),
         }
+    }
+
+    fn inflate(&mut self, compressed: &[u8]) -> Result<Vec<u8>, CloseReason> {
+        let plain = inflate(compressed, self.max_message).map_err(|error| match error {
+            InflateError::TooLong => close::TOO_BIG.with(self.max_message as u64),
+            InflateError::Corrupt => close::CORRUPT_DATA,
+        })?;
+        let add = |sum: &mut u32, bytes: usize| {
+            *sum = sum.saturating_add(u32::try_from(bytes).unwrap_or(u32::MAX));
+        };
+        add(&mut self.inflated.compressed, compressed.len());
+        add(&mut self.inflated.plain, plain.len());
+        Ok(plain)
     }
 
     fn end_control(&mut self, opcode: u8) -> Result<Event, CloseReason> {

@@ -15,6 +15,9 @@ pub(super) const PING: u8 = 0x9;
 /// Answers a ping, or comes unasked.
 pub(super) const PONG: u8 = 0xA;
 
+/// Of a frame's first byte: the message that begins with it is compressed (RFC 7692 section 6).
+pub(super) const RSV1: u8 = 0x40;
+
 /// Longest payload of a control frame, in bytes (section 5.5).
 pub(super) const MAX_CONTROL: usize = 125;
 
@@ -47,9 +50,11 @@ impl From<Bytes> for Frame {
 
 /// Where a fragment stands in its message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Place {
-    pub(crate) first: bool,
-    pub(crate) last: bool,
+pub struct Place {
+    /// The message begins with it.
+    pub first: bool,
+    /// The message ends with it.
+    pub last: bool,
 }
 
 /// A whole text message as a server sends it: one frame, not masked.
@@ -73,7 +78,20 @@ pub(crate) fn fragment(place: Place, begin: &[u8], tail: Bytes) -> Frame {
     Frame { head: head(opcode, place.last, begin, tail.len()), tail }
 }
 
-fn data(opcode: u8, payload: &[u8]) -> Bytes {
+/// A fragment of a compressed text message, or all of it, whose payload is `begin` and then `tail`, both compressed or
+/// stored ([`deflate`](super::deflate)). Only the first one says that the message is compressed (RFC 7692 section 6.1).
+pub fn deflated_fragment(place: Place, begin: &[u8], tail: Bytes) -> Frame {
+    let opcode = if place.first { RSV1 | TEXT } else { CONTINUATION };
+    Frame { head: head(opcode, place.last, begin, tail.len()), tail }
+}
+
+/// A whole compressed message.
+pub(super) fn deflated(opcode: u8, compressed: &[u8]) -> Bytes {
+    data(RSV1 | opcode, compressed)
+}
+
+/// A whole message, or a control frame.
+pub(super) fn data(opcode: u8, payload: &[u8]) -> Bytes {
     head(opcode, true, payload, 0)
 }
 

@@ -17,6 +17,8 @@ use crate::live::handler::ScaffoldHandler;
 use crate::live::outbox::Budget;
 use crate::live::registry::{Admission, Registry};
 use crate::live::wire::close;
+use crate::live::wire::deflate::{self, Window};
+use crate::live::wire::encoding::Encoding;
 use crate::live::wire::frame::{self, Frame};
 use crate::metrics::Metrics;
 use crate::settings::Settings;
@@ -48,9 +50,18 @@ impl Rig {
         let (stream, remote) = accepted.unwrap();
         let outbox = Outbox::new(Socket(stream), 4096, budget);
         let shared: Rc<Outbox> = outbox.clone();
-        let client = Client::new(remote, &shared, settings, Arc::clone(&metrics));
+        let encoding = Encoding::Deflate(Window::FULL);
+        let client = Client::with(remote, &shared, settings, Arc::clone(&metrics), encoding);
         let inbound = Inbound::new(client.clone(), outbox.clone(), Bytes::new(), worker);
         Self { inbound, client, outbox, peer: peer.unwrap() }
+    }
+
+    /// Sends a compressed text frame of less than 126 bytes with an empty mask.
+    async fn send_compressed(&mut self, text: &str) {
+        let payload = deflate::last(&deflate::piece(text.as_bytes()));
+        assert!(payload.len() < 126);
+        let header = [0xC1, 0x80 | payload.len() as u8, 0, 0, 0, 0];
+        self.peer.write_all(&[&header, &payload[..]].concat()).await.unwrap();
     }
 
     /// Sends a text frame with an empty mask.
@@ -157,4 +168,34 @@ async fn snapshots_are_paid_for_by_waiting_before_the_next_message_is_read() {
     assert!(waited > Duration::from_secs(15) && waited < Duration::from_secs(21), "{waited:?}");
     assert!(!rig.client.reading.is_held_back());
     drain.abort();
+}
+
+#[actix::test]
+async fn decompressing_is_paid_for_by_waiting_before_the_next_message_is_read() {
+    let mut rig = Rig::new().await;
+    // 60 KiB that come as less than 126 bytes. Ten seconds' worth is free, 160 KiB.
+    let bomb = "x".repeat(60 * 1024);
+    for _ in 0..3 {
+        rig.send_compressed(&bomb).await;
+        assert_eq!(rig.text().await, bomb);
+    }
+    rig.send_compressed("one").await;
+    assert!(rig.holds_back().await);
+    tokio::time::pause();
+    let began = tokio::time::Instant::now();
+    assert_eq!(rig.text().await, "one");
+    let waited = began.elapsed();
+    assert!(waited > Duration::from_millis(500) && waited < Duration::from_secs(2), "{waited:?}");
+}
+
+#[actix::test]
+async fn compressed_messages_are_decompressed_one_by_one() {
+    let mut rig = Rig::new().await;
+    for _ in 0..100 {
+        rig.send_compressed(&"x".repeat(1024)).await;
+    }
+    for _ in 0..100 {
+        assert_eq!(rig.text().await.len(), 1024);
+        assert!(rig.inbound.events.is_empty());
+    }
 }

@@ -1,6 +1,7 @@
 //! Unit tests of `frame`.
 
 use super::*;
+use crate::live::wire::deflate;
 
 /// A frame as a client sends it.
 fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
@@ -19,9 +20,16 @@ fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
 }
 
 fn decode(max: usize, bytes: &[u8], piece: usize) -> Vec<Event> {
-    let mut decoder = Decoder::new(max);
+    decode_with(Decoder::new(max), bytes, piece)
+}
+
+fn decode_with(mut decoder: Decoder, bytes: &[u8], piece: usize) -> Vec<Event> {
     let mut events = VecDeque::new();
-    bytes.chunks(piece).for_each(|chunk| decoder.feed(chunk, &mut events));
+    for mut chunk in bytes.chunks(piece) {
+        while !chunk.is_empty() {
+            chunk = &chunk[decoder.feed(chunk, &mut events)..];
+        }
+    }
     events.into()
 }
 
@@ -96,4 +104,87 @@ fn bad_utf8_is_found_in_the_byte_that_carries_it() {
     assert_eq!(decode(100, seen, 99), [Event::Violation(close::INVALID_DATA)]);
     assert_eq!(decode(100, &masked(0x81, b"cut \xE2\x82"), 99), [Event::Violation(close::INVALID_DATA)]);
     assert_eq!(decode(100, &masked(0x88, b"\x03\xE8\xFF"), 99), [Event::Violation(close::INVALID_DATA)]);
+}
+
+const HELLO: &[u8] = b"\xf2\x48\xcd\xc9\xc9\x07\x00";
+
+#[test]
+fn compressed_messages_are_read_the_same_however_they_are_cut() {
+    let mut bytes = masked(0xC1, HELLO);
+    bytes.extend(masked(0x81, b"plain"));
+    bytes.extend(masked(0x42, &HELLO[..3]));
+    bytes.extend(masked(0x89, b"still there?"));
+    bytes.extend(masked(0x00, b""));
+    bytes.extend(masked(0x80, &HELLO[3..]));
+    bytes.extend(masked(0x01, b"pl"));
+    bytes.extend(masked(0x80, b"ain"));
+    bytes.extend(masked(0xC1, b"\0"));
+    bytes.extend(masked(0xC2, b""));
+    bytes.extend(masked(0x88, b""));
+    let expected = [
+        Event::Text("Hello".into()),
+        Event::Text("plain".into()),
+        Event::Fragment,
+        Event::Ping(Bytes::from_static(b"still there?")),
+        Event::Fragment,
+        Event::Binary(b"Hello".to_vec()),
+        Event::Fragment,
+        Event::Text("plain".into()),
+        Event::Text(String::new()),
+        Event::Binary(Vec::new()),
+        Event::Close(None),
+    ];
+    for piece in [1, 2, 3, 7, 64, bytes.len()] {
+        assert_eq!(decode_with(Decoder::deflating(100), &bytes, piece), expected, "in pieces of {piece}");
+    }
+}
+
+#[test]
+fn only_the_first_frame_of_a_message_may_say_that_it_is_compressed() {
+    let refused = Event::Violation(close::PROTOCOL_ERROR);
+    for (what, first) in [("a continuation", 0xC0), ("a ping", 0xC9), ("RSV2", 0xA1), ("RSV1 and RSV3", 0xD1)]
+    {
+        let bytes = [masked(0x41, HELLO), masked(first, b"")].concat();
+        let events = decode_with(Decoder::deflating(100), &bytes, 99);
+        assert_eq!(events, [Event::Fragment, refused.clone()], "{what}");
+    }
+    assert_eq!(decode(100, &masked(0xC1, HELLO), 99), [refused]);
+}
+
+#[test]
+fn limits_and_text_are_those_of_what_was_compressed() {
+    let closed = |bytes: &[u8], reason: CloseReason| {
+        for piece in [1, 64, 100_000] {
+            let events = decode_with(Decoder::deflating(1000), bytes, piece);
+            assert_eq!(events.last(), Some(&Event::Violation(reason)), "in pieces of {piece}");
+        }
+    };
+    let compressed = |plain: &[u8]| deflate::last(&deflate::piece(plain));
+    let limit = decode_with(Decoder::deflating(1000), &masked(0xC1, &compressed(&[b'x'; 1000])), 99);
+    assert_eq!(limit, [Event::Text("x".repeat(1000))]);
+    let too_big = close::TOO_BIG.with(1000);
+    closed(&masked(0xC1, &compressed(&[b'x'; 1001])), too_big);
+    let bomb = compressed(&[0; 1 << 20]);
+    closed(&masked(0xC2, &bomb), too_big);
+    let fragments: Vec<u8> = bomb[1..].chunks(10).flat_map(|piece| masked(0x00, piece)).collect();
+    closed(&[masked(0x42, &bomb[..1]), fragments, masked(0x80, b"")].concat(), too_big);
+    // Blocks that say nothing are bounded as well, though the message would be short.
+    closed(&masked(0xC2, &deflate::FLUSHED.repeat(300)), too_big);
+    closed(&masked(0xC1, &compressed(b"\xFF")), close::INVALID_DATA);
+    closed(&masked(0xC1, b"nonsense"), close::CORRUPT_DATA);
+}
+
+#[test]
+fn what_follows_a_compressed_message_is_read_when_that_was_handled() {
+    let mut decoder = Decoder::deflating(100);
+    let mut events = VecDeque::new();
+    let one = masked(0xC1, HELLO);
+    let both = [one.clone(), one.clone()].concat();
+    assert_eq!(decoder.feed(&both, &mut events), one.len());
+    assert_eq!(events, [Event::Text("Hello".into())]);
+    let compressed = HELLO.len() as u32;
+    assert_eq!(decoder.take_inflated(), Inflated { compressed, plain: 5 });
+    assert_eq!(decoder.take_inflated(), Inflated::default());
+    assert_eq!(decoder.feed(&both[one.len()..], &mut events), one.len());
+    assert_eq!((events.len(), decoder.buffered()), (2, 0));
 }
