@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 
 use processor::live::wire::decoder::{Decoder, Event};
+use processor::live::wire::deflate;
 use processor::live::wire::frame;
 
 use super::choices::Choices;
@@ -38,33 +39,44 @@ const CODES: [u16; 16] =
 pub fn check(data: &[u8]) {
     let mut choices = Choices::new(data);
     let max = choices.pick(&LIMITS);
-    holds(choices.clone().rest(), max, data);
+    for deflate in [false, true] {
+        holds(choices.clone().rest(), max, deflate, data);
+    }
     let bytes = sequence(&mut choices);
-    holds(&bytes, max, data);
+    for deflate in [false, true] {
+        holds(&bytes, max, deflate, data);
+    }
     written(data);
 }
 
 /// Decodes `bytes` in one piece, byte by byte, and in pieces of the sizes that `sizes` names.
-fn holds(bytes: &[u8], max: usize, sizes: &[u8]) {
-    let expected = reference::decode(bytes, max);
-    assert_eq!(decode(bytes, max, || usize::MAX), expected, "in one piece");
+fn holds(bytes: &[u8], max: usize, deflate: bool, sizes: &[u8]) {
+    let expected = reference::decode(bytes, max, deflate);
+    let decode = |size: &mut dyn FnMut() -> usize| {
+        decode(if deflate { Decoder::deflating(max) } else { Decoder::new(max) }, bytes, max, size)
+    };
+    assert_eq!(decode(&mut || usize::MAX), expected, "in one piece");
     if bytes.len() <= 4096 {
-        assert_eq!(decode(bytes, max, || 1), expected, "byte by byte");
+        assert_eq!(decode(&mut || 1), expected, "byte by byte");
     }
     let mut sizes = sizes.iter().cycle();
     let size = || sizes.next().map_or(1, |size| 1 + usize::from(*size));
-    assert_eq!(decode(bytes, max, size), expected, "in pieces");
+    assert_eq!(decode(&mut { size }), expected, "in pieces");
 }
 
-fn decode(mut bytes: &[u8], max: usize, mut size: impl FnMut() -> usize) -> Vec<Event> {
-    let mut decoder = Decoder::new(max);
+fn decode(mut decoder: Decoder, mut bytes: &[u8], max: usize, mut size: impl FnMut() -> usize) -> Vec<Event> {
     let mut events = VecDeque::new();
     while !bytes.is_empty() {
-        let (piece, rest) = bytes.split_at(size().min(bytes.len()));
-        bytes = rest;
-        decoder.feed(piece, &mut events);
-        // Twice, as a buffer that grows doubles; 125 bytes are the longest control frame.
-        assert!(decoder.buffered() <= 2 * (max + 125), "{decoder:?} holds more than a message");
+        let piece = &bytes[..size().min(bytes.len())];
+        let before = events.len();
+        let read = decoder.feed(piece, &mut events);
+        bytes = &bytes[read..];
+        // What follows a compressed message is read when that was handled.
+        assert!(read == piece.len() || events.len() > before, "{decoder:?} does not go on");
+        // Twice, as a buffer that grows doubles; 125 bytes are the longest control frame. What is compressed may be a
+        // little longer than what it holds.
+        let most = 2 * (max + max / 64 + 64 + 125);
+        assert!(decoder.buffered() <= most, "{decoder:?} holds more than a message");
         if matches!(events.back(), Some(Event::Close(_) | Event::Violation(_))) {
             assert_eq!(decoder.buffered(), 0, "nothing follows");
         }
@@ -75,7 +87,7 @@ fn decode(mut bytes: &[u8], max: usize, mut size: impl FnMut() -> usize) -> Vec<
 /// Frames as a client sends them, mostly in an order that is allowed.
 fn sequence(choices: &mut Choices<'_>) -> Vec<u8> {
     let mut bytes = Vec::new();
-    let mut in_message = false;
+    let (mut in_message, mut is_compressed) = (false, false);
     while !choices.is_empty() && bytes.len() < 200_000 {
         let wild = choices.one_in(64);
         let opcode = match choices.below(16) {
@@ -89,11 +101,18 @@ fn sequence(choices: &mut Choices<'_>) -> Vec<u8> {
         };
         let control = opcode >= opcode::CLOSE;
         let fin = if control { !wild } else { choices.one_in(2) };
-        let payload = match opcode {
+        let mut payload = match opcode {
             opcode::CLOSE => close_payload(choices),
             _ => payload(choices, control && !wild),
         };
-        let reserved = if choices.one_in(128) { choices.byte() & 0x70 } else { 0 };
+        let mut reserved = if choices.one_in(128) { choices.byte() & 0x70 } else { 0 };
+        if !control && opcode != opcode::CONTINUATION {
+            is_compressed = choices.one_in(3);
+            reserved |= if is_compressed { 0x40 } else { 0 };
+        }
+        if !control && is_compressed {
+            payload = compressed(choices, &payload, fin);
+        }
         push_frame(choices, &mut bytes, u8::from(fin) << 7 | reserved | opcode, &payload);
         if !control {
             in_message = !fin;
@@ -116,6 +135,32 @@ fn payload(choices: &mut Choices<'_>, control: bool) -> Vec<u8> {
         payload.splice(0..0, piece[piece.len() / 2..].iter().copied());
     }
     payload.truncate(if control { 125 } else { usize::MAX });
+    payload
+}
+
+/// A piece of a compressed message, mostly as it should be.
+fn compressed(choices: &mut Choices<'_>, plain: &[u8], is_last: bool) -> Vec<u8> {
+    let mut payload = match choices.below(4) {
+        0 => {
+            let mut stored = Vec::new();
+            deflate::push_stored(&mut stored, plain);
+            stored.extend_from_slice(if is_last { deflate::END } else { b"" });
+            stored
+        }
+        _ if is_last => deflate::last(&deflate::piece(plain)).to_vec(),
+        _ => deflate::piece(plain).to_vec(),
+    };
+    if choices.one_in(8) {
+        // "Hello" in a final block (RFC 7692 section 7.2.3.4), with or without what should follow.
+        payload = b"\xf3\x48\xcd\xc9\xc9\x07\x00\x00"[..7 + choices.below(2)].to_vec();
+    }
+    if choices.one_in(16) && !payload.is_empty() {
+        let at = usize::from(choices.byte()) % payload.len();
+        payload[at] ^= 1 << choices.below(8);
+    }
+    if choices.one_in(16) {
+        payload.truncate(payload.len().saturating_sub(1 + choices.below(8)));
+    }
     payload
 }
 
@@ -185,6 +230,6 @@ fn written(data: &[u8]) {
         let mut masked = frame.to_vec();
         masked[1] |= 0x80;
         masked.splice(header..header, [0; 4]);
-        assert_eq!(decode(&masked, data.len(), || usize::MAX), [event]);
+        assert_eq!(decode(Decoder::new(data.len()), &masked, data.len(), || usize::MAX), [event]);
     }
 }

@@ -1,8 +1,10 @@
-//! A second reading of RFC 6455, to hold the server's decoder against.
+//! A second reading of RFC 6455, and of messages that are compressed (RFC 7692), to hold the server's decoder against.
 //!
 //! It has all bytes at once and reads them front to back, without any state between two calls; plain enough to be
-//! checked against the RFC by eye. It shares no code with what it is compared to, but the names of the outcomes.
+//! checked against the RFC by eye. It shares no code with what it is compared to, but the names of the outcomes, and the
+//! library that reads DEFLATE.
 
+use flate2::{Decompress, FlushDecompress, Status};
 use processor::live::wire::close::{self, CloseReason};
 use processor::live::wire::decoder::Event;
 
@@ -17,9 +19,10 @@ pub mod opcode {
     pub const PONG: u8 = 10;
 }
 
-/// What a client's bytes say, when these are all that came and a message may have `max` bytes.
-pub fn decode(bytes: &[u8], max: usize) -> Vec<Event> {
-    let mut reader = Reader { left: bytes, max, message: None };
+/// What a client's bytes say, when these are all that came, a message may have `max` bytes, and `deflate` was agreed on or
+/// not.
+pub fn decode(bytes: &[u8], max: usize, deflate: bool) -> Vec<Event> {
+    let mut reader = Reader { left: bytes, max, deflate, message: None };
     let mut events = Vec::new();
     loop {
         match reader.frame() {
@@ -36,8 +39,9 @@ pub fn decode(bytes: &[u8], max: usize) -> Vec<Event> {
 struct Reader<'a> {
     left: &'a [u8],
     max: usize,
-    /// The message that has begun: whether it is text, and its payload so far.
-    message: Option<(bool, Vec<u8>)>,
+    deflate: bool,
+    /// The message that has begun: whether it is text, whether it is compressed, and its payload so far.
+    message: Option<(bool, bool, Vec<u8>)>,
 }
 
 impl Reader<'_> {
@@ -53,7 +57,9 @@ impl Reader<'_> {
             opcode::CLOSE | opcode::PING | opcode::PONG => fin && second % 128 < 126,
             _ => false,
         };
-        if reserved != 0 || !legal || *second < 128 {
+        // RSV1 is the highest of the three; the message's first frame has it if the message is compressed.
+        let compressed = reserved == 4 && self.deflate && [opcode::TEXT, opcode::BINARY].contains(&opcode);
+        if (reserved != 0 && !compressed) || !legal || *second < 128 {
             return Err(close::PROTOCOL_ERROR);
         }
         let extended = match second % 128 {
@@ -76,8 +82,12 @@ impl Reader<'_> {
         if !shortest.contains(&length) {
             return Err(close::PROTOCOL_ERROR);
         }
-        let before = self.message.as_ref().map_or(0, |(_, message)| message.len());
-        if !control && before as u128 + length > self.max as u128 {
+        let begun = self.message.as_ref();
+        let compressed = begun.map_or(compressed, |(_, compressed, _)| *compressed);
+        let before = begun.map_or(0, |(_, _, message)| message.len());
+        // What does not get shorter gets a little longer.
+        let most = if compressed { self.max + self.max / 64 + 64 } else { self.max };
+        if !control && before as u128 + length > most as u128 {
             return Err(close::TOO_BIG.with(self.max as u64));
         }
         let there = payload.len().min(usize::try_from(length).unwrap_or(usize::MAX));
@@ -90,9 +100,13 @@ impl Reader<'_> {
         if control {
             return if whole { control_frame(opcode, unmasked).map(Some) } else { Ok(None) };
         }
-        let (is_text, mut message) = self.message.take().unwrap_or((opcode == opcode::TEXT, Vec::new()));
+        let first = (opcode == opcode::TEXT, compressed, Vec::new());
+        let (is_text, _, mut message) = self.message.take().unwrap_or(first);
         message.extend(unmasked);
-        if is_text {
+        if compressed && fin && whole {
+            message = self.inflate(&message)?;
+        }
+        if is_text && (!compressed || fin && whole) {
             match utf8(&message) {
                 Utf8::Whole => {}
                 Utf8::Cut if !(fin && whole) => {}
@@ -103,7 +117,7 @@ impl Reader<'_> {
             return Ok(None);
         }
         if !fin {
-            self.message = Some((is_text, message));
+            self.message = Some((is_text, compressed, message));
             return Ok(Some(Event::Fragment));
         }
         let event = if is_text {
@@ -112,6 +126,48 @@ impl Reader<'_> {
             Event::Binary(message)
         };
         Ok(Some(event))
+    }
+
+    /// The message behind a compressed payload: one stream of blocks after another, the last of them left open.
+    fn inflate(&self, payload: &[u8]) -> Result<Vec<u8>, CloseReason> {
+        let mut message = Vec::new();
+        let mut left = payload.to_vec();
+        let mut is_open = !payload.is_empty();
+        if is_open && !self.ends_in_a_final_block(payload) {
+            // What the sender left out, and a final block that says nothing.
+            left.extend([0, 0, 0xFF, 0xFF, 3, 0]);
+        }
+        while is_open {
+            let mut buffer = vec![0; self.max + 1 - message.len()];
+            let mut stream = Decompress::new(false);
+            let status = stream.decompress(&left, &mut buffer, FlushDecompress::Finish);
+            message.extend(&buffer[..stream.total_out() as usize]);
+            if message.len() > self.max {
+                return Err(close::TOO_BIG.with(self.max as u64));
+            }
+            if !matches!(status, Ok(Status::StreamEnd)) {
+                return Err(close::CORRUPT_DATA);
+            }
+            left.drain(..stream.total_in() as usize);
+            is_open = !left.is_empty();
+        }
+        Ok(message)
+    }
+
+    /// True if the payload is streams to their ends and nothing more.
+    fn ends_in_a_final_block(&self, payload: &[u8]) -> bool {
+        let mut left = payload;
+        while !left.is_empty() {
+            let mut stream = Decompress::new(false);
+            // More than the longest that may come can hold.
+            let mut buffer = vec![0; self.max + 1];
+            if !matches!(stream.decompress(left, &mut buffer, FlushDecompress::Finish), Ok(Status::StreamEnd))
+            {
+                return false;
+            }
+            left = &left[stream.total_in() as usize..];
+        }
+        true
     }
 }
 

@@ -7,14 +7,14 @@ use tokio::net::TcpStream;
 
 use header::{CLOSE, FIN, MASKED};
 
-use super::opening::HANDSHAKE;
+use super::opening::{HANDSHAKE, upgrade_with};
 use super::soon;
 
 /// What the first two bytes of a frame are made of: flags, an opcode, a length (RFC 6455 section 5.2).
 pub(crate) mod header {
     /// The last frame of its message, or a control frame.
     pub(crate) const FIN: u8 = 0x80;
-    /// The flag that permessage-deflate would use.
+    /// The message is compressed (RFC 7692 section 6).
     pub(crate) const RSV1: u8 = 0x40;
     pub(crate) const CONTINUATION: u8 = 0x0;
     pub(crate) const TEXT: u8 = 0x1;
@@ -38,10 +38,24 @@ impl Raw {
 
     pub(crate) async fn over(stream: TcpStream) -> Self {
         let mut raw = Self(stream);
-        raw.write(HANDSHAKE.as_bytes()).await;
-        let head = raw.head().await;
-        assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+        raw.shake_hands(HANDSHAKE).await;
         raw
+    }
+
+    /// A client that may compress, and whose messages may be compressed.
+    pub(crate) async fn deflating(address: SocketAddr) -> Self {
+        let mut raw = Self(TcpStream::connect(address).await.unwrap());
+        let head = raw.shake_hands(&upgrade_with("Sec-WebSocket-Extensions: permessage-deflate")).await;
+        assert!(head.contains("\r\nSec-WebSocket-Extensions: permessage-deflate;"), "{head}");
+        raw
+    }
+
+    /// Sends a handshake that must succeed, and returns the response to it.
+    pub(crate) async fn shake_hands(&mut self, handshake: &str) -> String {
+        self.write(handshake.as_bytes()).await;
+        let head = self.head().await;
+        assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+        head
     }
 
     pub(crate) async fn write(&mut self, bytes: &[u8]) {

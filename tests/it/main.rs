@@ -8,6 +8,7 @@
 
 mod alerts;
 mod areas;
+mod deflate;
 mod docs;
 
 mod door;

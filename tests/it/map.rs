@@ -19,7 +19,7 @@ use crate::harness::{PATIENCE, Server, eventually, folder, get, position, projec
 struct Process(Child);
 
 /// A browser that shows one page.
-struct Browser {
+pub(crate) struct Browser {
     _process: Process,
     page: WebSocketStream<TcpStream>,
     /// The number of the last question.
@@ -41,7 +41,7 @@ async fn started<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
 }
 
 impl Browser {
-    async fn open(url: &str) -> Self {
+    pub(crate) async fn open(url: &str) -> Self {
         let profile = folder();
         let mut command = Command::new("chromium");
         command.args([
@@ -72,7 +72,7 @@ impl Browser {
     }
 
     /// The value of a JavaScript expression in the page.
-    async fn evaluate(&mut self, expression: &str) -> Value {
+    pub(crate) async fn evaluate(&mut self, expression: &str) -> Value {
         self.asked += 1;
         let params = json!({ "expression": expression, "returnByValue": true });
         let question = json!({ "id": self.asked, "method": "Runtime.evaluate", "params": params });

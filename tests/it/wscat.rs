@@ -10,18 +10,17 @@ use nix::sys::signal::Signal;
 
 use crate::harness::{PATIENCE, Server, eventually_within, folder, position, project};
 
-/// Installs the pinned clients once and returns wscat's path.
-fn wscat() -> &'static PathBuf {
-    static PATH: OnceLock<PathBuf> = OnceLock::new();
-    PATH.get_or_init(|| {
+/// Installs the pinned clients once and returns the folder they are in.
+pub(crate) fn clients() -> &'static PathBuf {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| {
         let folder = project().join("tests/clients");
-        let path = folder.join("node_modules/.bin/wscat");
-        if !path.exists() {
+        if !folder.join("node_modules/.bin/wscat").exists() {
             let status =
                 Command::new("npm").args(["ci", "--no-audit", "--no-fund"]).current_dir(&folder).status();
             assert!(status.expect("these tests need npm").success());
         }
-        path
+        folder
     })
 }
 
@@ -38,7 +37,11 @@ impl Wscat {
 
     fn connect_with(options: &str, server: &Server) -> Self {
         // Only on a terminal does it show all; `script` gives it one.
-        let line = format!("{} --no-color {options} --connect ws://{}/", wscat().display(), server.live);
+        let line = format!(
+            "{}/node_modules/.bin/wscat --no-color {options} --connect ws://{}/",
+            clients().display(),
+            server.live
+        );
         let mut command = Command::new("script");
         command.args(["--quiet", "--flush", "--command", &line, "/dev/null"]);
         let mut child =
@@ -93,6 +96,8 @@ async fn a_person_connects_errs_subscribes_and_sees_a_position_that_curl_posted(
         .unwrap();
     assert_eq!(String::from_utf8(curl.stdout).unwrap(), r#"{"accepted":1}"#);
     assert!(wscat.shows(r#""type":"position""#).contains(r#""latitude":52.5"#));
+    // It compresses, though not messages as short as these.
+    assert_eq!(server.metric("processor_live_deflate_negotiated_total", "").await, 1.0);
 }
 
 #[actix::test]
