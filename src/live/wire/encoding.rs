@@ -12,7 +12,7 @@ use crate::domain::{Timestamp, Topic};
 pub(crate) const SNAPSHOT_END: &[u8] = b"]}";
 
 /// How what the server says becomes frames on a connection.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Encoding {
     /// A message is a JSON object in a text frame.
     #[default]

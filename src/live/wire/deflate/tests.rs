@@ -6,7 +6,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
-use crate::live::wire::frame::TEXT;
+use crate::live::wire::frame::{Place, TEXT, deflated_fragment};
 use crate::live::wire::inflate::inflate;
 
 /// How a part of a message is sent.
@@ -58,6 +58,9 @@ fn read_by_another(message: &[u8]) -> Vec<u8> {
 }
 
 proptest! {
+    // Each is a hundred kilobytes on average.
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     #[test]
     fn pieces_and_stored_bytes_are_one_message_in_any_order(
         parts in vec((payload(), prop_oneof![Just(Form::Piece), Just(Form::Stored)]), 1..6),
@@ -138,6 +141,40 @@ fn a_piece_shares_its_bytes_with_the_end_of_a_message() {
     let end = last(&whole);
     assert_eq!(end.as_ptr(), whole.as_ptr());
     assert_eq!(whole[end.len()..], FLUSHED);
+}
+
+#[test]
+fn a_message_in_fragments_shares_its_pieces_with_others() {
+    let (one, two) = (positions(&[1, 2, 3]), positions(&[4, 5]));
+    let (first, second) = (piece(one.as_bytes()), piece(two.as_bytes()));
+    let stored = |plain: &[u8]| {
+        let mut stored = Vec::new();
+        push_stored(&mut stored, plain);
+        stored
+    };
+    let fragment = |first, last, begin: &[u8], tail: &Bytes| {
+        let frame = deflated_fragment(Place { first, last }, begin, tail.clone());
+        assert!(frame.tail.is_empty() || frame.tail.as_ptr() == tail.as_ptr());
+        frame
+    };
+    let end = [&stored(b"]}")[..], END].concat();
+    let frames = [
+        fragment(true, false, &stored(b"{\"snapshot\":["), &first),
+        fragment(false, false, &stored(b","), &second),
+        fragment(false, true, &end, &Bytes::new()),
+    ];
+    assert_eq!(frames.each_ref().map(|frame| frame.head[0]), [0x41, 0x00, 0x80]);
+    let payload: Vec<u8> =
+        frames.iter().flat_map(|frame| [&frame.head[2..], &frame.tail[..]].concat()).collect();
+    let expected = format!("{{\"snapshot\":[{one},{two}]}}");
+    assert_eq!(inflate(&payload, 1000).unwrap(), expected.as_bytes());
+    // The same pieces as a whole message, whose end is a piece.
+    let whole = fragment(true, true, &stored(b"["), &last(&first));
+    assert_eq!(whole.head[0], 0xC1);
+    assert_eq!(
+        inflate(&[&whole.head[2..], &whole.tail[..]].concat(), 1000).unwrap(),
+        format!("[{one}").as_bytes()
+    );
 }
 
 #[test]
