@@ -138,6 +138,10 @@ impl Inbound {
 
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Received>> {
         let worker = self.worker.clone();
+        if !self.client.is_open() {
+            // Its messages are too late (RFC 6455 section 1.4), and it pays for nothing any more.
+            self.decoder.ignore_messages();
+        }
         loop {
             self.decode();
             if self.awaits_response() {

@@ -56,6 +56,8 @@ pub struct Decoder {
     /// The message that came last, or is coming, is compressed.
     is_deflated: bool,
     inflated: Inflated,
+    /// Nobody waits for messages any more, so none is decompressed.
+    ignores_messages: bool,
     /// Set after a close or a violation: what follows is not read (section 1.4).
     done: bool,
 }
@@ -99,6 +101,7 @@ impl Decoder {
             may_deflate: false,
             is_deflated: false,
             inflated: Inflated::default(),
+            ignores_messages: false,
             done: false,
         }
     }
@@ -150,6 +153,11 @@ impl Decoder {
         self.message = Vec::new();
         self.control = Vec::new();
         &[] // what follows is of no interest
+    }
+
+    /// From now on a compressed message is read as if it were a fragment: only its frames are looked at.
+    pub fn ignore_messages(&mut self) {
+        self.ignores_messages = true;
     }
 
     /// What was decompressed since this was last asked.
@@ -285,11 +293,15 @@ impl Decoder {
             return Ok(Event::Fragment);
         }
         let mut message = std::mem::take(&mut self.message);
+        let kind = self.message_kind.take();
+        self.valid = 0;
+        if self.is_deflated && self.ignores_messages {
+            return Ok(Event::Fragment);
+        }
         if self.is_deflated {
             message = self.inflate(&message)?;
         }
-        self.valid = 0;
-        match self.message_kind.take() {
+        match kind {
             Some(Kind::Text) => String::from_utf8(message).map(Event::Text).map_err(|_| close::INVALID_DATA),
             _ => Ok(Event::Binary(message)),
         }

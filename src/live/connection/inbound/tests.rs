@@ -199,3 +199,12 @@ async fn compressed_messages_are_decompressed_one_by_one() {
         assert!(rig.inbound.events.is_empty());
     }
 }
+
+#[actix::test]
+async fn nothing_is_decompressed_once_the_connection_closes() {
+    let mut rig = Rig::new().await;
+    rig.client.apply(lifecycle::Event::CloseRequested(close::GOING_AWAY));
+    rig.send_compressed("one").await;
+    assert!(matches!(rig.next().await, Some(Received::Event(Event::Fragment))));
+    assert_eq!(rig.inbound.decoder.take_inflated(), Inflated::default());
+}

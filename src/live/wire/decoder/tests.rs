@@ -188,3 +188,13 @@ fn what_follows_a_compressed_message_is_read_when_that_was_handled() {
     assert_eq!(decoder.feed(&both[one.len()..], &mut events), one.len());
     assert_eq!((events.len(), decoder.buffered()), (2, 0));
 }
+
+#[test]
+fn messages_that_nobody_waits_for_are_not_decompressed() {
+    let mut decoder = Decoder::deflating(100);
+    decoder.ignore_messages();
+    let bytes =
+        [masked(0xC1, HELLO), masked(0x41, b"non"), masked(0x80, b"sense"), masked(0x88, b"")].concat();
+    let events = decode_with(decoder, &bytes, 99);
+    assert_eq!(events, [Event::Fragment, Event::Fragment, Event::Fragment, Event::Close(None)]);
+}
