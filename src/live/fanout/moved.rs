@@ -55,6 +55,11 @@ impl Moved {
         changes
     }
 
+    /// Nobody need be told of those that went out.
+    pub(super) fn forget_out(&mut self) {
+        self.went_out = HashSet::new();
+    }
+
     /// The devices that went out, of whom it is told from now on, until [`Moved::told`].
     pub(super) fn tell_out(&mut self) -> Rc<HashSet<u32>> {
         self.any = false;

@@ -65,8 +65,7 @@ impl Hub {
             };
             let limit = members.first().map_or(0, |first| first.subscriber.client.settings.max_area_devices);
             if audience.moved.borrow().count_out() > limit {
-                audience.moved.borrow_mut().tell_out();
-                audience.moved.borrow_mut().told();
+                audience.moved.borrow_mut().forget_out();
                 members.iter().for_each(|subscription| self.start_again(subscription));
             }
         }
