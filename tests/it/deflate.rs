@@ -8,9 +8,10 @@ use processor::live::{ScaffoldHandler, SubscriptionHandler};
 use serde_json::{Value, json};
 
 use crate::harness::header::{BINARY, CONTINUATION, FIN, PING, RSV1, TEXT};
-use crate::harness::{Live, Raw, Server, eventually, folder, frame, position, until_closed, upgrade_with};
+use crate::harness::{
+    Live, Raw, Server, eventually, folder, frame, node_modules, position, project, until_closed, upgrade_with,
+};
 use crate::map::Browser;
-use crate::wscat::clients;
 
 /// What a message leaves out of a flush (RFC 7692 section 7.2.1).
 const FLUSHED: [u8; 4] = [0, 0, 0xFF, 0xFF];
@@ -191,8 +192,9 @@ async fn the_ws_of_node_agrees_on_it_in_each_way_it_can() {
         (json!({ "clientMaxWindowBits": 10 }), agreed.to_owned()),
         (json!({ "serverMaxWindowBits": 9 }), format!("{agreed}; server_max_window_bits=9")),
     ] {
+        node_modules("tests/clients");
         let output = Command::new("node")
-            .arg(clients().join("deflate.js"))
+            .arg(project().join("tests/clients/deflate.js"))
             .arg(format!("ws://{}/", server.live))
             .args([&options.to_string(), &request, &request])
             .output()

@@ -1,28 +1,12 @@
 //! The real `wscat`, from npm, as a person would use it.
 
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, channel};
 
 use nix::sys::signal::Signal;
 
-use crate::harness::{PATIENCE, Server, eventually_within, folder, position, project};
-
-/// Installs the pinned clients once and returns the folder they are in.
-pub(crate) fn clients() -> &'static PathBuf {
-    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    FOLDER.get_or_init(|| {
-        let folder = project().join("tests/clients");
-        if !folder.join("node_modules/.bin/wscat").exists() {
-            let status =
-                Command::new("npm").args(["ci", "--no-audit", "--no-fund"]).current_dir(&folder).status();
-            assert!(status.expect("these tests need npm").success());
-        }
-        folder
-    })
-}
+use crate::harness::{PATIENCE, Server, eventually_within, folder, node_modules, position};
 
 struct Wscat {
     child: Child,
@@ -38,8 +22,8 @@ impl Wscat {
     fn connect_with(options: &str, server: &Server) -> Self {
         // Only on a terminal does it show all; `script` gives it one.
         let line = format!(
-            "{}/node_modules/.bin/wscat --no-color {options} --connect ws://{}/",
-            clients().display(),
+            "{}/.bin/wscat --no-color {options} --connect ws://{}/",
+            node_modules("tests/clients").display(),
             server.live
         );
         let mut command = Command::new("script");
