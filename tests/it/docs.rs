@@ -16,7 +16,8 @@ struct Block {
     text: String,
 }
 
-fn read(path: &str) -> String {
+/// A file of the project.
+pub(crate) fn read(path: &str) -> String {
     fs::read_to_string(project().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
@@ -53,21 +54,30 @@ fn assert_said(said: &Value, line: &str) {
     assert_eq!(*said, expected);
 }
 
-/// Plays the examples of a section with a client of its own. Returns how many messages were sent and received.
-async fn play(server: &Server, section: &str) -> (usize, usize) {
+/// What was said while examples were played.
+#[derive(Default)]
+pub(crate) struct Played {
+    /// By clients.
+    pub(crate) sent: Vec<String>,
+    /// By the server.
+    pub(crate) received: Vec<Value>,
+}
+
+/// Plays the examples of a section with a client of its own.
+async fn play(server: &Server, section: &str, played: &mut Played) {
     let mut client = server.client().await;
-    let (mut sent, mut received) = (0, 0);
     for Block { info, text } in blocks(section) {
         for line in text.lines() {
             match info.as_str() {
                 "json post" => server.accept(&serde_json::from_str(line).unwrap()).await,
                 "json client" => {
                     client.text(line).await;
-                    sent += 1;
+                    played.sent.push(line.to_owned());
                 }
                 "json server" => {
-                    assert_said(&client.json().await, line);
-                    received += 1;
+                    let said = client.json().await;
+                    assert_said(&said, line);
+                    played.received.push(said);
                 }
                 "json server too-fast" => {
                     let mut answer = Value::Null;
@@ -79,31 +89,33 @@ async fn play(server: &Server, section: &str) -> (usize, usize) {
                         }
                     }
                     assert_said(&answer, line);
-                    received += 1;
+                    played.received.push(answer);
                 }
                 other => panic!("docs/wire.md has a block {other}"),
             }
         }
     }
-    (sent, received)
 }
 
-#[actix::test]
-async fn the_examples_of_the_wire_contract_are_true_word_for_word() {
+/// Plays all examples of the wire contract; what the server says must be there word for word.
+pub(crate) async fn play_page() -> Played {
     let (folder, strict) = (folder(), folder());
     let server = Server::start(folder.path(), &[]);
     // The first as the section about errors says; the second so that its last example needs few messages.
     let settings = [("LIVE_WS_MAX_SUBSCRIPTIONS", "2"), ("LIVE_WS_MAX_MESSAGES_PER_SECOND", "2")];
     let strict = Server::start(strict.path(), &settings);
-    let page = read("docs/wire.md");
-    let (mut sent, mut received) = (0, 0);
-    for section in page.split("\n## ") {
+    let mut played = Played::default();
+    for section in read("docs/wire.md").split("\n## ") {
         let server = if section.starts_with("Errors\n") { &strict } else { &server };
-        let played = play(server, section).await;
-        sent += played.0;
-        received += played.1;
+        play(server, section, &mut played).await;
     }
-    assert!(sent >= 13 && received >= 20, "{sent} sent, {received} received");
+    played
+}
+
+#[actix::test]
+async fn the_examples_of_the_wire_contract_are_true_word_for_word() {
+    let Played { sent, received } = play_page().await;
+    assert!(sent.len() >= 13 && received.len() >= 20, "{} sent, {} received", sent.len(), received.len());
 }
 
 #[actix::test]
