@@ -9,6 +9,7 @@
 mod alerts;
 mod areas;
 mod deflate;
+mod asyncapi;
 mod docs;
 
 mod door;
