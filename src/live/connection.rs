@@ -51,7 +51,7 @@ pub(crate) fn open(accepted: Accepted, worker: Rc<Worker>) {
     if encoding.is_deflate() {
         worker.metrics.deflate_negotiated.inc();
     }
-    let client = Client::with(remote, &shared, worker.settings.clone(), worker.metrics.clone(), encoding);
+    let client = Client::new(remote, &shared, worker.settings.clone(), worker.metrics.clone(), encoding);
     log::debug!("connection opened id={} remote={remote}", client.id());
     let registration = Registration::new(worker.clone(), client.clone(), permit);
     let inbound = Inbound::new(client.clone(), outbox.clone(), read_ahead, worker.clone());

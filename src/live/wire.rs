@@ -10,3 +10,4 @@ pub mod inflate;
 pub mod opening;
 pub mod outgoing;
 pub mod request;
+pub(crate) mod snapshot;

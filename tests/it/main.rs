@@ -8,8 +8,8 @@
 
 mod alerts;
 mod areas;
-mod deflate;
 mod asyncapi;
+mod deflate;
 mod docs;
 
 mod door;

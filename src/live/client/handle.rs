@@ -62,18 +62,7 @@ impl Reading {
 }
 
 impl Client {
-    /// A client that negotiated nothing.
-    #[cfg(test)]
     pub(crate) fn new(
-        remote: SocketAddr,
-        outbox: &Rc<Outbox>,
-        settings: Rc<LiveSettings>,
-        metrics: Arc<LiveMetrics>,
-    ) -> Rc<Self> {
-        Self::with(remote, outbox, settings, metrics, Encoding::default())
-    }
-
-    pub(crate) fn with(
         remote: SocketAddr,
         outbox: &Rc<Outbox>,
         settings: Rc<LiveSettings>,
@@ -128,7 +117,7 @@ impl Client {
             self.metrics.count_deflated(deflated, frame.len());
         }
         if let Some(outbox) = self.outbox() {
-            outbox.respond(frame);
+            outbox.respond(frame.head);
         }
     }
 

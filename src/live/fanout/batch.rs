@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::compose;
+use super::compose::{self, Means};
 use super::delivery::Group;
 use super::interest::Interest;
 use super::latest::{Applied, Change, Latest};
@@ -14,7 +14,7 @@ use super::subscription::Audience;
 use super::update::Update;
 use super::viewports::Crossing;
 use crate::domain::{Bounds, Point, Timestamp, Topic};
-use crate::live::outbox::{Budget, Burst, UpdateFrame};
+use crate::live::outbox::{Burst, UpdateFrame};
 use crate::live::wire::encoding::Encoding;
 use crate::metrics::LiveMetrics;
 
@@ -89,7 +89,7 @@ impl Batch {
     }
 
     /// Finds out who is to be told of what.
-    pub(super) fn dispatch(&self, interest: &Interest, budget: &Arc<Budget>) -> Dispatched {
+    pub(super) fn dispatch(&self, interest: &Interest, means: &Means) -> Dispatched {
         let mut dispatch = Dispatch::default();
         for (place, (number, one)) in (self.first..).zip(&self.moves).enumerate() {
             let at = || Change { number, update: Update::At(one.published.clone()) };
@@ -108,18 +108,18 @@ impl Batch {
             }
         }
         let Dispatch { collected, dispatched, .. } = dispatch;
-        let groups = collected.into_iter().filter_map(|collected| self.group(collected, budget));
+        let groups = collected.into_iter().filter_map(|collected| self.group(collected, means));
         Dispatched { groups: groups.collect(), ..dispatched }
     }
 
-    fn group(&self, collected: Collected, budget: &Arc<Budget>) -> Option<Group> {
+    fn group(&self, collected: Collected, means: &Means) -> Option<Group> {
         let Collected { audience, changes, positions } = collected;
         let is_area = matches!(audience.topic, Topic::Area(_));
         let burst = match (is_area && !audience.mode.batch, &changes[..], &positions[..]) {
-            (true, [_], [place]) => self.in_areas(*place, &audience, budget)?,
-            (true, ..) => self.joined(&audience, &changes, &positions, budget),
+            (true, [_], [place]) => self.in_areas(*place, &audience, means)?,
+            (true, ..) => self.joined(&audience, &changes, &positions, means),
             (false, ..) => {
-                let frames = compose::frames(&audience.topic, audience.mode, &changes, budget);
+                let frames = compose::frames(&audience.topic, audience.mode, &changes, means);
                 Burst::new(frames, is_area)
             }
         };
@@ -132,21 +132,21 @@ impl Batch {
         audience: &Audience,
         changes: &[Change],
         positions: &[usize],
-        budget: &Arc<Budget>,
+        means: &Means,
     ) -> Rc<Burst> {
         let mut places = positions.iter();
         let frame = |change: &Change| match &change.update {
             Update::At(_) => {
-                Some(self.in_areas(*places.next()?, audience, budget)?.updates().first()?.clone())
+                Some(self.in_areas(*places.next()?, audience, means)?.updates().first()?.clone())
             }
-            Update::Left(_) => compose::frame(&audience.topic, audience.mode, change, budget),
+            Update::Left(_) => compose::frame(&audience.topic, audience.mode, change, means),
         };
         let frames: Vec<Rc<UpdateFrame>> = changes.iter().filter_map(frame).collect();
         Burst::new(frames, true)
     }
 
     /// The burst of one position, as areas get it.
-    fn in_areas(&self, place: usize, audience: &Audience, budget: &Arc<Budget>) -> Option<Rc<Burst>> {
+    fn in_areas(&self, place: usize, audience: &Audience, means: &Means) -> Option<Rc<Burst>> {
         let one = &self.moves[place];
         let encoding = audience.mode.encoding;
         let mut made = one.in_areas.borrow_mut();
@@ -154,7 +154,7 @@ impl Batch {
             return burst.clone();
         }
         let change = Change { number: self.first + place as u64, update: Update::At(one.published.clone()) };
-        let frame = compose::frame(&audience.topic, audience.mode, &change, budget);
+        let frame = compose::frame(&audience.topic, audience.mode, &change, means);
         let burst = frame.map(|frame| Burst::new(vec![frame], true));
         made.push((encoding, burst.clone()));
         burst

@@ -4,17 +4,15 @@
 //! It goes through the slices of its topic in a circle. For each it keeps the number of the update up to which the client
 //! has it, so each device's newest position is sent once, in a fair order, and nothing waits but one piece.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 
+use super::compose::Means;
 use super::latest::{Change, Latest};
 use super::roster::SLICE;
 use super::round::Round;
 use crate::domain::Topic;
-use crate::live::outbox::Budget;
-use crate::live::wire::encoding::SNAPSHOT_END;
-use crate::live::wire::frame::{self, Frame, Place};
+use crate::live::wire::frame::{Frame, Place};
+use crate::live::wire::snapshot::SnapshotForm;
 
 /// What a subscription still has to get.
 #[derive(Debug)]
@@ -51,11 +49,12 @@ struct Beginning {
     any: bool,
     /// The area whose place its topic takes.
     replaces: Option<Topic>,
+    form: SnapshotForm,
 }
 
 impl Beginning {
-    fn new(head: Vec<u8>, replaces: Option<Topic>) -> Self {
-        Self { head: Some(head), any: false, replaces }
+    fn new(form: SnapshotForm, head: Vec<u8>, replaces: Option<Topic>) -> Self {
+        Self { head: Some(head), any: false, replaces, form }
     }
 }
 
@@ -102,13 +101,18 @@ impl CatchUp {
     }
 
     /// For a new subscription, whose snapshot begins with `head`; `number` is the last update so far.
-    pub(super) fn snapshot(topic: &Topic, head: Vec<u8>, number: u64) -> Self {
-        Self { snapshot: Some(Beginning::new(head, None)), ..Self::since(topic, number) }
+    pub(super) fn snapshot(topic: &Topic, form: SnapshotForm, head: Vec<u8>, number: u64) -> Self {
+        Self { snapshot: Some(Beginning::new(form, head, None)), ..Self::since(topic, number) }
     }
 
     /// The same for an area, in the place of another perhaps, whose snapshot is of these devices.
-    pub(super) fn snapshot_of(devices: Round, head: Vec<u8>, replaces: Option<Topic>) -> Self {
-        let snapshot = Some(Beginning::new(head, replaces));
+    pub(super) fn snapshot_of(
+        devices: Round,
+        form: SnapshotForm,
+        head: Vec<u8>,
+        replaces: Option<Topic>,
+    ) -> Self {
+        let snapshot = Some(Beginning::new(form, head, replaces));
         Self { snapshot, course: Course::Area(devices) }
     }
 
@@ -130,29 +134,24 @@ impl CatchUp {
         match self.snapshot {
             None => Abandoned::Updates,
             Some(Beginning { head: Some(_), replaces, .. }) => Abandoned::Unsent { replaces },
-            Some(Beginning { head: None, .. }) => {
+            Some(Beginning { head: None, form, .. }) => {
                 let place = Place { first: false, last: true };
-                Abandoned::HalfSent(frame::fragment(place, SNAPSHOT_END, Bytes::new()))
+                Abandoned::HalfSent(form.fragment(place, b"", Bytes::from_static(form.end())))
             }
         }
     }
 
     /// What comes next. `number` is the last update that `latest` holds.
-    pub(super) fn next(
-        &mut self,
-        topic: &Topic,
-        latest: &mut Latest,
-        number: u64,
-        budget: &Arc<Budget>,
-    ) -> Piece {
+    pub(super) fn next(&mut self, topic: &Topic, latest: &mut Latest, number: u64, means: &Means) -> Piece {
         match (self.snapshot.take(), &mut self.course) {
             (Some(beginning), Course::Slices(slices)) => {
-                let (tail, last) = slices.encode(topic, latest, number, budget);
+                let (tail, last) = slices.encode(topic, latest, number, beginning.form, means);
                 self.fragment(beginning, tail, last)
             }
             (Some(beginning), Course::Area(round)) => {
-                let (tail, last) = round.encode(latest);
-                self.fragment(beginning, tail.into(), last)
+                let (positions, last) = round.encode(latest);
+                let tail = means.piece(beginning.form, positions);
+                self.fragment(beginning, tail, last)
             }
             (None, Course::Area(round)) if round.is_lost() => Piece::Lost,
             (None, course) => {
@@ -168,15 +167,18 @@ impl CatchUp {
     fn fragment(&mut self, mut beginning: Beginning, mut tail: Bytes, last: bool) -> Piece {
         let first = beginning.head.is_some();
         let mut head = beginning.head.take().unwrap_or_default();
-        let positions = tail.len() - SNAPSHOT_END.len();
+        let positions = tail.len() - beginning.form.end().len();
         if positions > 0 && std::mem::replace(&mut beginning.any, true) {
             head.push(b',');
         }
         if !last {
             tail.truncate(positions);
+        }
+        let frame = beginning.form.fragment(Place { first, last }, &head, tail);
+        if !last {
             self.snapshot = Some(beginning);
         }
-        Piece::Fragment { frame: frame::fragment(Place { first, last }, &head, tail), last }
+        Piece::Fragment { frame, last }
     }
 }
 
@@ -187,9 +189,10 @@ impl Slices {
         topic: &Topic,
         latest: &mut Latest,
         number: u64,
-        budget: &Arc<Budget>,
+        form: SnapshotForm,
+        means: &Means,
     ) -> (Bytes, bool) {
-        let positions = latest.encode(topic, self.next, budget);
+        let positions = latest.encode(topic, self.next, form, means);
         self.next += 1;
         self.sent.push(number);
         let last = self.next >= latest.slices(topic);

@@ -10,22 +10,62 @@ use super::mode::Mode;
 use super::update::Update;
 use crate::domain::Topic;
 use crate::live::outbox::{Budget, Carries, UpdateFrame};
+use crate::live::wire::encoding::Encoded;
+use crate::live::wire::snapshot::SnapshotForm;
+use crate::metrics::LiveMetrics;
 
 /// A message with several positions is ended when it has so many bytes; what is left begins another.
 const MOST_BYTES: usize = if cfg!(test) { 400 } else { 64 * 1024 };
+
+/// What frames are made with.
+pub(super) struct Means {
+    pub(super) budget: Arc<Budget>,
+    pub(super) metrics: Arc<LiveMetrics>,
+}
+
+impl Means {
+    #[cfg(test)]
+    pub(super) fn for_tests() -> Self {
+        Self { budget: Budget::new(1 << 20), metrics: crate::metrics::Metrics::new("test").unwrap().live }
+    }
+
+    /// A frame that those share who are told. What was compressed for it is counted.
+    fn frame(&self, number: u64, carries: Carries, encoded: Encoded) -> Rc<UpdateFrame> {
+        let Encoded { frame, deflated } = encoded;
+        self.count_deflated(deflated, frame.len());
+        UpdateFrame::new(number, carries, frame, &self.budget)
+    }
+
+    /// A piece of a snapshot. It counts among what waits for clients as long as anyone holds it.
+    pub(super) fn piece(&self, form: SnapshotForm, positions: Vec<u8>) -> Bytes {
+        let plain = positions.len();
+        let piece = form.piece(positions);
+        if form == SnapshotForm::Deflated {
+            self.count_deflated(plain, piece.len());
+        }
+        self.budget.hold(piece)
+    }
+
+    /// Counts so many bytes that were compressed to so many, if any were.
+    pub(super) fn count_deflated(&self, plain: usize, compressed: usize) {
+        if plain > 0 {
+            self.metrics.count_deflated(plain, compressed);
+        }
+    }
+}
 
 /// The frames that tell of these updates, in their order.
 pub(super) fn frames<'a>(
     topic: &Topic,
     mode: Mode,
     changes: impl IntoIterator<Item = &'a Change>,
-    budget: &Arc<Budget>,
+    means: &Means,
 ) -> Vec<Rc<UpdateFrame>> {
     if !mode.batch {
-        return changes.into_iter().filter_map(|change| frame(topic, mode, change, budget)).collect();
+        return changes.into_iter().filter_map(|change| frame(topic, mode, change, means)).collect();
     }
     let mut composer =
-        Composer { topic, mode, budget, run: Vec::new(), bytes: 0, first: 0, frames: Vec::new() };
+        Composer { topic, mode, means, run: Vec::new(), bytes: 0, first: 0, frames: Vec::new() };
     for change in changes {
         match &change.update {
             Update::At(published) => {
@@ -36,7 +76,7 @@ pub(super) fn frames<'a>(
             // Who leaves is told in its place, so the positions before it go first.
             Update::Left(_) => {
                 composer.end_run();
-                composer.frames.extend(frame(topic, mode, change, budget));
+                composer.frames.extend(frame(topic, mode, change, means));
             }
         }
     }
@@ -45,22 +85,17 @@ pub(super) fn frames<'a>(
 }
 
 /// The frame that tells of one update.
-pub(super) fn frame(
-    topic: &Topic,
-    mode: Mode,
-    change: &Change,
-    budget: &Arc<Budget>,
-) -> Option<Rc<UpdateFrame>> {
+pub(super) fn frame(topic: &Topic, mode: Mode, change: &Change, means: &Means) -> Option<Rc<UpdateFrame>> {
     let Change { number, update } = change;
     let carries = if update.is_left() { Carries::Left } else { Carries::Position };
-    Some(UpdateFrame::new(*number, carries, update.frame(topic, mode.encoding)?, budget))
+    Some(means.frame(*number, carries, update.frame(topic, mode.encoding)?))
 }
 
 /// Puts positions together.
 struct Composer<'a> {
     topic: &'a Topic,
     mode: Mode,
-    budget: &'a Arc<Budget>,
+    means: &'a Means,
     /// The JSON objects of the positions that go into the next message.
     run: Vec<Bytes>,
     bytes: usize,
@@ -86,8 +121,8 @@ impl Composer<'_> {
         self.bytes = 0;
         if !run.is_empty() {
             let carries = Carries::Positions(run.len());
-            let frame = self.mode.encoding.positions(self.topic, &run).frame.into();
-            self.frames.push(UpdateFrame::new(self.first, carries, frame, self.budget));
+            let encoded = self.mode.encoding.positions(self.topic, &run);
+            self.frames.push(self.means.frame(self.first, carries, encoded));
         }
     }
 }

@@ -2,13 +2,12 @@
 
 use std::cell::Cell;
 use std::rc::{Rc, Weak};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::compose;
+use super::compose::{self, Means};
 use super::latest::Change;
 use super::subscription::{Audience, BEHIND, Member, Subscriber, Subscription};
-use crate::live::outbox::{Budget, Burst, Count, Delivery};
+use crate::live::outbox::{Burst, Count, Delivery};
 use crate::metrics::LiveMetrics;
 
 /// How long a fan-out may hold the worker's thread before pings, closes and other clients get their turn.
@@ -59,10 +58,10 @@ impl Group {
 
     /// The burst for a member that has everything up to update `seen`. It has some of this if it came, or was caught up,
     /// since its audience was last served.
-    fn burst_since(&self, seen: u64, budget: &Arc<Budget>) -> Rc<Burst> {
+    fn burst_since(&self, seen: u64, means: &Means) -> Rc<Burst> {
         let Audience { topic, mode, .. } = &*self.audience;
         let later = self.changes.iter().filter(|change| change.number > seen);
-        Burst::new(compose::frames(topic, *mode, later, budget), true)
+        Burst::new(compose::frames(topic, *mode, later, means), true)
     }
 
     /// Writes to every member that has not got all of it yet; `behind` is told of those whose updates did not fit.
@@ -119,7 +118,7 @@ impl Group {
                         let chosen_one = if seen < self.first {
                             each(round, member, &self.burst)
                         } else {
-                            each(round, member, &self.burst_since(seen, round.budget))
+                            each(round, member, &self.burst_since(seen, round.means))
                         };
                         if chosen_one {
                             chosen.push(member.subscription.clone());
@@ -138,14 +137,8 @@ impl Group {
 
 /// Writes groups to the members of their audiences; `behind` is told of those whose updates did not fit. `id` is this
 /// fan-out's, another than the last one's.
-pub(super) async fn deliver(
-    groups: &[Group],
-    id: u64,
-    metrics: &LiveMetrics,
-    budget: &Arc<Budget>,
-    mut behind: impl FnMut(&Subscriber),
-) {
-    let mut round = Round::new(id, metrics, budget);
+pub(super) async fn deliver(groups: &[Group], id: u64, means: &Means, mut behind: impl FnMut(&Subscriber)) {
+    let mut round = Round::new(id, means);
     match groups {
         [] => {}
         [only] => only.deliver(&mut round, behind).await,
@@ -174,8 +167,7 @@ pub(super) async fn deliver(
 /// The bookkeeping of one fan-out: figures are summed up here and made known at its end.
 struct Round<'a> {
     id: u64,
-    metrics: &'a LiveMetrics,
-    budget: &'a Arc<Budget>,
+    means: &'a Means,
     frames_per_write: prometheus::local::LocalHistogram,
     sent: Count,
     writes: u64,
@@ -183,17 +175,9 @@ struct Round<'a> {
 }
 
 impl<'a> Round<'a> {
-    fn new(id: u64, metrics: &'a LiveMetrics, budget: &'a Arc<Budget>) -> Self {
-        let frames_per_write = metrics.frames_per_write.local();
-        Self {
-            id,
-            metrics,
-            budget,
-            frames_per_write,
-            sent: Count::default(),
-            writes: 0,
-            since: Instant::now(),
-        }
+    fn new(id: u64, means: &'a Means) -> Self {
+        let frames_per_write = means.metrics.frames_per_write.local();
+        Self { id, means, frames_per_write, sent: Count::default(), writes: 0, since: Instant::now() }
     }
 
     /// Counts what became of a burst of so many updates. True if the outbox has subscriptions that fell behind.
@@ -209,7 +193,7 @@ impl<'a> Round<'a> {
                 self.frames_per_write.observe(count.frames() as f64);
             }
             Delivery::Waiting | Delivery::Behind => {
-                self.metrics.outbox_bytes.observe(waiting() as f64);
+                self.means.metrics.outbox_bytes.observe(waiting() as f64);
             }
             Delivery::Closed => return false,
         }
@@ -220,7 +204,7 @@ impl<'a> Round<'a> {
     /// Counts a burst that a subscription does not get, as it is behind.
     fn skipped(&self, subscription: &Subscription, count: Count) {
         let positions = count.carried();
-        self.metrics.conflated.inc_by(positions as u64);
+        self.means.metrics.conflated.inc_by(positions as u64);
         subscription.subscriber.client.vitals.count_conflated(positions);
     }
 
@@ -235,8 +219,8 @@ impl<'a> Round<'a> {
 
 impl Drop for Round<'_> {
     fn drop(&mut self) {
-        count(self.metrics, self.sent);
-        self.metrics.writes.inc_by(self.writes);
+        count(&self.means.metrics, self.sent);
+        self.means.metrics.writes.inc_by(self.writes);
         // LocalHistogram makes its figures known when it is dropped.
     }
 }

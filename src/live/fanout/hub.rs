@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use super::batch::Batch;
 use super::catchup::{Abandoned, CatchUp};
+use super::compose::Means;
 use super::interest::{Founding, Interest};
 use super::latest::Latest;
 use super::mode::Mode;
@@ -27,8 +28,9 @@ use crate::domain::Topic;
 use crate::live::client::Client;
 use crate::live::outbox::{Budget, SubscriptionId};
 use crate::live::wire::cadence::Cadence;
-use crate::live::wire::frame;
+use crate::live::wire::frame::Place;
 use crate::live::wire::outgoing::Outgoing;
+use crate::live::wire::snapshot::SnapshotForm;
 use crate::metrics::LiveMetrics;
 
 /// Batches that may be staged; each is bounded by its inbox.
@@ -36,7 +38,7 @@ const MAX_STAGED: usize = 16;
 
 /// A worker's topics, their subscribers, and the latest position of each device.
 pub struct Hub {
-    metrics: Arc<LiveMetrics>,
+    means: Means,
     interest: RefCell<Interest>,
     /// Clients that are subscribed to something, by the id of their connection.
     subscribers: RefCell<HashMap<Uuid, Rc<Subscriber>>>,
@@ -57,7 +59,6 @@ pub struct Hub {
     next_id: Cell<SubscriptionId>,
     /// How many fan-outs there were.
     fan_outs: Cell<u64>,
-    budget: Arc<Budget>,
 }
 
 /// How a client wants to be subscribed.
@@ -97,7 +98,7 @@ impl Hub {
         latest: &[Arc<Published>],
     ) -> Rc<Self> {
         let hub = Self {
-            metrics,
+            means: Means { budget, metrics },
             interest: RefCell::default(),
             subscribers: RefCell::default(),
             latest: RefCell::default(),
@@ -110,7 +111,6 @@ impl Hub {
             told: Cell::new(0),
             next_id: Cell::new(0),
             fan_outs: Cell::new(0),
-            budget,
         };
         for (number, published) in (1..).zip(latest) {
             hub.latest.borrow_mut().apply(number, published);
@@ -219,7 +219,7 @@ impl Hub {
         let mut held = subscriber.held.borrow_mut();
         held.insert(topic.clone(), subscription.clone());
         self.subscribers.borrow_mut().entry(client.id()).or_insert_with(|| subscriber.clone());
-        self.metrics.subscriptions.inc();
+        self.means.metrics.subscriptions.inc();
         client.vitals.set_topics(held.len());
         subscription
     }
@@ -233,13 +233,21 @@ impl Hub {
         }
         let begin = self.begin_snapshot(subscription, id, None);
         let outbox = &subscription.subscriber.outbox;
-        let slices = self.latest.borrow().slices(topic);
-        if slices <= 1 {
-            let positions = self.latest.borrow_mut().encode(topic, 0, &self.budget);
-            outbox.snapshot(frame::text_of(&begin, positions));
+        let encoding = subscription.audience.mode.encoding;
+        let mut latest = self.latest.borrow_mut();
+        if latest.slices(topic) <= 1 {
+            let mut positions = latest.encode(topic, 0, SnapshotForm::Plain, &self.means);
+            let form = SnapshotForm::of(encoding, positions.len());
+            if form != SnapshotForm::Plain {
+                positions = latest.encode(topic, 0, form, &self.means);
+            }
+            outbox.snapshot(form.fragment(Place::WHOLE, &begin, positions));
         } else {
+            drop(latest);
             outbox.begin_stream();
-            self.begin_catch_up(subscription, CatchUp::snapshot(topic, begin, self.number.get()));
+            let form = SnapshotForm::of(encoding, usize::MAX);
+            let catch_up = CatchUp::snapshot(topic, form, begin, self.number.get());
+            self.begin_catch_up(subscription, catch_up);
         }
     }
 
@@ -311,7 +319,7 @@ impl Hub {
 
     fn remove(&self, subscription: &Rc<Subscription>) -> Abandoned {
         let abandoned = self.end_catch_up(subscription);
-        self.metrics.subscriptions.dec();
+        self.means.metrics.subscriptions.dec();
         if self.interest.borrow_mut().leave(subscription) {
             self.latest.borrow_mut().forget_encoded(subscription.topic());
         }

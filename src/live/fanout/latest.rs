@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::compose::Means;
 pub(super) use super::grid::Inside;
 use super::grid::{self, Grid};
 use super::published::Published;
 use super::roster::{Roster, encode};
 use super::update::Update;
 use crate::domain::{Bounds, Point, Topic};
-use crate::live::outbox::Budget;
+use crate::live::wire::snapshot::SnapshotForm;
 
 /// A worker's view of where everything is.
 #[derive(Default)]
@@ -165,7 +166,7 @@ impl Latest {
         Change { number: *changed, update: update(published.clone()) }
     }
 
-    /// The positions of those of the devices that are inside an area, as a snapshot ends with them (see [`encode`]).
+    /// The positions of those of the devices that are inside an area, as JSON (see [`encode`]).
     pub(super) fn encode_devices(&self, devices: impl IntoIterator<Item = u32>, area: Bounds) -> Vec<u8> {
         let published = devices.into_iter().map(|device| &self.devices[device as usize].published);
         encode(published.filter(|published| area.contains(published.position().point())))
@@ -209,14 +210,15 @@ impl Latest {
         }
     }
 
-    /// The positions in a slice of a topic, as a snapshot ends with them (see [`encode`]).
-    pub(super) fn encode(&mut self, topic: &Topic, slice: usize, budget: &Arc<Budget>) -> Bytes {
+    /// The positions in a slice of a topic, as a piece of a snapshot.
+    pub(super) fn encode(&mut self, topic: &Topic, slice: usize, form: SnapshotForm, means: &Means) -> Bytes {
         match topic {
-            Topic::Event(event) if let Some(roster) = self.events.get_mut(event) => {
-                if slice < roster.slices() { roster.encode(slice, budget) } else { encode([]).into() }
-            }
-            Topic::Event(_) | Topic::Area(_) => encode([]).into(),
-            Topic::Device(id) => encode(self.device(id).map(|device| &device.published)).into(),
+            Topic::Event(event) => match self.events.get_mut(event) {
+                Some(roster) if slice < roster.slices() => roster.encode(slice, form, means),
+                _ => form.piece(Vec::new()).into(),
+            },
+            Topic::Device(id) => form.piece(encode(self.device(id).map(|device| &device.published))).into(),
+            Topic::Area(_) => form.piece(Vec::new()).into(),
         }
     }
 

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::compose::Means;
 use super::published::Published;
 use super::update::Update;
-use crate::live::outbox::Budget;
-use crate::live::wire::encoding::SNAPSHOT_END;
+use crate::live::wire::snapshot::SnapshotForm;
 
 /// Places in one slice. A snapshot is encoded, kept and sent a slice at a time, so that neither the worker's thread nor
 /// a client that does not read is given more than this at once (typically 40 KiB).
@@ -41,7 +41,8 @@ struct Slice {
     /// The number of the last update in it.
     changed: u64,
     /// The positions in it as [`Roster::encode`] makes them, while nothing has changed.
-    encoded: Option<Bytes>,
+    plain: Option<Bytes>,
+    deflated: Option<Bytes>,
 }
 
 impl Roster {
@@ -72,7 +73,7 @@ impl Roster {
 
     fn put(&mut self, place: u32, number: u64, update: Update) {
         self.places[place as usize] = Place { changed: number, update: Some(update) };
-        self.slices[place as usize / SLICE] = Slice { changed: number, encoded: None };
+        self.slices[place as usize / SLICE] = Slice { changed: number, plain: None, deflated: None };
     }
 
     /// Everyone was told up to update `number`; whoever left before it need not be remembered, unless someone watches.
@@ -130,30 +131,38 @@ impl Roster {
         changed.filter_map(|place| place.update.as_ref().map(|update| (place.changed, update)))
     }
 
-    /// The positions in a slice as JSON objects with commas between, and then [`SNAPSHOT_END`]. Kept for the next who
-    /// asks before they change, as long as there is memory to spare.
-    pub(super) fn encode(&mut self, slice: usize, budget: &Arc<Budget>) -> Bytes {
-        if let Some(encoded) = &self.slices[slice].encoded {
-            return encoded.clone();
-        }
-        let published = self.changes(slice, 0).filter_map(|(_, update)| match update {
-            Update::At(published) => Some(published),
-            Update::Left(_) => None,
+    /// The positions in a slice, as a piece of a snapshot. Kept for the next who asks before they change, as long as there is
+    /// memory to spare.
+    pub(super) fn encode(&mut self, slice: usize, form: SnapshotForm, means: &Means) -> Bytes {
+        let of_form = |slice: &mut Slice| match form {
+            SnapshotForm::Plain => std::mem::take(&mut slice.plain),
+            SnapshotForm::Deflated => std::mem::take(&mut slice.deflated),
+        };
+        let known = of_form(&mut self.slices[slice]);
+        let piece = known.unwrap_or_else(|| {
+            let published = self.changes(slice, 0).filter_map(|(_, update)| match update {
+                Update::At(published) => Some(published),
+                Update::Left(_) => None,
+            });
+            means.piece(form, encode(published))
         });
-        let encoded = budget.hold(encode(published));
-        if budget.is_ample() {
-            self.slices[slice].encoded = Some(encoded.clone());
+        if means.budget.is_ample() {
+            let kept = match form {
+                SnapshotForm::Plain => &mut self.slices[slice].plain,
+                SnapshotForm::Deflated => &mut self.slices[slice].deflated,
+            };
+            *kept = Some(piece.clone());
         }
-        encoded
+        piece
     }
 
     /// Nobody is subscribed any more.
     pub(super) fn forget_encoded(&mut self) {
-        self.slices.iter_mut().for_each(|slice| slice.encoded = None);
+        self.slices.iter_mut().for_each(|slice| (slice.plain, slice.deflated) = (None, None));
     }
 }
 
-/// Positions as [`Roster::encode`] returns them.
+/// Positions as JSON objects with commas between.
 pub(super) fn encode<'a>(positions: impl IntoIterator<Item = &'a Arc<Published>>) -> Vec<u8> {
     let mut json = Vec::new();
     for position in positions.into_iter().filter_map(|published| published.json()) {
@@ -162,7 +171,6 @@ pub(super) fn encode<'a>(positions: impl IntoIterator<Item = &'a Arc<Published>>
         }
         json.extend_from_slice(position);
     }
-    json.extend_from_slice(SNAPSHOT_END);
     json
 }
 
@@ -212,20 +220,20 @@ mod tests {
     #[test]
     fn a_slice_is_encoded_once_until_it_changes() {
         let mut roster = Roster::default();
-        let budget = Budget::new(1 << 20);
+        let means = Means::for_tests();
         for number in 0..=SLICE as u64 {
             roster.join(number + 1, &published(&number.to_string()));
         }
         assert_eq!(roster.slices(), 2);
-        let first = roster.encode(0, &budget);
+        let first = roster.encode(0, SnapshotForm::Plain, &means);
         let json: serde_json::Value = serde_json::from_slice(&[br#"{"x":["#, &*first].concat()).unwrap();
         assert_eq!(json["x"].as_array().unwrap().len(), SLICE);
         roster.update(SLICE as u32, 1000, &published("256"));
-        assert_eq!(roster.encode(0, &budget).as_ptr(), first.as_ptr());
+        assert_eq!(roster.encode(0, SnapshotForm::Plain, &means).as_ptr(), first.as_ptr());
         roster.leave(0, 1001, &published("0"));
-        let again = roster.encode(0, &budget);
+        let again = roster.encode(0, SnapshotForm::Plain, &means);
         assert!(again.len() < first.len() && roster.changed(0) == 1001);
         roster.forget_encoded();
-        assert_ne!(roster.encode(0, &budget).as_ptr(), again.as_ptr());
+        assert_ne!(roster.encode(0, SnapshotForm::Plain, &means).as_ptr(), again.as_ptr());
     }
 }

@@ -55,7 +55,7 @@ impl Round {
         self.went_out.iter().copied()
     }
 
-    /// The next positions of a snapshot, as it ends with them; and whether they are the last.
+    /// The next positions of a snapshot, as JSON; and whether they are the last.
     pub(super) fn encode(&mut self, latest: &Latest) -> (Vec<u8>, bool) {
         let some = self.take();
         let json = latest.encode_devices(some.iter().copied(), self.area);

@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use super::published::Published;
 use crate::domain::{Position, Topic};
-use crate::live::wire::encoding::Encoding;
-use crate::live::wire::frame::Frame;
+use crate::live::wire::encoding::{Encoded, Encoding};
 
 /// What is told of one device in one topic.
 #[derive(Clone, Debug)]
@@ -34,12 +33,12 @@ impl Update {
     }
 
     /// The frame that tells subscribers of `topic`; `None` if the position could not be encoded.
-    pub(super) fn frame(&self, topic: &Topic, encoding: Encoding) -> Option<Frame> {
+    pub(super) fn frame(&self, topic: &Topic, encoding: Encoding) -> Option<Encoded> {
         match self {
             Self::At(published) => Some(encoding.position(topic, published.fields()?)),
             Self::Left(published) => {
                 let Position { device_id, timestamp, .. } = published.position();
-                Some(encoding.left(topic, device_id, *timestamp))
+                Some(Encoded { frame: encoding.left(topic, device_id, *timestamp), deflated: 0 })
             }
         }
     }

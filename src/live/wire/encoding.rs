@@ -8,9 +8,6 @@ use super::frame::{self, BINARY, Frame, TEXT};
 use super::outgoing::Outgoing;
 use crate::domain::{Timestamp, Topic};
 
-/// The end of every snapshot.
-pub(crate) const SNAPSHOT_END: &[u8] = b"]}";
-
 /// How what the server says becomes frames on a connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Encoding {
@@ -25,7 +22,7 @@ pub enum Encoding {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Encoded {
     /// The whole frame.
-    pub frame: Bytes,
+    pub frame: Frame,
     /// Bytes of payload that were compressed for it; 0 if it is not compressed.
     pub deflated: usize,
 }
@@ -63,12 +60,12 @@ impl Encoding {
             Self::Deflate(window) => deflate::message(opcode, payload, window),
         };
         match compressed {
-            Some(frame) => Encoded { frame, deflated: payload.len() },
-            None => Encoded { frame: frame::data(opcode, payload), deflated: 0 },
+            Some(frame) => Encoded { frame: frame.into(), deflated: payload.len() },
+            None => Encoded { frame: frame::data(opcode, payload).into(), deflated: 0 },
         }
     }
 
-    /// [`Outgoing::Subscribed`] up to its first position. Positions, with commas between, and [`SNAPSHOT_END`] follow.
+    /// [`Outgoing::Subscribed`] up to its first position. Positions, with commas between, and the end follow.
     pub(crate) fn snapshot_begin(self, subscribed: &Outgoing<'_>) -> Vec<u8> {
         let mut json = subscribed.json();
         json.pop(); // the closing brace
@@ -78,10 +75,13 @@ impl Encoding {
 
     /// An update that carries a position: the head is the topic's, the tail can be shared by all topics that the
     /// position goes to. `fields` is the position's JSON object without its opening brace.
-    pub(crate) fn position(self, topic: &Topic, fields: Bytes) -> Frame {
+    pub(crate) fn position(self, topic: &Topic, fields: Bytes) -> Encoded {
         // The message's fields and the position's are one object, so the two texts are joined inside it.
         let begin = format!(r#"{{"type":"position","topic":{},"#, string(&name_in_updates(topic)));
-        frame::text_of(begin.as_bytes(), fields)
+        if self.is_deflate() && begin.len() + fields.len() >= deflate::MIN_BYTES {
+            return self.data(TEXT, &[begin.as_bytes(), &fields].concat());
+        }
+        Encoded { frame: frame::text_of(begin.as_bytes(), fields), deflated: 0 }
     }
 
     /// Positions that leave together, as one message. `positions` are their JSON objects.
@@ -145,9 +145,9 @@ mod tests {
             (Encoding::Deflate(Window::of(9).unwrap()), &long, 0xC1, 1000),
         ] {
             let encoded = encoding.text(text);
-            assert_eq!((encoded.frame[0], encoded.deflated), (first, deflated), "{encoding:?}");
+            assert_eq!((encoded.frame.head[0], encoded.deflated), (first, deflated), "{encoding:?}");
         }
-        assert_eq!(deflate.binary(long.as_bytes()).frame[0], 0xC2);
+        assert_eq!(deflate.binary(long.as_bytes()).frame.head[0], 0xC2);
         let message = Outgoing::Unsubscribed { topic: &long, id: None };
         assert_eq!(deflate.message(&message).deflated, message.json().len());
         assert!(deflate.takes_pieces() && !Encoding::Json.takes_pieces());
@@ -157,7 +157,7 @@ mod tests {
     fn a_position_is_one_object_whose_tail_is_shared() {
         let fields = Bytes::from_static(br#""device_id":"1","speed":2.5}"#);
         let topic = Topic::parse(r#"event:a"b"#).unwrap();
-        let frame = Encoding::Json.position(&topic, fields.clone());
+        let frame = Encoding::Json.position(&topic, fields.clone()).frame;
         assert_eq!(frame.tail.as_ptr(), fields.as_ptr());
         let json = r#"{"type":"position","topic":"event:a\"b","device_id":"1","speed":2.5}"#;
         assert_eq!(payload(&frame), json);
@@ -175,7 +175,7 @@ mod tests {
     #[test]
     fn a_position_in_an_area_names_no_box_but_leaving_one_does() {
         let area = Topic::parse("area:1,2,3,4").unwrap();
-        let frame = Encoding::Json.position(&area, Bytes::from_static(br#""device_id":"1"}"#));
+        let frame = Encoding::Json.position(&area, Bytes::from_static(br#""device_id":"1"}"#)).frame;
         assert_eq!(payload(&frame), r#"{"type":"position","topic":"area","device_id":"1"}"#);
         let frame = Encoding::Json.left(&area, "1", Timestamp::from_millis(0).unwrap());
         assert!(payload(&frame).starts_with(r#"{"type":"left","topic":"area:1,2,3,4","#));
@@ -186,7 +186,7 @@ mod tests {
         let objects = [Bytes::from_static(br#"{"a":1}"#), Bytes::from_static(br#"{"b":2}"#)];
         let frame = Encoding::Json.positions(&Topic::parse("event:a").unwrap(), &objects).frame;
         let json = r#"{"type":"positions","topic":"event:a","positions":[{"a":1},{"b":2}]}"#;
-        assert_eq!(payload(&frame.into()), json);
+        assert_eq!(payload(&frame), json);
     }
 
     #[test]
@@ -195,7 +195,7 @@ mod tests {
             let subscribed =
                 Outgoing::Subscribed { topic, id, every_ms: None, batch: false, replaces: None, left: None };
             let begin = Encoding::Json.snapshot_begin(&subscribed);
-            String::from_utf8([&begin, SNAPSHOT_END].concat()).unwrap()
+            String::from_utf8([&begin, &b"]}"[..]].concat()).unwrap()
         };
         let json = r#"{"type":"subscribed","topic":"event:a\"b","id":"7","snapshot":[]}"#;
         assert_eq!(whole(r#"event:a"b"#, Some("7")), json);

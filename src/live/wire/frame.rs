@@ -57,6 +57,11 @@ pub struct Place {
     pub last: bool,
 }
 
+impl Place {
+    /// The message is one fragment.
+    pub(crate) const WHOLE: Self = Self { first: true, last: true };
+}
+
 /// A whole text message as a server sends it: one frame, not masked.
 pub fn text(payload: &[u8]) -> Bytes {
     data(TEXT, payload)

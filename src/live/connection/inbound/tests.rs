@@ -51,7 +51,7 @@ impl Rig {
         let outbox = Outbox::new(Socket(stream), 4096, budget);
         let shared: Rc<Outbox> = outbox.clone();
         let encoding = Encoding::Deflate(Window::FULL);
-        let client = Client::with(remote, &shared, settings, Arc::clone(&metrics), encoding);
+        let client = Client::new(remote, &shared, settings, Arc::clone(&metrics), encoding);
         let inbound = Inbound::new(client.clone(), outbox.clone(), Bytes::new(), worker);
         Self { inbound, client, outbox, peer: peer.unwrap() }
     }

@@ -13,8 +13,9 @@ use crate::live::fanout::mode::Mode;
 use crate::live::fanout::roster::SLICE;
 use crate::live::fanout::round::Round;
 use crate::live::fanout::subscription::{Audience, BEHIND, Subscriber, Subscription};
-use crate::live::wire::frame;
+use crate::live::wire::frame::Place;
 use crate::live::wire::outgoing::{ErrorCode, Outgoing};
+use crate::live::wire::snapshot::SnapshotForm;
 
 /// What looking at one device costs a client that asks for an area, as if so many bytes had been sent to it.
 const BYTES_PER_LOOK: usize = 16;
@@ -89,7 +90,7 @@ impl Hub {
         let (before, now) = (before.bounds(), now.bounds());
         let subscriber = &old.subscriber;
         // What is on its way comes before the response.
-        if delivery::uncork(subscriber, &self.metrics) {
+        if delivery::uncork(subscriber, &self.means.metrics) {
             self.fell_behind(subscriber);
         }
         let left = self.not_inside_any_more(old, before, now);
@@ -160,13 +161,17 @@ impl Hub {
         let replaces = replaced.map(|(topic, _)| topic.clone());
         let begin = self.begin_snapshot(subscription, id, replaced);
         let outbox = &subscription.subscriber.outbox;
+        let encoding = subscription.audience.mode.encoding;
         if devices.len() <= SLICE {
             let positions = self.latest.borrow().encode_devices(devices, area.bounds());
-            outbox.snapshot(frame::text_of(&begin, positions.into()));
+            let form = SnapshotForm::of(encoding, positions.len());
+            let piece = self.means.piece(form, positions);
+            outbox.snapshot(form.fragment(Place::WHOLE, &begin, piece));
         } else {
             outbox.begin_stream();
             let round = Round::of(area.bounds(), devices, self.number.get());
-            self.begin_catch_up(subscription, CatchUp::snapshot_of(round, begin, replaces));
+            let form = SnapshotForm::of(encoding, usize::MAX);
+            self.begin_catch_up(subscription, CatchUp::snapshot_of(round, form, begin, replaces));
         }
     }
 }

@@ -60,7 +60,7 @@ impl Hub {
     /// Notes the subscriptions of this client that a burst did not fit for.
     pub(super) fn fell_behind(&self, subscriber: &Subscriber) {
         for behind in subscriber.outbox.take_behind() {
-            self.metrics.conflated.inc_by(behind.dropped as u64);
+            self.means.metrics.conflated.inc_by(behind.dropped as u64);
             if let Some(subscription) = subscriber.subscription(behind.subscription) {
                 let catch_up = CatchUp::since(subscription.topic(), behind.since);
                 self.begin_catch_up(&subscription, catch_up);
@@ -75,7 +75,7 @@ impl Hub {
         let Some(subscriber) = known else { return false };
         let first = subscriber.behind.borrow().front().cloned();
         let Some(subscription) = first else { return false };
-        if !self.budget.has_room_or_wakes(waker) || !self.is_dispatched_or_wakes(&subscription, waker) {
+        if !self.means.budget.has_room_or_wakes(waker) || !self.is_dispatched_or_wakes(&subscription, waker) {
             return false;
         }
         let number = self.number.get();
@@ -103,7 +103,7 @@ impl Hub {
     fn next_piece(&self, subscription: &Subscription, number: u64) -> Piece {
         match subscription.catch_up.borrow_mut().as_mut() {
             Some(catch_up) => {
-                catch_up.next(subscription.topic(), &mut self.latest.borrow_mut(), number, &self.budget)
+                catch_up.next(subscription.topic(), &mut self.latest.borrow_mut(), number, &self.means)
             }
             None => Piece::Done,
         }
@@ -130,10 +130,10 @@ impl Hub {
     }
 
     fn send_changes(&self, subscription: &Subscription, changes: &[Change]) {
-        let frames = compose::frames(subscription.topic(), subscription.audience.mode, changes, &self.budget);
+        let frames = compose::frames(subscription.topic(), subscription.audience.mode, changes, &self.means);
         let mut count = Count::default();
         frames.iter().for_each(|frame| count.add(frame.carries().count()));
-        delivery::count(&self.metrics, count);
+        delivery::count(&self.means.metrics, count);
         subscription.subscriber.outbox.catch_up(subscription.id, frames);
     }
 }

@@ -68,7 +68,7 @@ impl Hub {
     pub(super) async fn fan_out(&self, batch: &Rc<Batch>) {
         self.under_way.replace(Some(batch.clone()));
         let Dispatched { groups, to_schedule, grown, emptied } =
-            batch.dispatch(&self.interest.borrow(), &self.budget);
+            batch.dispatch(&self.interest.borrow(), &self.means);
         self.schedule(&to_schedule);
         self.end_overgrown(&grown);
         self.relieve(&emptied);
@@ -81,14 +81,14 @@ impl Hub {
         let mut latest = self.latest.borrow_mut();
         batch.left().for_each(|topic| latest.told(topic, number));
         drop(latest);
-        batch.observe(&groups, &self.metrics);
+        batch.observe(&groups, &self.means.metrics);
         self.under_way.take();
     }
 
     async fn deliver(&self, groups: &[Group]) {
         let behind = |subscriber: &Subscriber| self.fell_behind(subscriber);
         self.fan_outs.set(self.fan_outs.get() + 1);
-        delivery::deliver(groups, self.fan_outs.get(), &self.metrics, &self.budget, behind).await;
+        delivery::deliver(groups, self.fan_outs.get(), &self.means, behind).await;
     }
 
     fn schedule(&self, audiences: &[Rc<Audience>]) {
@@ -115,7 +115,7 @@ impl Hub {
             if audience.members.borrow().is_empty() {
                 return None;
             }
-            let frames = compose::frames(&audience.topic, audience.mode, &changes, &self.budget);
+            let frames = compose::frames(&audience.topic, audience.mode, &changes, &self.means);
             // That a device left may have been forgotten by the time that a client is caught up.
             Group::new(audience.clone(), Burst::new(frames, true), changes, Vec::new())
         };

@@ -17,6 +17,8 @@ use crate::live::fanout::publish::Hubs;
 use crate::live::outbox::Outbox;
 use crate::live::outbox::pipe::Pipe;
 use crate::live::wire::close;
+use crate::live::wire::deflate::{FLUSHED, Window};
+use crate::live::wire::encoding::Encoding;
 use crate::settings::Settings;
 
 const LIMIT: usize = 4096;
@@ -82,6 +84,8 @@ struct Seat {
     outbox: Rc<Outbox<Rc<Pipe>>>,
     pipe: Rc<Pipe>,
     message: Vec<u8>,
+    /// That is compressed.
+    is_deflated: bool,
     known: Known,
 }
 
@@ -92,6 +96,8 @@ struct Known {
     named: BTreeMap<String, BTreeMap<String, String>>,
     /// The areas that it is subscribed to.
     areas: BTreeMap<String, Bounds>,
+    /// It had several at a time.
+    had_several: bool,
     /// The time and the place of each device in them. They are one set, as a position inside of them names none of them.
     inside: BTreeMap<String, (String, Point)>,
 }
@@ -126,7 +132,7 @@ impl Model {
             step: 0,
             fan_out: None,
         };
-        model.seats = (0..3).map(|_| model.seat()).collect();
+        model.seats = (0..3).map(|number| model.seat(number)).collect();
         model
     }
 
@@ -145,13 +151,15 @@ impl Model {
         }
     }
 
-    fn seat(&self) -> Seat {
+    fn seat(&self, number: usize) -> Seat {
         let pipe = Rc::<Pipe>::default();
-        let outbox = Outbox::new(pipe.clone(), LIMIT, self.hub.budget.clone());
+        let outbox = Outbox::new(pipe.clone(), LIMIT, self.hub.means.budget.clone());
         let remote = SocketAddr::from(([127, 0, 0, 1], 1));
         let shared: Rc<Outbox> = outbox.clone();
-        let client = Client::new(remote, &shared, self.settings.clone(), self.metrics.clone());
-        Seat { client, outbox, pipe, message: Vec::new(), known: Known::default() }
+        // The last one takes compressed messages.
+        let encoding = if number == 2 { Encoding::Deflate(Window::FULL) } else { Encoding::Json };
+        let client = Client::new(remote, &shared, self.settings.clone(), self.metrics.clone(), encoding);
+        Seat { client, outbox, pipe, message: Vec::new(), is_deflated: false, known: Known::default() }
     }
 
     fn publish(&mut self, updates: &[(u8, u8, (u8, u8))]) {
@@ -240,9 +248,15 @@ impl Model {
                 break;
             }
             assert_eq!(first & 0x0F == 0, !seat.message.is_empty(), "a message within a message");
+            if first & 0x0F != 0 {
+                seat.is_deflated = first & 0x40 != 0;
+            }
             seat.message.extend_from_slice(payload);
             if first & 0x80 != 0 {
-                let message = std::mem::take(&mut seat.message);
+                let mut message = std::mem::take(&mut seat.message);
+                if seat.is_deflated {
+                    message = inflate(&message);
+                }
                 seat.known.apply(&serde_json::from_slice(&message).unwrap());
             }
         }
@@ -260,6 +274,15 @@ impl Model {
         });
         inside.map(|(device, (time, ..))| (device.clone(), time.clone())).collect()
     }
+}
+
+fn inflate(message: &[u8]) -> Vec<u8> {
+    let mut text = Vec::with_capacity(1 << 16);
+    let message = [message, &FLUSHED].concat();
+    flate2::Decompress::new(false)
+        .decompress_vec(&message, &mut text, flate2::FlushDecompress::Sync)
+        .unwrap();
+    text
 }
 
 fn area(topic: &str) -> Option<Bounds> {
@@ -335,6 +358,7 @@ impl Known {
             None => self.inside.retain(|_, (_, place)| !area.contains(*place)),
         }
         self.areas.insert(topic, area);
+        self.had_several |= self.areas.len() > 1;
         snapshot.iter().for_each(|one| self.position("area", one));
         self.forget_those_outside();
     }
@@ -354,7 +378,7 @@ impl Known {
             self.inside.insert(device, (now, place));
         } else {
             // Only another area that overlaps may have brought something newer.
-            assert!(self.areas.len() > 1, "{position} is not new");
+            assert!(self.had_several, "{position} is not new");
         }
     }
 
@@ -419,7 +443,7 @@ fn check(acts: Vec<Act>, quick: bool) {
             }
             Act::Leave(seat) => {
                 model.hub.leave(&model.seats[seat].client);
-                model.seats[seat] = model.seat();
+                model.seats[seat] = model.seat(seat);
             }
             Act::Close(seat) => model.seats[seat].client.close(close::GOING_AWAY),
             Act::Strides(strides) => {
@@ -466,7 +490,7 @@ fn check(acts: Vec<Act>, quick: bool) {
     assert!(model.hub.interest.borrow().is_empty());
     assert!(model.hub.subscribers.borrow().is_empty());
     assert!(model.hub.latest.borrow().remembers_nobody_who_left());
-    assert!(model.hub.budget.is_unused());
+    assert!(model.hub.means.budget.is_unused());
     assert_eq!(model.metrics.subscriptions.get(), 0);
 }
 
