@@ -239,3 +239,82 @@ async fn a_browser_agrees_on_it() {
     assert!(server.metric("processor_live_deflate_bytes_total", "in").await > 0.0);
     assert!(server.metric("processor_live_deflate_bytes_total", "out").await > 0.0);
 }
+
+/// Reads a message that may come in fragments. Returns what came, and the text.
+async fn message(client: &mut Raw) -> (Vec<u8>, Value) {
+    let (first, mut payload) = client.read().await.unwrap();
+    let mut last = first;
+    while last & FIN == 0 {
+        let (next, more) = client.read().await.unwrap();
+        assert_eq!(next & !FIN, CONTINUATION, "only the first fragment says that it is compressed");
+        payload.extend(more);
+        last = next;
+    }
+    let text = if first & RSV1 == 0 { payload.clone() } else { inflate(&payload) };
+    (payload, serde_json::from_slice(&text).unwrap())
+}
+
+/// What a compressed message of any length holds.
+fn inflate(payload: &[u8]) -> Vec<u8> {
+    let whole = [payload, &FLUSHED].concat();
+    let mut plain = Vec::with_capacity(1 << 20);
+    Decompress::new(false).decompress_vec(&whole, &mut plain, FlushDecompress::Sync).unwrap();
+    plain
+}
+
+#[actix::test]
+async fn snapshots_and_batches_are_compressed_once_for_all_and_small() {
+    const DEVICES: u64 = 1000;
+    let folder = folder();
+    let server = Server::start(folder.path(), &[("LIVE_WS_WORKERS", "1")]);
+    let report = |round: u64| {
+        let one = |device: u64| {
+            // As buses in a town report: digits that say nothing.
+            let noise = (device * 2_654_435_761 + round * 40_503) % 100_000;
+            let mut report =
+                position(&format!("bus-{device}"), 1000 * round + noise % 1000, 52.5 + noise as f64 / 1e6);
+            report["longitude"] = json!(13.4 + (noise * 7919 % 100_000) as f64 / 1e6);
+            report["speed"] = json!((noise % 300) as f64 / 10.0);
+            report["heading"] = json!(noise % 360);
+            report["topics"] = json!(["event:e"]);
+            report
+        };
+        (0..DEVICES).map(one).collect::<Value>()
+    };
+    server.accept(&report(1)).await;
+    let request = json!({ "type": "subscribe", "topic": "event:e", "batch": true }).to_string();
+    let mut payloads = Vec::new();
+    let mut clients = Vec::new();
+    for _ in 0..2 {
+        let mut client = Raw::deflating(server.live).await;
+        client.frame(FIN | TEXT, request.as_bytes()).await;
+        let (payload, subscribed) = message(&mut client).await;
+        assert_eq!(subscribed["snapshot"].as_array().unwrap().len() as u64, DEVICES);
+        assert!(payload.len() as u64 <= 40 * DEVICES, "{} bytes of snapshot", payload.len());
+        payloads.push(payload);
+        clients.push(client);
+    }
+    assert_eq!(payloads[0], payloads[1]);
+    server.accept(&report(2)).await;
+    let (mut bytes, mut texts) = (0, 0);
+    let mut known = std::collections::BTreeSet::new();
+    while (known.len() as u64) < DEVICES {
+        let (payload, batch) = message(&mut clients[0]).await;
+        assert_eq!(message(&mut clients[1]).await, (payload.clone(), batch.clone()));
+        assert_eq!(batch["type"], "positions");
+        bytes += payload.len() as u64;
+        texts += batch.to_string().len() as u64;
+        let devices = batch["positions"].as_array().unwrap().iter();
+        known.extend(devices.map(|one| one["device_id"].as_str().unwrap().to_owned()));
+    }
+    assert!(bytes <= 40 * DEVICES, "{bytes} bytes for {DEVICES} positions");
+    // Counted once, however many share it: the text of the snapshot and of the batches, and what became of it.
+    let counted = server.metric("processor_live_deflate_bytes_total", "out").await;
+    assert!(counted < 2.8 * texts as f64, "{counted} bytes counted, {texts} of batches");
+    // A position alone is too short to be compressed.
+    let mut alone = Raw::deflating(server.live).await;
+    alone.frame(FIN | TEXT, br#"{"type":"subscribe","topic":"device:bus-1"}"#).await;
+    assert_eq!(alone.read().await.unwrap().0, FIN | TEXT);
+    server.accept(&report(3)).await;
+    assert_eq!(alone.read().await.unwrap().0, FIN | TEXT);
+}
