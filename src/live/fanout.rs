@@ -8,6 +8,7 @@ mod grid;
 mod hub;
 mod interest;
 mod latest;
+mod means;
 mod mode;
 mod moved;
 mod publish;

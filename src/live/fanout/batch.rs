@@ -5,13 +5,14 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::compose::{self, Means};
+use super::compose;
 use super::delivery::Group;
 use super::interest::Interest;
-use super::latest::{Applied, Change, Latest};
+use super::latest::{Applied, Latest};
+use super::means::Means;
 use super::published::Published;
 use super::subscription::Audience;
-use super::update::Update;
+use super::update::{Change, Update};
 use super::viewports::Crossing;
 use crate::domain::{Bounds, Point, Timestamp, Topic};
 use crate::live::outbox::{Burst, UpdateFrame};

@@ -6,10 +6,11 @@
 
 use bytes::Bytes;
 
-use super::compose::Means;
-use super::latest::{Change, Latest};
+use super::latest::Latest;
+use super::means::Means;
 use super::roster::SLICE;
 use super::round::Round;
+use super::update::Change;
 use crate::domain::Topic;
 use crate::live::wire::frame::{Frame, Place};
 use crate::live::wire::snapshot::SnapshotForm;
@@ -149,7 +150,7 @@ impl CatchUp {
                 self.fragment(beginning, tail, last)
             }
             (Some(beginning), Course::Area(round)) => {
-                let (positions, last) = round.encode(latest);
+                let (positions, last) = round.encode(latest, number);
                 let tail = means.piece(beginning.form, positions);
                 self.fragment(beginning, tail, last)
             }

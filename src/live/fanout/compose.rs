@@ -1,58 +1,17 @@
 //! Makes the frames of updates: one for each, or one for the positions that leave together.
 
 use std::rc::Rc;
-use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::latest::Change;
+use super::means::Means;
 use super::mode::Mode;
-use super::update::Update;
+use super::update::{Change, Update};
 use crate::domain::Topic;
-use crate::live::outbox::{Budget, Carries, UpdateFrame};
-use crate::live::wire::encoding::Encoded;
-use crate::live::wire::snapshot::SnapshotForm;
-use crate::metrics::LiveMetrics;
+use crate::live::outbox::{Carries, UpdateFrame};
 
 /// A message with several positions is ended when it has so many bytes; what is left begins another.
 const MOST_BYTES: usize = if cfg!(test) { 400 } else { 64 * 1024 };
-
-/// What frames are made with.
-pub(super) struct Means {
-    pub(super) budget: Arc<Budget>,
-    pub(super) metrics: Arc<LiveMetrics>,
-}
-
-impl Means {
-    #[cfg(test)]
-    pub(super) fn for_tests() -> Self {
-        Self { budget: Budget::new(1 << 20), metrics: crate::metrics::Metrics::new("test").unwrap().live }
-    }
-
-    /// A frame that those share who are told. What was compressed for it is counted.
-    fn frame(&self, number: u64, carries: Carries, encoded: Encoded) -> Rc<UpdateFrame> {
-        let Encoded { frame, deflated } = encoded;
-        self.count_deflated(deflated, frame.len());
-        UpdateFrame::new(number, carries, frame, &self.budget)
-    }
-
-    /// A piece of a snapshot. It counts among what waits for clients as long as anyone holds it.
-    pub(super) fn piece(&self, form: SnapshotForm, positions: Vec<u8>) -> Bytes {
-        let plain = positions.len();
-        let piece = form.piece(positions);
-        if form == SnapshotForm::Deflated {
-            self.count_deflated(plain, piece.len());
-        }
-        self.budget.hold(piece)
-    }
-
-    /// Counts so many bytes that were compressed to so many, if any were.
-    pub(super) fn count_deflated(&self, plain: usize, compressed: usize) {
-        if plain > 0 {
-            self.metrics.count_deflated(plain, compressed);
-        }
-    }
-}
 
 /// The frames that tell of these updates, in their order.
 pub(super) fn frames<'a>(

@@ -4,9 +4,10 @@ use std::cell::Cell;
 use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 
-use super::compose::{self, Means};
-use super::latest::Change;
+use super::compose;
+use super::means::Means;
 use super::subscription::{Audience, BEHIND, Member, Subscriber, Subscription};
+use super::update::Change;
 use crate::live::outbox::{Burst, Count, Delivery};
 use crate::metrics::LiveMetrics;
 

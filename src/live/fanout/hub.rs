@@ -16,9 +16,9 @@ use uuid::Uuid;
 
 use super::batch::Batch;
 use super::catchup::{Abandoned, CatchUp};
-use super::compose::Means;
 use super::interest::{Founding, Interest};
 use super::latest::Latest;
+use super::means::Means;
 use super::mode::Mode;
 use super::publish::Inbox;
 use super::published::Published;

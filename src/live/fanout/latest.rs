@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::compose::Means;
 pub(super) use super::grid::Inside;
 use super::grid::{self, Grid};
+use super::means::Means;
 use super::published::Published;
 use super::roster::{Roster, encode};
-use super::update::Update;
+use super::update::{Change, Update};
 use crate::domain::{Bounds, Point, Topic};
 use crate::live::wire::snapshot::SnapshotForm;
 
@@ -23,13 +23,6 @@ pub(super) struct Latest {
     by_id: HashMap<Arc<str>, u32>,
     grid: Grid,
     events: HashMap<Arc<str>, Roster>,
-}
-
-/// An update with its number.
-#[derive(Clone, Debug)]
-pub(super) struct Change {
-    pub(super) number: u64,
-    pub(super) update: Update,
 }
 
 /// What a position has changed.
@@ -152,6 +145,11 @@ impl Latest {
     /// True if a device is inside an area.
     pub(super) fn is_inside(&self, device: u32, area: Bounds) -> bool {
         area.contains(self.devices[device as usize].published.position().point())
+    }
+
+    /// The number of a device's last update.
+    pub(super) fn changed_at(&self, device: u32) -> u64 {
+        self.devices[device as usize].changed
     }
 
     /// The id of a device.

@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::latest::Change;
+use super::update::Change;
 
 /// What has changed since a topic was last served.
 #[derive(Debug, Default)]

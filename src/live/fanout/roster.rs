@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::compose::Means;
+use super::means::Means;
 use super::published::Published;
 use super::update::Update;
 use crate::live::wire::snapshot::SnapshotForm;

@@ -3,18 +3,19 @@
 
 use std::collections::HashSet;
 
-use super::latest::{Change, Latest};
+use super::latest::Latest;
 use super::roster::SLICE;
+use super::update::Change;
 use crate::domain::Bounds;
 
 /// What a subscription of an area still has to get.
 #[derive(Debug)]
 pub(super) struct Round {
     area: Bounds,
-    /// Devices that were inside when they were listed and had changed since the list before.
+    /// Devices that were inside when they were listed and had changed since the list before; sorted.
     devices: Vec<u32>,
-    /// The next of them that is to be sent.
-    next: usize,
+    /// For each piece of the list that was sent, the last update then.
+    sent: Vec<u64>,
     /// The last update when they were listed: once all are sent, the client has everything up to it.
     listed: u64,
     /// Devices that went out, until the client is told.
@@ -32,9 +33,10 @@ impl Round {
     }
 
     /// For a subscription that is to be sent these devices, listed after update `number`.
-    pub(super) fn of(area: Bounds, devices: Vec<u32>, number: u64) -> Self {
+    pub(super) fn of(area: Bounds, mut devices: Vec<u32>, number: u64) -> Self {
         let went_out = HashSet::new();
-        Self { area, devices, next: 0, listed: number, went_out, since: number, is_lost: false }
+        devices.sort_unstable();
+        Self { area, devices, sent: Vec::new(), listed: number, went_out, since: number, is_lost: false }
     }
 
     /// Notes that a device went out with update `number`; `limit` is how many may be noted.
@@ -56,35 +58,50 @@ impl Round {
     }
 
     /// The next positions of a snapshot, as JSON; and whether they are the last.
-    pub(super) fn encode(&mut self, latest: &Latest) -> (Vec<u8>, bool) {
-        let some = self.take();
+    pub(super) fn encode(&mut self, latest: &Latest, number: u64) -> (Vec<u8>, bool) {
+        let some = self.take(number);
         let json = latest.encode_devices(some.iter().copied(), self.area);
-        (json, self.next >= self.devices.len())
+        (json, self.is_sent())
     }
 
     /// The next updates; none if the client has everything up to update `number`, which is the last that `latest` holds.
     pub(super) fn updates(&mut self, latest: &Latest, number: u64) -> Vec<Change> {
         let mut updates = self.told_of_those_that_went_out(latest);
         while updates.is_empty() {
-            if self.next >= self.devices.len() {
-                self.devices = latest.changed_inside(self.area, self.listed);
-                (self.next, self.listed) = (0, number);
+            if self.is_sent() {
+                self.list(latest, number);
                 if self.devices.is_empty() {
                     break;
                 }
             }
-            let some = self.take();
+            let some = self.take(number);
             let inside = some.into_iter().filter(|device| latest.is_inside(*device, self.area));
             updates.extend(inside.map(|device| latest.change_in(device, self.area)));
         }
         updates
     }
 
-    fn take(&mut self) -> Vec<u32> {
-        let end = self.devices.len().min(self.next + SLICE);
-        let some = self.devices[self.next..end].to_vec();
-        self.next = end;
-        some
+    /// Lists those that have changed since the last list, but for what was sent of them since.
+    fn list(&mut self, latest: &Latest, number: u64) {
+        let mut changed = latest.changed_inside(self.area, self.listed);
+        changed.retain(|device| match self.devices.binary_search(device) {
+            Ok(place) => latest.changed_at(*device) > self.sent[place / SLICE],
+            Err(_) => true,
+        });
+        changed.sort_unstable();
+        (self.devices, self.sent, self.listed) = (changed, Vec::new(), number);
+    }
+
+    fn is_sent(&self) -> bool {
+        self.sent.len() * SLICE >= self.devices.len()
+    }
+
+    /// The next piece of the list, which is sent after update `number`.
+    fn take(&mut self, number: u64) -> Vec<u32> {
+        let start = self.sent.len() * SLICE;
+        let end = self.devices.len().min(start + SLICE);
+        self.sent.push(number);
+        self.devices[start..end].to_vec()
     }
 
     fn told_of_those_that_went_out(&mut self, latest: &Latest) -> Vec<Change> {

@@ -1,4 +1,4 @@
-//! `Update`: what subscribers of a topic are told of one device: where it is now, or that it has left.
+//! `Update`, `Change`: what subscribers of a topic are told of one device: where it is now, or that it has left; with its number.
 
 use std::sync::Arc;
 
@@ -13,6 +13,13 @@ pub(super) enum Update {
     At(Arc<Published>),
     /// The device has left the topic: this newest position of it does not name the event any more, or is outside the area.
     Left(Arc<Published>),
+}
+
+/// An update with its number.
+#[derive(Clone, Debug)]
+pub(super) struct Change {
+    pub(super) number: u64,
+    pub(super) update: Update,
 }
 
 impl Update {

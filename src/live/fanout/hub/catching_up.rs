@@ -9,8 +9,8 @@ use crate::live::client::Client;
 use crate::live::fanout::catchup::{Abandoned, CatchUp, Piece};
 use crate::live::fanout::compose;
 use crate::live::fanout::delivery;
-use crate::live::fanout::latest::Change;
 use crate::live::fanout::subscription::{BEHIND, Subscriber, Subscription};
+use crate::live::fanout::update::Change;
 use crate::live::outbox::Count;
 
 impl Hub {

@@ -359,7 +359,10 @@ impl Known {
         }
         self.areas.insert(topic, area);
         self.had_several |= self.areas.len() > 1;
-        snapshot.iter().for_each(|one| self.position("area", one));
+        snapshot.iter().for_each(|one| {
+            let (device, now, place) = self.inside(one);
+            self.inside.insert(device, (now, place));
+        });
         self.forget_those_outside();
     }
 
@@ -369,17 +372,23 @@ impl Known {
             let before = self.named.get_mut(topic).expect("subscribed").insert(device, now.clone());
             return assert!(before.is_none_or(|before| before < now), "{position} is not new");
         }
-        let degrees = |name: &str| position[name].as_f64().unwrap();
-        let place = Point { longitude: degrees("longitude"), latitude: degrees("latitude") };
-        let around = self.areas.values().filter(|area| area.contains(place)).count();
-        assert!(around > 0, "{position} is inside of no area");
-        let before = self.inside.get(&device);
-        if before.is_none_or(|(before, _)| *before <= now) {
+        let (device, now, place) = self.inside(position);
+        if self.inside.get(&device).is_none_or(|(before, _)| *before < now) {
             self.inside.insert(device, (now, place));
         } else {
-            // Only another area that overlaps may have brought something newer.
+            // Only another area that overlaps may have brought it, or something newer.
             assert!(self.had_several, "{position} is not new");
         }
+    }
+
+    /// A position inside of an area: device, time, place.
+    fn inside(&self, position: &Value) -> (String, String, Point) {
+        let (device, now) = device_and_time(position);
+        let degrees = |name: &str| position[name].as_f64().unwrap();
+        let place = Point { longitude: degrees("longitude"), latitude: degrees("latitude") };
+        let around = self.areas.values().any(|area| area.contains(place));
+        assert!(around, "{position} is inside of no area");
+        (device, now, place)
     }
 
     fn left(&mut self, topic: &str, device: &str, time: &str) {
