@@ -227,6 +227,37 @@ mod tests {
         assert_eq!(Lifecycle::new().time_limit(Duration::from_secs(5)), None);
     }
 
+    #[test]
+    fn it_is_terminated_at_once_wherever_it_stands() {
+        let terminated = Event::Terminated(close::PONG_TIMEOUT);
+        assert_eq!(after(&[terminated]), (State::Reset, close::PONG_TIMEOUT.code, Vec::new()));
+        let ways: [&[Event]; 4] = [
+            &[Event::CloseRequested(close::GOING_AWAY)],
+            &[Event::CloseReceived(Some(1000))],
+            &[Event::Panicked],
+            &[Event::Panicked, Event::Flushed],
+        ];
+        for way in ways {
+            assert_eq!(after(&[way, &[terminated]].concat()).0, State::Reset, "{way:?}");
+        }
+    }
+
+    #[test]
+    fn frames_are_read_until_the_client_s_close_frame_or_a_violation() {
+        let reads = |events: &[Event]| {
+            let mut lifecycle = Lifecycle::new();
+            for event in events {
+                lifecycle.apply(*event);
+            }
+            lifecycle.reads_frames()
+        };
+        let close = Event::CloseRequested(close::GOING_AWAY);
+        assert!(reads(&[]) && reads(&[close]));
+        assert!(!reads(&[Event::CloseReceived(None)]) && !reads(&[close, Event::CloseReceived(None)]));
+        assert!(!reads(&[Event::Violation(close::PROTOCOL_ERROR)]) && !reads(&[Event::Gone(close::EOF)]));
+        assert!(!reads(&[Event::Panicked, Event::Flushed]) && !reads(&[Event::Terminated(close::EOF)]));
+    }
+
     fn event() -> impl Strategy<Value = Event> {
         prop_oneof![
             Just(Event::CloseRequested(close::GOING_AWAY)),
