@@ -27,7 +27,7 @@ impl Budget {
         self.held.load(Ordering::Relaxed) < self.limit
     }
 
-    /// True while at least half of the limit is free: then it may also be spent on what only saves work.
+    /// True while more than half of the limit is free: then it may also be spent on what only saves work.
     pub(crate) fn is_ample(&self) -> bool {
         self.held.load(Ordering::Relaxed) < self.limit / 2
     }
@@ -128,6 +128,30 @@ mod tests {
         assert_eq!((budget.has_room(), count.0.load(Ordering::Relaxed)), (true, 1));
         drop(second);
         assert!(budget.is_ample());
+    }
+
+    #[test]
+    fn nobody_is_woken_before_there_is_room() {
+        let budget = Budget::new(10);
+        let [first, second, third, last] = [6, 14, 5, 5].map(|bytes| budget.hold(vec![0; bytes]));
+        let count = Arc::new(Count(AtomicUsize::new(0)));
+        assert!(!budget.has_room_or_wakes(&Waker::from(count.clone())));
+        drop(first);
+        assert_eq!((budget.has_room(), count.0.load(Ordering::Relaxed)), (false, 0));
+        // As much as the limit is left.
+        drop(second);
+        assert_eq!((budget.has_room(), count.0.load(Ordering::Relaxed)), (false, 0));
+        drop(third);
+        assert_eq!((budget.has_room(), count.0.load(Ordering::Relaxed)), (true, 1));
+        // Half of the limit is left.
+        assert!(!budget.is_ample());
+        drop(last);
+        assert!(budget.is_ample() && budget.is_unused());
+    }
+
+    #[test]
+    fn bytes_that_are_held_are_as_they_were() {
+        assert_eq!(Budget::new(10).hold(vec![1, 2, 3]), &[1, 2, 3][..]);
     }
 }
 

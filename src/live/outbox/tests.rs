@@ -200,3 +200,13 @@ fn nothing_comes_between_the_pieces_of_a_frame() {
         assert_eq!(std::mem::take(&mut *pipe.taken.borrow_mut()), b"<headtail>\x89\x00", "{room}");
     }
 }
+
+#[test]
+fn positions_and_leaves_are_counted_apart() {
+    let mut count = burst(&["a1", "B2", "c3", "d4", "E5"]).count();
+    assert_eq!((count, count.frames()), (Count { positions: 3, left: 2 }, 5));
+    count.add(Count { positions: 2, left: 4 });
+    assert_eq!((count, count.frames()), (Count { positions: 5, left: 6 }, 11));
+}
+
+mod socket;
