@@ -204,3 +204,19 @@ impl Queue {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_queue_gives_its_memory_back_when_it_is_empty() {
+        for (entries, keeps) in [(KEEP_ENTRIES, true), (KEEP_ENTRIES + 1, false)] {
+            let mut queue = Queue::default();
+            (0..entries).for_each(|_| queue.push_response(Bytes::from_static(b"x").into()));
+            queue.advance(entries);
+            assert!(queue.is_empty());
+            assert_eq!(queue.entries.capacity() > 0, keeps, "{entries}");
+        }
+    }
+}

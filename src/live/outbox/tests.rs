@@ -202,6 +202,39 @@ fn nothing_comes_between_the_pieces_of_a_frame() {
 }
 
 #[test]
+fn what_waits_is_counted_whatever_goes() {
+    let (outbox, pipe) = outbox(8);
+    let depth = outbox.depth();
+    let waiting = || depth.waiting.load(Ordering::Relaxed);
+    (0..3).for_each(|_| outbox.respond(Bytes::from_static(b"<12345>")));
+    outbox.deliver(0, &burst(&["a1", "b1"]));
+    outbox.deliver(1, &burst(&["c1"]));
+    assert_eq!((waiting(), outbox.is_jammed()), (27, true));
+    outbox.forget(0);
+    assert_eq!((waiting(), outbox.is_jammed()), (23, true));
+    pipe.room.set(7);
+    outbox.flush();
+    assert_eq!((waiting(), outbox.is_jammed()), (16, true));
+    pipe.room.set(7);
+    outbox.flush();
+    assert_eq!((waiting(), outbox.is_jammed()), (9, false));
+    assert_eq!(taken(&pipe) + &flushed(&outbox, &pipe), "<12345><12345><12345>c1");
+    assert_eq!(waiting(), 0);
+}
+
+#[test]
+fn a_long_queue_may_leave_in_pieces() {
+    let (outbox, pipe) = outbox(1000);
+    let numbers: Vec<_> = (100..300).map(|number| format!("a{number}")).collect();
+    outbox.deliver(0, &burst(&numbers.iter().map(String::as_str).collect::<Vec<_>>()));
+    for room in [1, 2, 10, 301] {
+        pipe.room.set(room);
+        outbox.flush();
+    }
+    assert_eq!(taken(&pipe) + &flushed(&outbox, &pipe), numbers.concat());
+}
+
+#[test]
 fn positions_and_leaves_are_counted_apart() {
     let mut count = burst(&["a1", "B2", "c3", "d4", "E5"]).count();
     assert_eq!((count, count.frames()), (Count { positions: 3, left: 2 }, 5));

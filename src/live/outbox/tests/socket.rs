@@ -205,3 +205,42 @@ fn a_write_that_a_signal_interrupts_is_tried_again_later() {
     assert_eq!(outbox.uncork(), (Delivery::Waiting, positions(2)));
     assert_eq!((outbox.failed(), outbox.is_empty()), (None, false));
 }
+
+/// A wire that takes so many bytes of each write, as a socket does whose queue is emptied meanwhile.
+struct Sips(usize, RefCell<Vec<u8>>);
+
+impl Wire for Sips {
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.try_write_vectored(&[IoSlice::new(bytes)])
+    }
+
+    fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let all: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).collect();
+        let taken = all.len().min(self.0);
+        self.1.borrow_mut().extend_from_slice(&all[..taken]);
+        Ok(taken)
+    }
+}
+
+/// Sends bursts of as many topics at once.
+fn uncork<W: Wire>(outbox: &Outbox<W>, bursts: &[Rc<Burst>]) -> (Delivery, Count) {
+    for (topic, burst) in (0..).zip(bursts) {
+        outbox.cork(1, topic, burst);
+    }
+    outbox.uncork()
+}
+
+#[test]
+fn many_topics_keep_their_order_when_the_socket_is_slow() {
+    let bursts: Vec<_> = (100..400).map(|number| burst(&[&*format!("a{number}")])).collect();
+    let expected: String = (100..400).map(|number| format!("a{number}")).collect();
+    let slow = Outbox::new(Sips(100, RefCell::default()), 10_000, Budget::new(usize::MAX));
+    assert_eq!(uncork(&slow, &bursts), (Delivery::Waiting, positions(300)));
+    slow.flush();
+    assert_eq!(slow.wire().1.take(), expected.as_bytes());
+    // As much as the first write offers, and nothing of the second.
+    let (outbox, pipe) = outbox(10_000);
+    pipe.room.set(4 * MAX_SLICES);
+    assert_eq!(uncork(&outbox, &bursts), (Delivery::Waiting, positions(300)));
+    assert_eq!(taken(&pipe) + &flushed(&outbox, &pipe), expected);
+}
