@@ -66,7 +66,7 @@ fn a_limit_is_found_in_the_header() {
     assert_eq!(decode(65536, &tebibyte, 14), [Event::Violation(close::TOO_BIG.with(65536))]);
     let mut pieces = masked(0x01, &[b'x'; 100]);
     pieces.extend(masked(0x80, &[b'x'; 100]));
-    assert_eq!(decode(200, &pieces, 9).len(), 2);
+    assert_eq!(decode(200, &pieces, 9), [Event::Fragment, Event::Text("x".repeat(200))]);
     let over = decode(199, &pieces[..106 + 6], 9);
     assert_eq!(over, [Event::Fragment, Event::Violation(close::TOO_BIG.with(199))]);
 }
@@ -197,4 +197,48 @@ fn messages_that_nobody_waits_for_are_not_decompressed() {
         [masked(0xC1, HELLO), masked(0x41, b"non"), masked(0x80, b"sense"), masked(0x88, b"")].concat();
     let events = decode_with(decoder, &bytes, 99);
     assert_eq!(events, [Event::Fragment, Event::Fragment, Event::Fragment, Event::Close(None)]);
+}
+
+#[test]
+fn it_holds_what_is_not_complete_and_nothing_after_the_end() {
+    let mut decoder = Decoder::new(1000);
+    let mut events = VecDeque::new();
+    assert_eq!(decoder.buffered(), 0);
+    decoder.feed(&masked(0x01, &[b'x'; 500]), &mut events);
+    let message = decoder.buffered();
+    assert!((500..=1000).contains(&message), "{message}");
+    decoder.feed(&masked(0x89, &[b'p'; 100])[..6 + 99], &mut events);
+    let both = decoder.buffered();
+    assert!((message + 99..=message + 256).contains(&both), "{both}");
+    decoder.feed(b"", &mut events);
+    assert_eq!(events, [Event::Fragment]);
+    for end in [masked(0x88, b""), masked(0x83, b"")] {
+        let mut decoder = Decoder::new(1000);
+        decoder.feed(&masked(0x01, &[b'x'; 500]), &mut events);
+        decoder.feed(&end, &mut events);
+        assert_eq!(decoder.buffered(), 0);
+    }
+}
+
+#[test]
+fn control_frames_count_for_no_message() {
+    let mut bytes = masked(0x01, b"as long as may be");
+    bytes.extend(masked(0x89, b"ping"));
+    bytes.extend(masked(0x8A, b"pong"));
+    bytes.extend(masked(0x88, &[0x03, 0xE8, b'b', b'y', b'e']));
+    let expected =
+        [Event::Fragment, Event::Ping(Bytes::from_static(b"ping")), Event::Pong, Event::Close(Some(1000))];
+    assert_eq!(decode(17, &bytes, 99), expected);
+}
+
+#[test]
+fn a_message_of_bytes_may_come_in_pieces() {
+    let mut bytes = masked(0x02, b"\xFF");
+    bytes.extend(masked(0x00, b"\xFE"));
+    let mut interleaved = bytes.clone();
+    bytes.extend(masked(0x80, b"\xFD"));
+    assert_eq!(decode(3, &bytes, 99), [Event::Fragment, Event::Fragment, Event::Binary(vec![255, 254, 253])]);
+    interleaved.extend(masked(0x82, b"x"));
+    let violation = Event::Violation(close::PROTOCOL_ERROR);
+    assert_eq!(decode(3, &interleaved, 99), [Event::Fragment, Event::Fragment, violation]);
 }
