@@ -150,4 +150,34 @@ mod tests {
         assert_eq!(&close(Some(1001), "bye")[..], b"\x88\x05\x03\xE9bye");
         assert_eq!(&close(None, "")[..], b"\x88\x00");
     }
+
+    #[test]
+    fn the_header_says_what_a_frame_is_and_counts_both_pieces() {
+        assert_eq!(&text(b"ab")[..], b"\x81\x02ab");
+        assert_eq!(&binary(b"ab")[..], b"\x82\x02ab");
+        assert_eq!(&pong(b"ab")[..], b"\x8A\x02ab");
+        assert_eq!(&PING_FRAME[..], b"\x89\x00");
+        let frame = |head| Frame { head: Bytes::from_static(head), tail: Bytes::from_static(b"cde") };
+        assert_eq!(text_of(b"ab", Bytes::from_static(b"cde")), frame(b"\x81\x05ab"));
+        for (first, last, head) in [
+            (true, false, b"\x01\x05ab"),
+            (false, false, b"\x00\x05ab"),
+            (false, true, b"\x80\x05ab"),
+            (true, true, b"\x81\x05ab"),
+        ] {
+            let fragment = fragment(Place { first, last }, b"ab", Bytes::from_static(b"cde"));
+            assert_eq!((fragment.len(), fragment), (7, frame(head)));
+        }
+    }
+
+    #[test]
+    fn a_frame_is_empty_if_both_pieces_are() {
+        let [none, some] = [Bytes::new(), Bytes::from_static(b"x")];
+        for (head, tail, is_empty) in
+            [(&none, &none, true), (&some, &none, false), (&none, &some, false), (&some, &some, false)]
+        {
+            assert_eq!(Frame { head: head.clone(), tail: tail.clone() }.is_empty(), is_empty);
+        }
+        assert_eq!(Frame::from(some.clone()), Frame { head: some, tail: none });
+    }
 }
