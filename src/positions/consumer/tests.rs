@@ -288,3 +288,40 @@ async fn a_failed_commit_is_told_to_its_whole_group_and_the_next_one_works() {
     fixture.stop().await;
     assert_eq!(fixture.stored().await, keys(&[("a", -80), ("b", -85)]));
 }
+
+impl Fixture {
+    /// Waits until the store works, or does not. The consumer's time is paused, so it passes at once.
+    async fn store_is(&self, works: bool) {
+        let began = Instant::now();
+        while self.metrics.store_up.get() != i64::from(works) {
+            assert!(began.elapsed() < Duration::from_secs(30), "waited for {works}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+}
+
+#[actix::test]
+async fn a_store_that_goes_away_is_noticed_and_opened_again_though_nobody_submits() {
+    let fixture = Fixture::new(100).await;
+    let (file, away) = (file_in(&fixture.folder), fixture.folder.path().join("away.db"));
+    tokio::time::pause();
+    for errors in [1, 2] {
+        std::fs::rename(&file, &away).unwrap();
+        fixture.store_is(false).await;
+        assert_eq!(fixture.metrics.store_errors.get(), errors);
+        std::fs::rename(&away, &file).unwrap();
+        fixture.store_is(true).await;
+    }
+    assert_eq!(fixture.submit(&[("a", 0)]).await.unwrap(), ALL_NEW);
+}
+
+#[actix::test]
+async fn a_file_in_the_place_of_the_store_is_not_taken_for_it() {
+    let fixture = Fixture::new(100).await;
+    fixture.submit(&[("a", 0)]).await.unwrap();
+    let (file, copy) = (file_in(&fixture.folder), fixture.folder.path().join("copy.db"));
+    std::fs::copy(&file, &copy).unwrap();
+    std::fs::rename(&copy, &file).unwrap();
+    assert!(matches!(fixture.submit(&[("b", 0)]).await, Err(SubmitError::Store(_))));
+    assert_eq!((fixture.metrics.store_errors.get(), fixture.metrics.store_up.get()), (1, 0));
+}
