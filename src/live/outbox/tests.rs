@@ -237,9 +237,10 @@ fn a_long_queue_may_leave_in_pieces() {
 #[test]
 fn positions_and_leaves_are_counted_apart() {
     let mut count = burst(&["a1", "B2", "c3", "d4", "E5"]).count();
-    assert_eq!((count, count.frames()), (Count { positions: 3, left: 2 }, 5));
-    count.add(Count { positions: 2, left: 4 });
-    assert_eq!((count, count.frames()), (Count { positions: 5, left: 6 }, 11));
+    assert_eq!((count, count.frames()), (Count { positions: 3, left: 2, ..Count::default() }, 5));
+    count.add(Count { positions: 2, left: 4, batches: 1, batched: 7 });
+    assert_eq!((count, count.frames()), (Count { positions: 5, left: 6, batches: 1, batched: 7 }, 12));
+    assert_eq!(count.carried(), 12);
 }
 
 mod socket;
