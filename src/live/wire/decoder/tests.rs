@@ -199,23 +199,28 @@ fn messages_that_nobody_waits_for_are_not_decompressed() {
     assert_eq!(events, [Event::Fragment, Event::Fragment, Event::Fragment, Event::Close(None)]);
 }
 
+/// Feeds what holds no compressed message, and so is read in one go.
+fn feed(decoder: &mut Decoder, bytes: &[u8], events: &mut VecDeque<Event>) {
+    assert_eq!(decoder.feed(bytes, events), bytes.len());
+}
+
 #[test]
 fn it_holds_what_is_not_complete_and_nothing_after_the_end() {
     let mut decoder = Decoder::new(1000);
     let mut events = VecDeque::new();
     assert_eq!(decoder.buffered(), 0);
-    decoder.feed(&masked(0x01, &[b'x'; 500]), &mut events);
+    feed(&mut decoder, &masked(0x01, &[b'x'; 500]), &mut events);
     let message = decoder.buffered();
     assert!((500..=1000).contains(&message), "{message}");
-    decoder.feed(&masked(0x89, &[b'p'; 100])[..6 + 99], &mut events);
+    feed(&mut decoder, &masked(0x89, &[b'p'; 100])[..6 + 99], &mut events);
     let both = decoder.buffered();
     assert!((message + 99..=message + 256).contains(&both), "{both}");
-    decoder.feed(b"", &mut events);
+    feed(&mut decoder, b"", &mut events);
     assert_eq!(events, [Event::Fragment]);
     for end in [masked(0x88, b""), masked(0x83, b"")] {
         let mut decoder = Decoder::new(1000);
-        decoder.feed(&masked(0x01, &[b'x'; 500]), &mut events);
-        decoder.feed(&end, &mut events);
+        feed(&mut decoder, &masked(0x01, &[b'x'; 500]), &mut events);
+        feed(&mut decoder, &end, &mut events);
         assert_eq!(decoder.buffered(), 0);
     }
 }
