@@ -18,6 +18,7 @@ mod round;
 mod subscription;
 mod ticks;
 mod tiling;
+mod turn;
 mod update;
 mod viewports;
 

@@ -12,12 +12,16 @@ use super::latest::{Applied, Latest};
 use super::means::Means;
 use super::published::Published;
 use super::subscription::Audience;
+use super::turn::Turn;
 use super::update::{Change, Update};
 use super::viewports::Crossing;
 use crate::domain::{Bounds, Point, Timestamp, Topic};
 use crate::live::outbox::{Burst, UpdateFrame};
 use crate::live::wire::encoding::Encoding;
 use crate::metrics::LiveMetrics;
+
+/// After telling so many audiences the clock is looked at.
+const LOOK: usize = if cfg!(test) { 1 } else { 64 };
 
 /// Positions that are delivered together.
 pub(super) struct Batch {
@@ -89,28 +93,23 @@ impl Batch {
         went_out.map(|(one, _)| one.device)
     }
 
-    /// Finds out who is to be told of what.
-    pub(super) fn dispatch(&self, interest: &Interest, means: &Means) -> Dispatched {
-        let mut dispatch = Dispatch::default();
+    /// Finds out who is to be told of what. Others have their turn in between, and may come and go.
+    pub(super) async fn dispatch(&self, interest: &RefCell<Interest>, means: &Means) -> Dispatched {
+        let (mut dispatch, mut turn) = (Dispatch::default(), Turn::new());
         for (place, (number, one)) in (self.first..).zip(&self.moves).enumerate() {
-            let at = || Change { number, update: Update::At(one.published.clone()) };
-            let left = || Change { number, update: Update::Left(one.published.clone()) };
-            let position = one.published.position();
-            interest.named_by(position).for_each(|audience| dispatch.tell(audience, at(), place));
-            interest.crossed(one.before, position.point(), |audience, crossing| {
-                dispatch.cross(audience, crossing, number, one.device);
-                if audience.mode.cadence.is_none() {
-                    let change = if crossing == Crossing::Out { left() } else { at() };
-                    dispatch.collect(audience, change, place);
-                }
-            });
-            for topic in &one.left {
-                interest.audiences(topic).iter().for_each(|audience| dispatch.tell(audience, left(), place));
+            dispatch.one(place, number, one, &interest.borrow());
+            if dispatch.is_time_to_look() {
+                turn.pause().await;
             }
         }
-        let Dispatch { collected, dispatched, .. } = dispatch;
-        let groups = collected.into_iter().filter_map(|collected| self.group(collected, means));
-        Dispatched { groups: groups.collect(), ..dispatched }
+        let Dispatch { collected, mut dispatched, .. } = dispatch;
+        for (place, collected) in collected.into_iter().enumerate() {
+            dispatched.groups.extend(self.group(collected, means));
+            if place % LOOK == LOOK - 1 {
+                turn.pause().await;
+            }
+        }
+        dispatched
     }
 
     fn group(&self, collected: Collected, means: &Means) -> Option<Group> {
@@ -184,11 +183,41 @@ struct Dispatch {
     /// By the place of the audience in memory.
     places: HashMap<*const Audience, usize>,
     dispatched: Dispatched,
+    /// How much was done since the clock was looked at.
+    work: usize,
 }
 
 impl Dispatch {
+    /// True once after so much work that the clock should be looked at.
+    fn is_time_to_look(&mut self) -> bool {
+        let is_time = self.work >= LOOK;
+        if is_time {
+            self.work = 0;
+        }
+        is_time
+    }
+
+    fn one(&mut self, place: usize, number: u64, one: &Move, interest: &Interest) {
+        let at = || Change { number, update: Update::At(one.published.clone()) };
+        let left = || Change { number, update: Update::Left(one.published.clone()) };
+        let position = one.published.position();
+        self.work += 1;
+        interest.named_by(position).for_each(|audience| self.tell(audience, at(), place));
+        interest.crossed(one.before, position.point(), |audience, crossing| {
+            self.cross(audience, crossing, number, one.device);
+            if audience.mode.cadence.is_none() {
+                let change = if crossing == Crossing::Out { left() } else { at() };
+                self.collect(audience, change, place);
+            }
+        });
+        for topic in &one.left {
+            interest.audiences(topic).iter().for_each(|audience| self.tell(audience, left(), place));
+        }
+    }
+
     /// An area's devices are counted, and who is served later must hear of those that go.
     fn cross(&mut self, audience: &Rc<Audience>, crossing: Crossing, number: u64, device: u32) {
+        self.work += 1;
         audience.count(number, crossing);
         match crossing {
             Crossing::In => self.dispatched.grown.push(audience.clone()),
@@ -208,6 +237,7 @@ impl Dispatch {
 
     /// Tells an audience, or notes what it is to be told when it is due.
     fn tell(&mut self, audience: &Rc<Audience>, change: Change, place: usize) {
+        self.work += 1;
         if audience.mode.cadence.is_none() {
             self.collect(audience, change, place);
         } else if audience.moved.borrow_mut().insert(change) {

@@ -2,17 +2,14 @@
 
 use std::cell::Cell;
 use std::rc::{Rc, Weak};
-use std::time::{Duration, Instant};
 
 use super::compose;
 use super::means::Means;
 use super::subscription::{Audience, BEHIND, Member, Subscriber, Subscription};
+use super::turn::Turn;
 use super::update::Change;
 use crate::live::outbox::{Burst, Count, Delivery};
 use crate::metrics::LiveMetrics;
-
-/// How long a fan-out may hold the worker's thread before pings, closes and other clients get their turn.
-const SLICE: Duration = if cfg!(test) { Duration::ZERO } else { Duration::from_millis(1) };
 
 /// How many sockets are written between two looks at the clock, and how many outboxes are fetched into the processor's
 /// cache at the same time.
@@ -131,7 +128,7 @@ impl Group {
                 end = start;
             }
             chosen.into_iter().for_each(&mut then);
-            round.pause().await;
+            round.turn.pause().await;
         }
     }
 }
@@ -159,7 +156,7 @@ pub(super) async fn deliver(groups: &[Group], id: u64, means: &Means, mut behind
                         behind(&subscriber);
                     }
                 }
-                round.pause().await;
+                round.turn.pause().await;
             }
         }
     }
@@ -172,13 +169,13 @@ struct Round<'a> {
     frames_per_write: prometheus::local::LocalHistogram,
     sent: Count,
     writes: u64,
-    since: Instant,
+    turn: Turn,
 }
 
 impl<'a> Round<'a> {
     fn new(id: u64, means: &'a Means) -> Self {
         let frames_per_write = means.metrics.frames_per_write.local();
-        Self { id, means, frames_per_write, sent: Count::default(), writes: 0, since: Instant::now() }
+        Self { id, means, frames_per_write, sent: Count::default(), writes: 0, turn: Turn::new() }
     }
 
     /// Counts what became of a burst of so many updates. True if the outbox has subscriptions that fell behind.
@@ -207,14 +204,6 @@ impl<'a> Round<'a> {
         let positions = count.carried();
         self.means.metrics.conflated.inc_by(positions as u64);
         subscription.subscriber.client.vitals.count_conflated(positions);
-    }
-
-    /// Lets others have the thread if this fan-out had it for long enough.
-    async fn pause(&mut self) {
-        if self.since.elapsed() >= SLICE {
-            tokio::task::yield_now().await;
-            self.since = Instant::now();
-        }
     }
 }
 

@@ -54,16 +54,10 @@ impl Ticks {
         self.due.first_key_value().map(|((at, _), _)| *at)
     }
 
-    /// Takes out those that are due, at most so many.
-    pub(super) fn take_due(&mut self, now: Instant, most: usize) -> Vec<Rc<Audience>> {
-        let mut due = Vec::new();
-        while due.len() < most
-            && let Some(entry) = self.due.first_entry()
-            && entry.key().0 <= now
-        {
-            due.push(entry.remove());
-        }
-        due
+    /// Takes out one that is due.
+    pub(super) fn take_due(&mut self, now: Instant) -> Option<Rc<Audience>> {
+        let first = self.due.first_entry()?;
+        (first.key().0 <= now).then(|| first.remove())
     }
 }
 

@@ -10,9 +10,10 @@ use crate::live::fanout::batch::{Batch, Dispatched};
 use crate::live::fanout::compose;
 use crate::live::fanout::delivery::{self, Group};
 use crate::live::fanout::subscription::{Audience, Subscriber};
+use crate::live::fanout::turn::Turn;
 use crate::live::outbox::Burst;
 
-/// So many audiences that are due are served together. Their frames are made before any is written, which must not take long.
+/// So many audiences that are due are served together, at most; a client of several of them gets them in one write.
 const AUDIENCES_PER_TICK: usize = 64;
 
 impl Hub {
@@ -20,13 +21,10 @@ impl Hub {
     /// staged is delivered first, also when an earlier run ended with a panic.
     pub(crate) async fn run(&self) {
         loop {
-            let batch = self.next_batch();
-            if let Some(batch) = &batch {
-                self.fan_out(batch).await;
-            }
-            let ticked = self.tick(Instant::now()).await;
-            if batch.is_some() || ticked {
-                // Batch after batch, each shorter than a slice, must not keep the thread to themselves.
+            let had_batch = self.fan_out().await;
+            let had_tick = self.tick(Instant::now()).await;
+            if had_batch || had_tick {
+                // Batch after batch, each shorter than a turn, must not keep the thread to themselves.
                 tokio::task::yield_now().await;
             } else {
                 self.something_to_do().await;
@@ -56,25 +54,19 @@ impl Hub {
         self.staged.borrow_mut().push_back(Rc::new(batch));
     }
 
-    /// What was staged comes first. What is in the inbox stays there until then, as there it is put together, and shed if
-    /// it is too much.
-    pub(super) fn next_batch(&self) -> Option<Rc<Batch>> {
+    /// The batch that is next. What was staged comes first. What is in the inbox stays there until then, as there it is put
+    /// together, and shed if it is too much.
+    fn next_batch(&self) -> Option<Rc<Batch>> {
         if self.staged.borrow().is_empty() {
             self.stage();
         }
-        self.staged.borrow_mut().pop_front()
+        self.staged.borrow().front().cloned()
     }
 
-    pub(super) async fn fan_out(&self, batch: &Rc<Batch>) {
-        self.under_way.replace(Some(batch.clone()));
-        let Dispatched { groups, to_schedule, grown, emptied } =
-            batch.dispatch(&self.interest.borrow(), &self.means);
-        self.schedule(&to_schedule);
-        self.end_overgrown(&grown);
-        self.relieve(&emptied);
-        if self.staged.borrow().is_empty() {
-            self.awaiting_dispatch.take().into_iter().for_each(Waker::wake);
-        }
+    /// Delivers one batch. False if there is none.
+    pub(super) async fn fan_out(&self) -> bool {
+        let Some(batch) = self.next_batch() else { return false };
+        let groups = self.dispatch(&batch).await;
         self.deliver(&groups).await;
         let number = batch.last();
         self.told.set(number);
@@ -83,6 +75,25 @@ impl Hub {
         drop(latest);
         batch.observe(&groups, &self.means.metrics);
         self.under_way.take();
+        true
+    }
+
+    /// Finds out what is to be delivered of a batch. It counts as staged until that is known.
+    async fn dispatch(&self, batch: &Rc<Batch>) -> Vec<Group> {
+        let dispatched = {
+            // Also if it panics: a batch that cannot be dispatched must not be tried for ever.
+            let _staged = StagedUntilDropped(self);
+            batch.dispatch(&self.interest, &self.means).await
+        };
+        self.under_way.replace(Some(batch.clone()));
+        let Dispatched { groups, to_schedule, grown, emptied } = dispatched;
+        self.schedule(&to_schedule);
+        self.end_overgrown(&grown);
+        self.relieve(&emptied);
+        if self.staged.borrow().is_empty() {
+            self.awaiting_dispatch.take().into_iter().for_each(Waker::wake);
+        }
+        groups
     }
 
     async fn deliver(&self, groups: &[Group]) {
@@ -106,22 +117,39 @@ impl Hub {
         if !self.staged.borrow().is_empty() {
             return false;
         }
-        let due = self.ticks.borrow_mut().take_due(now, AUDIENCES_PER_TICK);
-        let group = |audience: &Rc<Audience>| {
-            let changes = match &audience.topic {
-                Topic::Area(area) => self.moved_in_area(audience, area.bounds()),
-                Topic::Device(_) | Topic::Event(_) => audience.moved.borrow_mut().take(),
-            };
-            if audience.members.borrow().is_empty() {
-                return None;
-            }
-            let frames = compose::frames(&audience.topic, audience.mode, &changes, &self.means);
-            // That a device left may have been forgotten by the time that a client is caught up.
-            Group::new(audience.clone(), Burst::new(frames, true), changes, Vec::new())
-        };
-        let groups: Vec<_> = due.iter().filter_map(group).collect();
+        let turn = Turn::new();
+        let (mut due, mut groups) = (Vec::new(), Vec::new());
+        while due.len() < AUDIENCES_PER_TICK && (due.is_empty() || !turn.is_over()) {
+            let next = self.ticks.borrow_mut().take_due(now);
+            let Some(audience) = next else { break };
+            groups.extend(self.moved(&audience));
+            due.push(audience);
+        }
         self.deliver(&groups).await;
         due.iter().for_each(|audience| audience.moved.borrow_mut().told());
         !due.is_empty()
+    }
+
+    /// What an audience that is due is served.
+    fn moved(&self, audience: &Rc<Audience>) -> Option<Group> {
+        let changes = match &audience.topic {
+            Topic::Area(area) => self.moved_in_area(audience, area.bounds()),
+            Topic::Device(_) | Topic::Event(_) => audience.moved.borrow_mut().take(),
+        };
+        if audience.members.borrow().is_empty() {
+            return None;
+        }
+        let frames = compose::frames(&audience.topic, audience.mode, &changes, &self.means);
+        // That a device left may have been forgotten by the time that a client is caught up.
+        Group::new(audience.clone(), Burst::new(frames, true), changes, Vec::new())
+    }
+}
+
+/// A batch is staged until this is dropped.
+struct StagedUntilDropped<'a>(&'a Hub);
+
+impl Drop for StagedUntilDropped<'_> {
+    fn drop(&mut self) {
+        self.0.staged.borrow_mut().pop_front();
     }
 }

@@ -189,9 +189,14 @@ impl Model {
     /// Lets the fan-out go on for one stride. False if there is nothing to deliver.
     fn stride(&mut self) -> bool {
         if self.fan_out.is_none() {
-            let Some(batch) = self.hub.next_batch() else { return false };
+            if self.hub.staged.borrow().is_empty() {
+                self.hub.stage();
+            }
+            if self.hub.staged.borrow().is_empty() {
+                return false;
+            }
             let hub = self.hub.clone();
-            self.fan_out = Some(Box::pin(async move { hub.fan_out(&batch).await }));
+            self.fan_out = Some(Box::pin(async move { hub.fan_out().map(drop).await }));
         }
         self.poll()
     }
@@ -468,8 +473,10 @@ fn check(acts: Vec<Act>, quick: bool) {
         }
     }
     model.fan_out();
-    model.tick(60_000);
-    model.fan_out();
+    while model.hub.ticks.borrow().next().is_some() {
+        model.tick(60_000);
+        model.fan_out();
+    }
     for _ in 0..3 {
         // A turn for each, as one may have to wait until another has let go of what it holds.
         for seat in 0..model.seats.len() {
