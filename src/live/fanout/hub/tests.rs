@@ -366,7 +366,9 @@ impl Known {
         self.had_several |= self.areas.len() > 1;
         snapshot.iter().for_each(|one| {
             let (device, now, place) = self.inside(one);
-            self.inside.insert(device, (now, place));
+            if self.inside.get(&device).is_none_or(|(before, _)| *before <= now) {
+                self.inside.insert(device, (now, place));
+            }
         });
         self.forget_those_outside();
     }
