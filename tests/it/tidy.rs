@@ -143,7 +143,7 @@ fn expand<'a>(text: &'a str, prefix: &[String], paths: &mut Vec<Vec<String>>) ->
 
 /// For each module that is a file, the files it imports from. Unit tests are left out.
 fn imports() -> BTreeMap<Module, BTreeSet<Module>> {
-    let sources: Vec<_> = sources().into_iter().filter(|(name, _)| !name.ends_with("tests.rs")).collect();
+    let sources: Vec<_> = sources().into_iter().filter(|(name, _)| !is_test(name)).collect();
     let files: BTreeSet<Module> = sources.iter().map(|(name, _)| module(name)).collect();
     let resolve = |file: &Module, path: &[String]| {
         let mut full = if path[0] == "crate" { Vec::new() } else { file.clone() };
@@ -235,6 +235,11 @@ fn the_imports_are_read_as_they_are_written() {
     assert!(of(&["live", "fanout", "hub"]).contains(&module("live/outbox.rs")));
 }
 
+/// Unit tests that have a file, or a folder, of their own.
+fn is_test(name: &str) -> bool {
+    name.ends_with("/tests.rs") || name.contains("/tests/")
+}
+
 /// The files that ARCHITECTURE.md lists: a line with a folder, then a line for each of its files.
 fn listed_files() -> BTreeSet<String> {
     let page = fs::read_to_string(project().join("ARCHITECTURE.md")).unwrap();
@@ -259,7 +264,7 @@ fn listed_files() -> BTreeSet<String> {
 
 #[test]
 fn the_map_lists_every_file() {
-    let there = sources().into_iter().map(|(name, _)| name).filter(|name| !name.ends_with("/tests.rs"));
+    let there = sources().into_iter().map(|(name, _)| name).filter(|name| !is_test(name));
     let (there, listed) = (there.collect::<BTreeSet<_>>(), listed_files());
     let missing: Vec<_> = there.difference(&listed).collect();
     let gone: Vec<_> = listed.difference(&there).collect();
