@@ -195,6 +195,8 @@ impl Connections for ConnectionsOf {
                 opened_at: vitals.opened_at,
                 last_seen_at: vitals.last_seen_at(),
                 topics: vitals.topics(),
+                areas: vitals.areas(),
+                compressed: vitals.compressed,
                 waiting_bytes: vitals.waiting(),
                 conflated: vitals.conflated(),
             };

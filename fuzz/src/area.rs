@@ -81,6 +81,9 @@ fn reference(sides: &[f64], point: Point) -> bool {
     if point.latitude < south || point.latitude > north {
         return false;
     }
+    if point.latitude.abs() == 90.0 {
+        return true;
+    }
     // The globe is rolled out three times; on it the box is one piece.
     let east = if west <= east { east } else { east + 360.0 };
     let copies = [point.longitude, point.longitude + 360.0, point.longitude - 360.0];

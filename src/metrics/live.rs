@@ -59,6 +59,10 @@ metrics! {
         /// From a position's arrival at ingest until its fan-out reached the last socket.
         delivery: Histogram = "processor_live_delivery_seconds",
             Buckets(&[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1., 2.5, 5.]);
+        /// From the instant at which subscriptions with a cadence were due until they were served. What they are served is not
+        /// in the two histograms before this one.
+        cadence_lag: Histogram = "processor_live_cadence_lag_seconds",
+            Buckets(&[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1., 2.5, 5.]);
         /// Connections that negotiated compression (permessage-deflate).
         deflate_negotiated: IntCounter = "processor_live_deflate_negotiated_total";
         /// Bytes of messages that were compressed for clients (out) or by them (in), plain and compressed. What is

@@ -33,6 +33,10 @@ pub struct ConnectionView {
     pub last_seen_at: Timestamp,
     /// How many topics it is subscribed to.
     pub topics: usize,
+    /// How many of them are areas.
+    pub areas: usize,
+    /// It negotiated compression (permessage-deflate).
+    pub compressed: bool,
     /// Bytes that wait for it.
     pub waiting_bytes: u64,
     /// Positions it did not get because newer ones replaced them.

@@ -32,7 +32,7 @@ const REQUESTS: &[&str] = &[
     r#"{"type":"subscribe","topic":"area:1,2,3,4,5"}"#,
     r#"{"type":"subscribe","topic":"area:+1,2,3,4"}"#,
     r#"{"type":"subscribe","topic":"area:01,2,3,4"}"#,
-    r#"{"type":"subscribe","topic":"area:-1.50,2e0, 3,4E+0"}"#,
+    r#"{"type":"subscribe","topic":"area:-1.50,2e0,3,4E+0"}"#,
     r#"{"type":"subscribe","topic":"area:177,-20,-178,-16"}"#,
     r#"{"type":"subscribe","topic":"device:1","topics":["device:2"]}"#,
     r#"{"type":"subscribe","topics":"device:1"}"#,

@@ -70,7 +70,7 @@ impl Client {
         encoding: Encoding,
     ) -> Rc<Self> {
         Rc::new(Self {
-            vitals: Vitals::new(remote, outbox.depth()),
+            vitals: Vitals::new(remote, outbox.depth(), encoding.is_deflate()),
             settings,
             metrics,
             encoding,

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
 use std::task::Waker;
 
 use futures_util::task::AtomicWaker;
@@ -23,7 +23,11 @@ pub struct Vitals {
     /// When the last frame came, in milliseconds since the epoch.
     last_seen_at: AtomicI64,
     /// How many topics it is subscribed to.
-    topics: AtomicUsize,
+    topics: AtomicU32,
+    /// How many of them are areas.
+    areas: AtomicU32,
+    /// It negotiated compression.
+    pub compressed: bool,
     /// What waits for it.
     depth: Arc<Depth>,
     terminated: AtomicBool,
@@ -33,14 +37,16 @@ pub struct Vitals {
 
 impl Vitals {
     /// Of a connection that opens now.
-    pub(crate) fn new(remote: SocketAddr, depth: Arc<Depth>) -> Arc<Self> {
+    pub(crate) fn new(remote: SocketAddr, depth: Arc<Depth>, compressed: bool) -> Arc<Self> {
         let opened_at = Timestamp::now();
         Arc::new(Self {
             id: Uuid::new_v4(),
             remote,
             opened_at,
             last_seen_at: AtomicI64::new(opened_at.as_millis()),
-            topics: AtomicUsize::new(0),
+            topics: AtomicU32::new(0),
+            areas: AtomicU32::new(0),
+            compressed,
             depth,
             terminated: AtomicBool::new(false),
             waker: AtomicWaker::new(),
@@ -52,9 +58,10 @@ impl Vitals {
         self.last_seen_at.store(Timestamp::now().as_millis(), Ordering::Relaxed);
     }
 
-    /// Notes how many topics it is subscribed to.
-    pub(crate) fn set_topics(&self, topics: usize) {
-        self.topics.store(topics, Ordering::Relaxed);
+    /// Notes how many topics it is subscribed to, and how many of them are areas.
+    pub(crate) fn set_topics(&self, topics: usize, areas: usize) {
+        self.topics.store(topics as u32, Ordering::Relaxed);
+        self.areas.store(areas as u32, Ordering::Relaxed);
     }
 
     /// When the last frame came from the client.
@@ -64,7 +71,12 @@ impl Vitals {
 
     /// How many topics it is subscribed to.
     pub fn topics(&self) -> usize {
-        self.topics.load(Ordering::Relaxed)
+        self.topics.load(Ordering::Relaxed) as usize
+    }
+
+    /// How many of them are areas.
+    pub fn areas(&self) -> usize {
+        self.areas.load(Ordering::Relaxed) as usize
     }
 
     /// Bytes that wait in its outbox.

@@ -42,9 +42,16 @@ struct Move {
     in_areas: RefCell<Vec<(Encoding, Option<Rc<Burst>>)>>,
 }
 
-/// What became of a batch.
+/// So many changes are collected before they are delivered, about 10 MB: a position may be about very many areas.
+const MOST_CHANGES: usize = if cfg!(test) { 8 } else { 32_768 };
+
+/// What became of the next positions of a batch.
 #[derive(Default)]
 pub(super) struct Dispatched {
+    /// The place of the first position that is not among them.
+    pub(super) next: usize,
+    /// The number of the last one that is.
+    pub(super) number: u64,
     /// What is to be delivered now.
     pub(super) groups: Vec<Group>,
     /// Audiences with a cadence that have something to be served from now on.
@@ -93,23 +100,34 @@ impl Batch {
         went_out.map(|(one, _)| one.device)
     }
 
-    /// Finds out who is to be told of what. Others have their turn in between, and may come and go.
-    pub(super) async fn dispatch(&self, interest: &RefCell<Interest>, means: &Means) -> Dispatched {
+    /// Finds out who is to be told of what: of the positions from place `from` on, of as many as make frames for a while.
+    /// Others have their turn in between, and may come and go.
+    pub(super) async fn dispatch(
+        &self,
+        from: usize,
+        interest: &RefCell<Interest>,
+        means: &Means,
+    ) -> Dispatched {
         let (mut dispatch, mut turn) = (Dispatch::default(), Turn::new());
-        for (place, (number, one)) in (self.first..).zip(&self.moves).enumerate() {
-            dispatch.one(place, number, one, &interest.borrow());
+        let mut next = from;
+        while next < self.moves.len() && dispatch.count < MOST_CHANGES {
+            dispatch.one(next, self.first + next as u64, &self.moves[next], &interest.borrow(), means);
+            next += 1;
             if dispatch.is_time_to_look() {
                 turn.pause().await;
             }
         }
         let Dispatch { collected, mut dispatched, .. } = dispatch;
-        for (place, collected) in collected.into_iter().enumerate() {
+        for collected in collected {
             dispatched.groups.extend(self.group(collected, means));
-            if place % LOOK == LOOK - 1 {
-                turn.pause().await;
-            }
+            turn.pause().await;
         }
-        dispatched
+        Dispatched { next, number: self.first + next as u64 - 1, ..dispatched }
+    }
+
+    /// True if that is behind its last position.
+    pub(super) fn ends_before(&self, place: usize) -> bool {
+        place >= self.moves.len()
     }
 
     fn group(&self, collected: Collected, means: &Means) -> Option<Group> {
@@ -183,6 +201,8 @@ struct Dispatch {
     /// By the place of the audience in memory.
     places: HashMap<*const Audience, usize>,
     dispatched: Dispatched,
+    /// How many changes were collected.
+    count: usize,
     /// How much was done since the clock was looked at.
     work: usize,
 }
@@ -197,19 +217,25 @@ impl Dispatch {
         is_time
     }
 
-    fn one(&mut self, place: usize, number: u64, one: &Move, interest: &Interest) {
+    fn one(&mut self, place: usize, number: u64, one: &Move, interest: &Interest, means: &Means) {
         let at = || Change { number, update: Update::At(one.published.clone()) };
         let left = || Change { number, update: Update::Left(one.published.clone()) };
         let position = one.published.position();
         self.work += 1;
         interest.named_by(position).for_each(|audience| self.tell(audience, at(), place));
-        interest.crossed(one.before, position.point(), |audience, crossing| {
+        let looked_at = interest.crossed(one.before, position.point(), |audience, crossing| {
             self.cross(audience, crossing, number, one.device);
-            if audience.mode.cadence.is_none() {
+            if audience.mode.cadence.is_some() {
+                self.dispatched.to_schedule.push(audience.clone());
+            } else if audience.is_behind() {
+                audience.each_behind(|subscription| means.count_skipped(&subscription.subscriber.client, 1));
+            } else {
                 let change = if crossing == Crossing::Out { left() } else { at() };
                 self.collect(audience, change, place);
             }
         });
+        // Some that are looked at are as much work as one that is told.
+        self.work += looked_at / 16;
         for topic in &one.left {
             interest.audiences(topic).iter().for_each(|audience| self.tell(audience, left(), place));
         }
@@ -224,14 +250,9 @@ impl Dispatch {
             Crossing::Out => audience.each_behind(|subscription| subscription.went_out(device, number)),
             Crossing::Within => {}
         }
-        if audience.mode.cadence.is_some() {
-            let went_out = (crossing == Crossing::Out).then_some(device);
-            if went_out.is_some() {
-                self.dispatched.emptied.push(audience.clone());
-            }
-            if audience.moved.borrow_mut().in_area(went_out) {
-                self.dispatched.to_schedule.push(audience.clone());
-            }
+        if audience.mode.cadence.is_some() && crossing == Crossing::Out {
+            audience.moved.borrow_mut().goes_out(device);
+            self.dispatched.emptied.push(audience.clone());
         }
     }
 
@@ -240,7 +261,8 @@ impl Dispatch {
         self.work += 1;
         if audience.mode.cadence.is_none() {
             self.collect(audience, change, place);
-        } else if audience.moved.borrow_mut().insert(change) {
+        } else {
+            audience.moved.borrow_mut().insert(change);
             self.dispatched.to_schedule.push(audience.clone());
         }
     }
@@ -256,5 +278,6 @@ impl Dispatch {
             to.positions.push(place);
         }
         to.changes.push(change);
+        self.count += 1;
     }
 }

@@ -117,6 +117,11 @@ impl CatchUp {
         Self { snapshot, course: Course::Area(devices) }
     }
 
+    /// True while some of its snapshot is sent and some is not.
+    pub(super) fn is_half_sent(&self) -> bool {
+        self.snapshot.as_ref().is_some_and(|beginning| beginning.head.is_none())
+    }
+
     /// What an area's subscription still has to get.
     pub(super) fn round(&mut self) -> Option<&mut Round> {
         match &mut self.course {

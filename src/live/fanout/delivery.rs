@@ -11,6 +11,10 @@ use super::update::Change;
 use crate::live::outbox::{Burst, Count, Delivery};
 use crate::metrics::LiveMetrics;
 
+/// So many members that came since their audience was last served get a burst of their own, with what is newer than their
+/// snapshots. Where more have come, as after a restart, they get what all get, and some of their positions twice.
+const MOST_NEWCOMERS: usize = 16;
+
 /// How many sockets are written between two looks at the clock, and how many outboxes are fetched into the processor's
 /// cache at the same time.
 const STRIDE: usize = if cfg!(test) { 1 } else { 16 };
@@ -102,6 +106,7 @@ impl Group {
         mut then: impl FnMut(Rc<Subscription>),
     ) {
         let mut end = usize::MAX;
+        let mut newcomers = 0;
         while end > 0 {
             let mut chosen = Vec::new();
             {
@@ -113,7 +118,8 @@ impl Group {
                 for member in stride.iter_mut() {
                     if member.seen < self.last {
                         let seen = std::mem::replace(&mut member.seen, self.last);
-                        let chosen_one = if seen < self.first {
+                        newcomers += usize::from(seen >= self.first);
+                        let chosen_one = if seen < self.first || newcomers > MOST_NEWCOMERS {
                             each(round, member, &self.burst)
                         } else {
                             each(round, member, &self.burst_since(seen, round.means))
@@ -201,9 +207,7 @@ impl<'a> Round<'a> {
 
     /// Counts a burst that a subscription does not get, as it is behind.
     fn skipped(&self, subscription: &Subscription, count: Count) {
-        let positions = count.carried();
-        self.means.metrics.conflated.inc_by(positions as u64);
-        subscription.subscriber.client.vitals.count_conflated(positions);
+        self.means.count_skipped(&subscription.subscriber.client, count.carried());
     }
 }
 

@@ -36,7 +36,7 @@ pub(super) struct Displaced {
     pub(super) place: Place,
 }
 
-/// How many devices are inside an area, and how many were looked at to find out.
+/// How many devices are inside an area, and how many devices and tiles were looked at to find out.
 pub(super) struct Inside {
     pub(super) inside: usize,
     pub(super) looked_at: usize,
@@ -108,28 +108,32 @@ impl Grid {
     /// How many devices are inside `area`.
     pub(super) fn count(&self, area: Bounds) -> Inside {
         let mut count = Inside { inside: 0, looked_at: 0 };
-        self.tiles(area, |tile, spots| {
+        let tiles = self.tiles(area, |tile, spots| {
             if TILING.is_within(tile, area) {
                 count.inside += spots.len();
-                count.looked_at += 1;
             } else {
                 count.inside += spots.iter().filter(|spot| area.contains(spot.point)).count();
                 count.looked_at += spots.len();
             }
         });
+        count.looked_at += tiles;
         count
     }
 
     /// Shows the tiles that an area touches, or all, whichever are fewer.
-    fn tiles(&self, area: Bounds, mut show: impl FnMut(Tile, &[Spot])) {
-        if TILING.touched_at_most(area) > self.tiles.len() as u64 {
-            return self.tiles.iter().for_each(|(tile, spots)| show(*tile, spots));
+    /// Returns how many tiles were looked for.
+    fn tiles(&self, area: Bounds, mut show: impl FnMut(Tile, &[Spot])) -> usize {
+        let touched = TILING.touched_at_most(area);
+        if touched > self.tiles.len() as u64 {
+            self.tiles.iter().for_each(|(tile, spots)| show(*tile, spots));
+            return self.tiles.len();
         }
         for tile in TILING.touched(area).iter() {
             if let Some(spots) = self.tiles.get(&tile) {
                 show(tile, spots);
             }
         }
+        touched as usize
     }
 }
 

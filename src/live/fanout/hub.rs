@@ -54,6 +54,10 @@ pub struct Hub {
     ticks: RefCell<Ticks>,
     /// The number of the last update that `latest` holds.
     number: Cell<u64>,
+    /// The number of the last update of which it is known whom it concerns.
+    dispatched: Cell<u64>,
+    /// A batch is being dispatched.
+    is_dispatching: Cell<bool>,
     /// The number of the last update that was delivered.
     told: Cell<u64>,
     next_id: Cell<SubscriptionId>,
@@ -108,6 +112,8 @@ impl Hub {
             awaiting_dispatch: RefCell::default(),
             ticks: RefCell::new(Ticks::new(Instant::now())),
             number: Cell::new(0),
+            dispatched: Cell::new(0),
+            is_dispatching: Cell::new(false),
             told: Cell::new(0),
             next_id: Cell::new(0),
             fan_outs: Cell::new(0),
@@ -116,6 +122,7 @@ impl Hub {
             hub.latest.borrow_mut().apply(number, published);
             hub.number.set(number);
         }
+        hub.dispatched.set(hub.number.get());
         hub.told.set(hub.number.get());
         Rc::new(hub)
     }
@@ -148,17 +155,18 @@ impl Hub {
         let replaced = wish.replaces.filter(|replaced| *replaced != topic);
         let replaced = replaced.and_then(|topic| subscriber.held.borrow().get(topic).cloned());
         let subscription = match (known, replaced) {
-            (None, Some(replaced)) => {
+            (None, Some(replaced)) if !replaced.is_lost() => {
                 self.replace(&replaced, topic, mode, wish.id);
                 return Ok(());
             }
+            (None, Some(replaced)) => {
+                // Nobody knows what its client knows of it.
+                self.end_aloud(&replaced, wish.id);
+                self.add(&subscriber, topic, mode)?
+            }
             (Some(known), replaced) => {
-                if let Some(replaced) = replaced {
-                    // Two become one, and the snapshot is whole, so this is said for itself.
-                    self.end(&replaced);
-                    let topic = &replaced.topic().to_string();
-                    client.send(&Outgoing::Unsubscribed { topic, id: wish.id });
-                }
+                // Two become one, and the snapshot is whole.
+                replaced.iter().for_each(|replaced| self.end_aloud(replaced, wish.id));
                 if known.audience.mode == mode {
                     // What waits or is on its way is in the snapshot too, and must not come after it.
                     subscriber.outbox.forget(known.id);
@@ -192,18 +200,12 @@ impl Hub {
         if subscriber.held.borrow().len() >= limit {
             return Err(NotSubscribed::TooManySubscriptions(limit));
         }
-        let id = self.next_id.replace(self.next_id.get().wrapping_add(1));
-        Ok(self.put(id, subscriber, topic, mode))
+        Ok(self.put(subscriber, topic, mode))
     }
 
     /// Makes a subscription that has everything so far.
-    fn put(
-        &self,
-        id: SubscriptionId,
-        subscriber: &Rc<Subscriber>,
-        topic: &Topic,
-        mode: Mode,
-    ) -> Rc<Subscription> {
+    fn put(&self, subscriber: &Rc<Subscriber>, topic: &Topic, mode: Mode) -> Rc<Subscription> {
+        let id = self.next_id.replace(self.next_id.get().wrapping_add(1));
         let number = self.number.get();
         let audience = self.interest.borrow_mut().audience(topic, mode, || {
             let phase = mode.cadence.map(|cadence| self.ticks.borrow_mut().phase(cadence));
@@ -215,12 +217,9 @@ impl Hub {
         });
         let subscription = Subscription::new(id, subscriber.clone(), audience.clone());
         audience.join(&subscription, number);
-        let client = &subscriber.client;
-        let mut held = subscriber.held.borrow_mut();
-        held.insert(topic.clone(), subscription.clone());
-        self.subscribers.borrow_mut().entry(client.id()).or_insert_with(|| subscriber.clone());
+        subscriber.hold(&subscription);
+        self.subscribers.borrow_mut().entry(subscriber.client.id()).or_insert_with(|| subscriber.clone());
         self.means.metrics.subscriptions.inc();
-        client.vitals.set_topics(held.len());
         subscription
     }
 
@@ -276,6 +275,13 @@ impl Hub {
         held.iter().for_each(|subscription| self.end(subscription));
     }
 
+    /// Ends a subscription of a client that stays, and says so.
+    fn end_aloud(&self, subscription: &Rc<Subscription>, id: Option<&str>) {
+        self.end(subscription);
+        let topic = &subscription.topic().to_string();
+        subscription.subscriber.client.send(&Outgoing::Unsubscribed { topic, id });
+    }
+
     /// Ends a subscription of a client that stays.
     fn end(&self, subscription: &Rc<Subscription>) {
         let subscriber = &subscription.subscriber;
@@ -290,12 +296,7 @@ impl Hub {
     fn take_away(&self, subscription: &Rc<Subscription>) {
         let subscriber = &subscription.subscriber;
         let abandoned = self.remove(subscription);
-        let left = {
-            let mut held = subscriber.held.borrow_mut();
-            held.remove(subscription.topic());
-            held.len()
-        };
-        subscriber.client.vitals.set_topics(left);
+        subscriber.let_go(subscription);
         match (abandoned, subscription.topic()) {
             (Abandoned::HalfSent(_), Topic::Area(_)) => self.restart_areas(subscriber),
             (Abandoned::Unsent { replaces: Some(replaced) }, _) => {
@@ -314,7 +315,7 @@ impl Hub {
         subscriber.outbox.forget_all();
         let held = std::mem::take(&mut *subscriber.held.borrow_mut());
         held.values().for_each(|subscription| drop(self.remove(subscription)));
-        client.vitals.set_topics(0);
+        client.vitals.set_topics(0, 0);
     }
 
     fn remove(&self, subscription: &Rc<Subscription>) -> Abandoned {

@@ -57,14 +57,14 @@ impl Interest {
         device.into_iter().flatten().chain(events)
     }
 
-    /// Shows the audiences of the areas that a device's move is about.
+    /// Shows the audiences of the areas that a device's move is about. Returns how many were looked at.
     pub(super) fn crossed(
         &self,
         before: Option<Point>,
         now: Point,
         mut show: impl FnMut(&Rc<Audience>, Crossing),
-    ) {
-        self.viewports.crossed(before, now, |audience, crossing| show(&audience.0, crossing));
+    ) -> usize {
+        self.viewports.crossed(before, now, |audience, crossing| show(&audience.0, crossing))
     }
 
     /// Finds the audience for a topic and a mode, or makes it.
@@ -83,6 +83,8 @@ impl Interest {
             topic: topic.clone(),
             mode,
             members: RefCell::default(),
+            behind: Cell::new(0),
+            is_scheduled: Cell::new(false),
             phase,
             moved: RefCell::default(),
             served: Cell::new(number),

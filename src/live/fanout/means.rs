@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::live::client::Client;
 use crate::live::outbox::{Budget, Carries, UpdateFrame};
 use crate::live::wire::encoding::Encoded;
 use crate::live::wire::snapshot::SnapshotForm;
@@ -20,6 +21,12 @@ impl Means {
     #[cfg(test)]
     pub(super) fn for_tests() -> Self {
         Self { budget: Budget::new(1 << 20), metrics: crate::metrics::Metrics::new("test").unwrap().live }
+    }
+
+    /// Counts positions that a client does not get in their turn, as it is behind.
+    pub(super) fn count_skipped(&self, client: &Client, positions: usize) {
+        self.metrics.conflated.inc_by(positions as u64);
+        client.vitals.count_conflated(positions);
     }
 
     /// A frame that those share who are told. What was compressed for it is counted.

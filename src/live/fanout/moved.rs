@@ -12,8 +12,6 @@ use super::update::Change;
 /// What has changed since a topic was last served.
 #[derive(Debug, Default)]
 pub(super) struct Moved {
-    /// Something has changed.
-    any: bool,
     /// The newest update of each device. Nothing for an area.
     changes: HashMap<Arc<str>, Change>,
     /// The devices that went out of an area.
@@ -23,16 +21,14 @@ pub(super) struct Moved {
 }
 
 impl Moved {
-    /// Takes an update, which is newer than all before. True if it is the first.
-    pub(super) fn insert(&mut self, change: Change) -> bool {
+    /// Takes an update, which is newer than all before.
+    pub(super) fn insert(&mut self, change: Change) {
         self.changes.insert(change.update.device_id().clone(), change);
-        !std::mem::replace(&mut self.any, true)
     }
 
-    /// Notes that something has moved inside an area, or out of it if it is this device. True if it is the first.
-    pub(super) fn in_area(&mut self, went_out: Option<u32>) -> bool {
-        self.went_out.extend(went_out);
-        !std::mem::replace(&mut self.any, true)
+    /// Notes that a device went out of the area.
+    pub(super) fn goes_out(&mut self, device: u32) {
+        self.went_out.insert(device);
     }
 
     /// The devices that went out of the area and of whom not everyone was told.
@@ -51,7 +47,6 @@ impl Moved {
         let empty = HashMap::with_capacity(self.changes.len() / 2);
         let mut changes: Vec<_> = std::mem::replace(&mut self.changes, empty).into_values().collect();
         changes.sort_unstable_by_key(|change| change.number);
-        self.any = false;
         changes
     }
 
@@ -62,7 +57,6 @@ impl Moved {
 
     /// The devices that went out, of whom it is told from now on, until [`Moved::told`].
     pub(super) fn tell_out(&mut self) -> Rc<HashSet<u32>> {
-        self.any = false;
         self.telling = Rc::new(std::mem::take(&mut self.went_out));
         self.telling.clone()
     }

@@ -19,6 +19,8 @@ pub(super) struct Subscriber {
     pub(super) client: Rc<Client>,
     pub(super) outbox: Rc<Outbox>,
     pub(super) held: RefCell<HashMap<Topic, Rc<Subscription>>>,
+    /// How many of them are of areas.
+    areas: Cell<usize>,
     /// Subscriptions that have not got everything yet, in the order in which they are served.
     pub(super) behind: RefCell<VecDeque<Rc<Subscription>>>,
 }
@@ -53,10 +55,14 @@ pub(super) struct Audience {
     pub(super) mode: Mode,
     /// Borrowed for a stride at a time: it may change in between.
     pub(super) members: RefCell<Vec<Member>>,
+    /// How many of them are [`BEHIND`].
+    pub(super) behind: Cell<usize>,
     /// Where in its interval it is served, if it has a cadence.
     pub(super) phase: Duration,
     /// What it is served next, if it has a cadence.
     pub(super) moved: RefCell<Moved>,
+    /// It is to be served at its next tick.
+    pub(super) is_scheduled: Cell<bool>,
     /// The last update when it was last served at its cadence.
     pub(super) served: Cell<u64>,
     /// How many devices are inside, if it is of an area: as of update `counted`.
@@ -66,12 +72,37 @@ pub(super) struct Audience {
 
 impl Subscriber {
     pub(super) fn new(client: Rc<Client>, outbox: Rc<Outbox>) -> Rc<Self> {
-        Rc::new(Self { client, outbox, held: RefCell::default(), behind: RefCell::default() })
+        let (held, areas, behind) = (RefCell::default(), Cell::new(0), RefCell::default());
+        Rc::new(Self { client, outbox, held, areas, behind })
+    }
+
+    /// Takes a subscription of it into its list.
+    pub(super) fn hold(&self, subscription: &Rc<Subscription>) {
+        let mut held = self.held.borrow_mut();
+        held.insert(subscription.topic().clone(), subscription.clone());
+        self.areas.set(self.areas.get() + subscription.is_of_area());
+        self.client.vitals.set_topics(held.len(), self.areas.get());
+    }
+
+    /// Takes a subscription off its list.
+    pub(super) fn let_go(&self, subscription: &Subscription) {
+        let mut held = self.held.borrow_mut();
+        held.remove(subscription.topic());
+        self.areas.set(self.areas.get() - subscription.is_of_area());
+        self.client.vitals.set_topics(held.len(), self.areas.get());
     }
 
     /// True while a snapshot is on its way that is not sent as a whole.
     pub(super) fn is_streaming(&self) -> bool {
         self.behind.borrow().front().is_some_and(|first| first.is_streaming())
+    }
+
+    /// True while a snapshot is half sent.
+    pub(super) fn is_half_sent(&self) -> bool {
+        let behind = self.behind.borrow();
+        behind
+            .front()
+            .is_some_and(|first| first.catch_up.borrow().as_ref().is_some_and(|one| one.is_half_sent()))
     }
 
     /// Its subscription with this id.
@@ -90,9 +121,20 @@ impl Subscription {
         &self.audience.topic
     }
 
+    /// 1 or 0.
+    fn is_of_area(&self) -> usize {
+        usize::from(matches!(self.topic(), Topic::Area(_)))
+    }
+
     /// True while its snapshot is not sent as a whole.
     pub(super) fn is_streaming(&self) -> bool {
         self.catch_up.borrow().as_ref().is_some_and(|catch_up| catch_up.is_streaming())
+    }
+
+    /// True if it is caught up in an area, and it cannot be known any more what of.
+    pub(super) fn is_lost(&self) -> bool {
+        let mut catch_up = self.catch_up.borrow_mut();
+        catch_up.as_mut().and_then(|catch_up| catch_up.round()).is_some_and(|round| round.is_lost())
     }
 
     /// Notes that a device went out of its area, while it is caught up.
@@ -109,7 +151,9 @@ impl Subscription {
 
     /// Notes up to which update it has everything.
     pub(super) fn set_seen(&self, seen: u64) {
-        if let Some(member) = self.audience.members.borrow_mut().get_mut(self.place.get()) {
+        let Audience { members, behind, .. } = &*self.audience;
+        if let Some(member) = members.borrow_mut().get_mut(self.place.get()) {
+            behind.set(behind.get() + usize::from(seen == BEHIND) - usize::from(member.seen == BEHIND));
             member.seen = seen;
         }
     }
@@ -128,7 +172,8 @@ impl Audience {
     pub(super) fn leave(&self, subscription: &Subscription) -> bool {
         let mut members = self.members.borrow_mut();
         let place = subscription.place.get();
-        members.swap_remove(place);
+        let gone = members.swap_remove(place);
+        self.behind.set(self.behind.get() - usize::from(gone.seen == BEHIND));
         if let Some(moved) = members.get(place) {
             moved.subscription.place.set(place);
         }
@@ -148,8 +193,16 @@ impl Audience {
         }
     }
 
+    /// True if all its subscriptions are being caught up.
+    pub(super) fn is_behind(&self) -> bool {
+        self.behind.get() == self.members.borrow().len()
+    }
+
     /// The subscriptions that are being caught up.
     pub(super) fn each_behind(&self, mut each: impl FnMut(&Subscription)) {
+        if self.behind.get() == 0 {
+            return;
+        }
         let members = self.members.borrow();
         members.iter().filter(|member| member.seen == BEHIND).for_each(|member| each(&member.subscription));
     }

@@ -44,6 +44,9 @@ impl Ticks {
 
     /// Sees to it that an audience is served at the next instant of its phase.
     pub(super) fn schedule(&mut self, audience: &Rc<Audience>, cadence: Cadence, now: Instant) {
+        if audience.is_scheduled.replace(true) {
+            return;
+        }
         let at = self.since + next(now.duration_since(self.since), cadence.period(), audience.phase);
         self.scheduled += 1;
         self.due.insert((at, self.scheduled), audience.clone());
@@ -54,10 +57,13 @@ impl Ticks {
         self.due.first_key_value().map(|((at, _), _)| *at)
     }
 
-    /// Takes out one that is due.
-    pub(super) fn take_due(&mut self, now: Instant) -> Option<Rc<Audience>> {
+    /// Takes out one that is due, with the instant since when it is.
+    pub(super) fn take_due(&mut self, now: Instant) -> Option<(Instant, Rc<Audience>)> {
         let first = self.due.first_entry()?;
-        (first.key().0 <= now).then(|| first.remove())
+        let at = first.key().0;
+        let audience = (at <= now).then(|| first.remove())?;
+        audience.is_scheduled.set(false);
+        Some((at, audience))
     }
 }
 

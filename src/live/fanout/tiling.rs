@@ -10,6 +10,9 @@ pub(super) struct Tiling {
     level: u8,
 }
 
+/// The meridian on which the tiles of the poles are.
+const POLES_ON: f64 = 0.0;
+
 /// A tile of a tiling: its column in the upper half, its row in the lower one.
 pub(super) type Tile = u64;
 
@@ -32,7 +35,9 @@ impl Tiling {
 
     /// The tile that a point is in.
     pub(super) fn tile(self, point: Point) -> Tile {
-        tile(self.column(point.longitude), self.row(point.latitude))
+        // A pole is on all meridians; it is found on this one.
+        let longitude = if point.latitude.abs() == 90.0 { POLES_ON } else { point.longitude };
+        tile(self.column(longitude), self.row(point.latitude))
     }
 
     /// As the meridians 180 and -180 are the same, both are in the first column.
@@ -70,12 +75,18 @@ impl Tiling {
     }
 
     fn spans(self, area: Bounds) -> impl Iterator<Item = RangeInclusive<u32>> {
-        area.longitudes().flat_map(move |(west, east)| {
+        let (south, north) = area.latitudes();
+        let to_a_pole = (south == -90.0 || north == 90.0).then(|| {
+            let column = self.column(POLES_ON);
+            column..=column
+        });
+        let spans = area.longitudes().flat_map(move |(west, east)| {
             let to_the_end = (east >= 180.0).then_some(0..=0);
             let last = if east >= 180.0 { (1_u32 << self.level) - 1 } else { self.column(east) };
             let first = if west >= 180.0 { last } else { self.column(west) };
             std::iter::once(first..=last).chain(to_the_end)
-        })
+        });
+        spans.chain(to_a_pole)
     }
 
     /// True if every point of a tile is inside an area. (Never for the first column: 180 is in it besides -180.)

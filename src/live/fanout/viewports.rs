@@ -73,11 +73,19 @@ impl<T: Clone + PartialEq> Viewports<T> {
     }
 
     /// Shows each area that a device's move from `before` to `now` is about.
-    pub(super) fn crossed(&self, before: Option<Point>, now: Point, mut show: impl FnMut(&T, Crossing)) {
+    /// Returns how many areas were looked at.
+    pub(super) fn crossed(
+        &self,
+        before: Option<Point>,
+        now: Point,
+        mut show: impl FnMut(&T, Crossing),
+    ) -> usize {
+        let mut looked_at = 0;
         for (level, _) in (0..).zip(self.levels).filter(|(_, count)| *count > 0) {
             let tiling = Tiling::new(level);
             let tile = tiling.tile(now);
             let tile_before = before.map(|before| tiling.tile(before));
+            looked_at += self.on(level, tile).len();
             for Viewport { area, value } in self.on(level, tile) {
                 let was_inside = before.is_some_and(|before| area.contains(before));
                 match (was_inside, area.contains(now)) {
@@ -91,6 +99,7 @@ impl<T: Clone + PartialEq> Viewports<T> {
             if let (Some(before), Some(tile_before)) = (before, tile_before)
                 && tile_before != tile
             {
+                looked_at += self.on(level, tile_before).len();
                 for Viewport { area, value } in self.on(level, tile_before) {
                     if area.contains(before) && !area.contains(now) {
                         show(value, Crossing::Out);
@@ -98,6 +107,7 @@ impl<T: Clone + PartialEq> Viewports<T> {
                 }
             }
         }
+        looked_at
     }
 
     fn on(&self, level: u8, tile: Tile) -> &[Viewport<T>] {

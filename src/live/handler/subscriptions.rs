@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::Poll;
+use std::time::{Duration, Instant};
 
 use super::message_handler::{Handled, MessageHandler};
 use crate::domain::topic::KIND_NAMES;
@@ -13,8 +14,8 @@ use crate::live::wire::cadence::Cadence;
 use crate::live::wire::outgoing::{ErrorCode, Limits, Outgoing};
 use crate::live::wire::request::{MAX_ID_BYTES, MAX_TOPICS, Options, Request};
 
-/// So many topics of one request are handled before others have their turn.
-const TOPICS_PER_TURN: usize = 32;
+/// So long the topics of one request are handled before others have their turn.
+const TURN: Duration = Duration::from_millis(1);
 
 /// What a topic of a list costs a client, as if so many bytes had been sent to it: an eighth of a message of its own.
 const BYTES_PER_TOPIC: usize = 2048;
@@ -66,19 +67,20 @@ impl SubscriptionHandler {
 impl Job {
     /// Goes through a list: others have their turn in between, and a client that does not read its responses is waited for.
     async fn topics(self, topics: Vec<String>) {
-        for some in topics.chunks(TOPICS_PER_TURN) {
+        let mut topics = topics.iter().peekable();
+        while topics.peek().is_some() {
+            // Polled with the connection, and so also when it has written what waits.
+            poll_fn(|_| if self.client.is_jammed() { Poll::Pending } else { Poll::Ready(()) }).await;
+            let since = Instant::now();
             self.client.hold(true);
-            for topic in some {
-                if self.client.is_jammed() {
-                    self.client.hold(false);
-                    // Polled with the connection, and so also when it has written what waits.
-                    poll_fn(|_| if self.client.is_jammed() { Poll::Pending } else { Poll::Ready(()) }).await;
-                    self.client.hold(true);
-                }
+            while !self.client.is_jammed()
+                && since.elapsed() < TURN
+                && let Some(topic) = topics.next()
+            {
                 self.topic(topic);
+                self.client.charge(BYTES_PER_TOPIC);
             }
             self.client.hold(false);
-            self.client.charge(some.len() * BYTES_PER_TOPIC);
             tokio::task::yield_now().await;
         }
     }

@@ -50,6 +50,9 @@ impl SnapshotForm {
         match self {
             Self::Plain => frame::fragment(place, json, piece),
             Self::Deflated => {
+                if json.len() >= deflate::MIN_BYTES {
+                    return frame::deflated_fragment(place, &deflate::piece(json), piece);
+                }
                 let mut stored = Vec::with_capacity(json.len() + 5);
                 deflate::push_stored(&mut stored, json);
                 frame::deflated_fragment(place, &stored, piece)

@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use super::{Hub, NotSubscribed};
 use crate::domain::{Bounds, Topic};
+use crate::live::fanout::batch::Batch;
 use crate::live::fanout::catchup::CatchUp;
 use crate::live::fanout::delivery;
 use crate::live::fanout::latest::Inside;
 use crate::live::fanout::mode::Mode;
 use crate::live::fanout::roster::SLICE;
 use crate::live::fanout::round::Round;
-use crate::live::fanout::subscription::{Audience, BEHIND, Subscriber, Subscription};
+use crate::live::fanout::subscription::{Audience, BEHIND, Member, Subscriber, Subscription};
 use crate::live::fanout::update::Change;
 use crate::live::wire::frame::Place;
 use crate::live::wire::outgoing::{ErrorCode, Outgoing};
@@ -33,54 +34,52 @@ impl Hub {
     /// Ends the subscriptions of those areas that have too many devices inside now.
     pub(super) fn end_overgrown(&self, grown: &[Rc<Audience>]) {
         for audience in grown {
-            let inside = audience.inside.get();
-            let members: Vec<_> = {
-                let members = audience.members.borrow();
-                let limit =
-                    |subscription: &Subscription| subscription.subscriber.client.settings.max_area_devices;
-                let ended = members.iter().map(|member| &member.subscription);
-                ended.filter(|subscription| inside > limit(subscription)).cloned().collect()
-            };
-            for subscription in members {
-                self.end(&subscription);
-                let client = &subscription.subscriber.client;
-                let error = NotSubscribed::TooManyDevices { inside, limit: client.settings.max_area_devices };
-                client.send(&Outgoing::Error {
-                    code: ErrorCode::TooManyDevices,
-                    topic: Some(&audience.topic.to_string()),
-                    id: None,
-                    message: &error.to_string(),
-                    detail: Some("this subscription has ended"),
-                });
+            let (inside, limit) = (audience.inside.get(), most_devices(audience));
+            if inside > limit {
+                let message = NotSubscribed::TooManyDevices { inside, limit }.to_string();
+                members(audience).for_each(|subscription| self.end_as_overgrown(&subscription, &message));
             }
         }
+    }
+
+    fn end_as_overgrown(&self, subscription: &Rc<Subscription>, message: &str) {
+        self.end(subscription);
+        subscription.subscriber.client.send(&Outgoing::Error {
+            code: ErrorCode::TooManyDevices,
+            topic: Some(&subscription.topic().to_string()),
+            id: None,
+            message,
+            detail: Some("this subscription has ended"),
+        });
     }
 
     /// Where more devices went out of an area since it was last served than are to be kept, everyone gets a new snapshot.
     pub(super) fn relieve(&self, audiences: &[Rc<Audience>]) {
         for audience in audiences {
-            let members: Vec<_> = {
-                let members = audience.members.borrow();
-                // Who is being caught up has notes of its own.
-                let served = members.iter().filter(|member| member.seen != BEHIND);
-                served.map(|member| member.subscription.clone()).collect()
-            };
-            let limit = members.first().map_or(0, |first| first.subscriber.client.settings.max_area_devices);
-            if audience.moved.borrow().count_out() > limit {
+            if audience.moved.borrow().count_out() > most_devices(audience) {
                 audience.moved.borrow_mut().forget_out();
-                members.iter().for_each(|subscription| self.start_again(subscription));
+                // Who is being caught up has notes of its own.
+                let served = members(audience).filter(|subscription| subscription.seen() != BEHIND);
+                served.for_each(|subscription| self.start_again(&subscription));
             }
         }
     }
 
-    /// What has changed in an area since its audience was last served at its cadence, in the order of the updates.
+    /// What has changed in an area since its audience was last served at its cadence, in the order of the updates. Only what was
+    /// dispatched: of the rest it is not known who went out.
     pub(super) fn moved_in_area(&self, audience: &Audience, area: Bounds) -> Vec<Change> {
         let went_out = audience.moved.borrow_mut().tell_out();
-        let since = audience.served.replace(self.number.get());
+        let dispatched = self.dispatched.get();
+        let since = audience.served.replace(dispatched);
         let latest = self.latest.borrow();
-        let outside = went_out.iter().copied().filter(|device| !latest.is_inside(*device, area));
-        let devices = latest.changed_inside(area, since).into_iter().chain(outside);
-        let mut changes: Vec<_> = devices.map(|device| latest.change_in(device, area)).collect();
+        let inside =
+            latest.changed_inside(area, since).into_iter().map(|device| latest.change_in(device, area));
+        let outside = went_out.iter().filter(|device| !latest.is_inside(**device, area)).map(|device| {
+            let change = latest.change_in(*device, area);
+            Change { number: change.number.min(dispatched), ..change }
+        });
+        let mut changes: Vec<_> =
+            inside.filter(|change| change.number <= dispatched).chain(outside).collect();
         changes.sort_unstable_by_key(|change| change.number);
         changes
     }
@@ -97,9 +96,9 @@ impl Hub {
         let left = self.not_inside_any_more(old, before, now);
         let devices = self.not_known_yet(old, before, now);
         let replaced = old.topic().clone();
-        // What waits for the old one is older than the response and goes before it; so the new one has the same id.
+        // What waits for the old one is older than the response and goes before it, whatever becomes of the new one.
         self.take_away(old);
-        let subscription = self.put(old.id, subscriber, topic, mode);
+        let subscription = self.put(subscriber, topic, mode);
         self.send_devices(&subscription, devices, id, Some((&replaced, &left)));
     }
 
@@ -134,7 +133,7 @@ impl Hub {
         }
     }
 
-    fn each_undelivered(&self, mut each: impl FnMut(&crate::live::fanout::batch::Batch)) {
+    fn each_undelivered(&self, mut each: impl FnMut(&Batch)) {
         self.under_way.borrow().iter().for_each(|batch| each(batch));
         self.staged.borrow().iter().for_each(|batch| each(batch));
     }
@@ -165,7 +164,7 @@ impl Hub {
         let encoding = subscription.audience.mode.encoding;
         if devices.len() <= SLICE {
             let positions = self.latest.borrow().encode_devices(devices, area.bounds());
-            let form = SnapshotForm::of(encoding, positions.len());
+            let form = SnapshotForm::of(encoding, begin.len() + positions.len());
             let piece = self.means.piece(form, positions);
             outbox.snapshot(form.fragment(Place::WHOLE, &begin, piece));
         } else {
@@ -175,4 +174,17 @@ impl Hub {
             self.begin_catch_up(subscription, CatchUp::snapshot_of(round, form, begin, replaces));
         }
     }
+}
+
+/// How many devices may be inside. The limit is the same for all.
+fn most_devices(audience: &Audience) -> usize {
+    let members = audience.members.borrow();
+    let limit = |member: &Member| member.subscription.subscriber.client.settings.max_area_devices;
+    members.first().map_or(usize::MAX, limit)
+}
+
+/// Its subscriptions now, whatever becomes of them.
+fn members(audience: &Audience) -> impl Iterator<Item = Rc<Subscription>> + use<> {
+    let members = audience.members.borrow();
+    members.iter().map(|member| member.subscription.clone()).collect::<Vec<_>>().into_iter()
 }

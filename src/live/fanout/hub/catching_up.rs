@@ -42,8 +42,11 @@ impl Hub {
                 subscriber.outbox.end_stream(Some(end.clone()));
                 self.go_on_streaming(subscriber);
             }
-            // Another may be half sent, and goes on.
-            Abandoned::Unsent { .. } if !subscriber.is_streaming() => subscriber.outbox.end_stream(None),
+            // Another may be half sent, and goes on. If not, what waited for this one comes before the next.
+            Abandoned::Unsent { .. } if !subscriber.is_half_sent() => {
+                subscriber.outbox.end_stream(None);
+                self.go_on_streaming(subscriber);
+            }
             Abandoned::Unsent { .. } | Abandoned::Updates => {}
         }
         self.latest.borrow_mut().unwatch(subscription.topic(), self.told.get());
@@ -78,7 +81,7 @@ impl Hub {
         if !self.means.budget.has_room_or_wakes(waker) || !self.is_dispatched_or_wakes(&subscription, waker) {
             return false;
         }
-        let number = self.number.get();
+        let number = self.has_everything_up_to(&subscription);
         match self.next_piece(&subscription, number) {
             Piece::Fragment { frame, last } => {
                 subscriber.outbox.fragment(frame, last);
@@ -109,14 +112,28 @@ impl Hub {
         }
     }
 
-    /// True if all that `latest` holds is dispatched, or the subscription need not wait for that; else `waker` is woken when
-    /// it is. Which devices went out of an area is found out by the dispatch, so before it nobody has got everything.
+    /// Up to which update a subscription has everything once it has all that there is for it now. An area is served what was
+    /// dispatched, as the dispatch finds out which devices went out; its snapshot is of now.
+    fn has_everything_up_to(&self, subscription: &Subscription) -> u64 {
+        let is_area = matches!(subscription.topic(), Topic::Area(_));
+        if is_area && !subscription.is_streaming() { self.dispatched.get() } else { self.number.get() }
+    }
+
+    /// True if a subscription can be served now; else `waker` is woken when it can. One of an area waits until all that its
+    /// snapshot showed is dispatched.
     fn is_dispatched_or_wakes(&self, subscription: &Subscription, waker: &Waker) -> bool {
-        let waits = matches!(subscription.topic(), Topic::Area(_))
-            && !subscription.is_streaming()
-            && !self.staged.borrow().is_empty();
+        let waits = !subscription.is_streaming()
+            && subscription
+                .catch_up
+                .borrow_mut()
+                .as_mut()
+                .and_then(|catch_up| catch_up.round())
+                .is_some_and(|round| self.is_dispatching.get() || round.shown() > self.dispatched.get());
         if waits {
-            self.awaiting_dispatch.borrow_mut().push(waker.clone());
+            let mut awaiting = self.awaiting_dispatch.borrow_mut();
+            if !awaiting.iter().any(|known| known.will_wake(waker)) {
+                awaiting.push(waker.clone());
+            }
         }
         !waits
     }

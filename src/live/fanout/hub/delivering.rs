@@ -66,34 +66,41 @@ impl Hub {
     /// Delivers one batch. False if there is none.
     pub(super) async fn fan_out(&self) -> bool {
         let Some(batch) = self.next_batch() else { return false };
-        let groups = self.dispatch(&batch).await;
-        self.deliver(&groups).await;
-        let number = batch.last();
-        self.told.set(number);
+        self.under_way.replace(Some(batch.clone()));
+        let mut groups = Vec::new();
+        {
+            // Also if something panics: a batch that cannot be delivered must not be tried for ever.
+            let _staged = StagedUntilDropped(self, batch.last());
+            let mut next = 0;
+            while !batch.ends_before(next) {
+                let some;
+                (next, some) = self.dispatch(&batch, next).await;
+                self.deliver(&some).await;
+                groups.extend(some);
+            }
+        }
+        self.told.set(batch.last());
         let mut latest = self.latest.borrow_mut();
-        batch.left().for_each(|topic| latest.told(topic, number));
+        batch.left().for_each(|topic| latest.told(topic, batch.last()));
         drop(latest);
         batch.observe(&groups, &self.means.metrics);
         self.under_way.take();
         true
     }
 
-    /// Finds out what is to be delivered of a batch. It counts as staged until that is known.
-    async fn dispatch(&self, batch: &Rc<Batch>) -> Vec<Group> {
-        let dispatched = {
-            // Also if it panics: a batch that cannot be dispatched must not be tried for ever.
-            let _staged = StagedUntilDropped(self);
-            batch.dispatch(&self.interest, &self.means).await
-        };
-        self.under_way.replace(Some(batch.clone()));
-        let Dispatched { groups, to_schedule, grown, emptied } = dispatched;
+    /// Finds out what is to be delivered of a batch's positions from place `from` on, of some of them. Returns the place of
+    /// those that remain.
+    async fn dispatch(&self, batch: &Batch, from: usize) -> (usize, Vec<Group>) {
+        self.is_dispatching.set(true);
+        let dispatched = batch.dispatch(from, &self.interest, &self.means).await;
+        let Dispatched { next, number, groups, to_schedule, grown, emptied } = dispatched;
+        self.is_dispatching.set(false);
+        self.dispatched.set(number);
         self.schedule(&to_schedule);
         self.end_overgrown(&grown);
         self.relieve(&emptied);
-        if self.staged.borrow().is_empty() {
-            self.awaiting_dispatch.take().into_iter().for_each(Waker::wake);
-        }
-        groups
+        self.awaiting_dispatch.take().into_iter().for_each(Waker::wake);
+        (next, groups)
     }
 
     async fn deliver(&self, groups: &[Group]) {
@@ -111,45 +118,47 @@ impl Hub {
         }
     }
 
-    /// Serves some of the audiences that are due. False if there are none, or if something is staged: what is served must not be
-    /// newer than what was dispatched, as the dispatch finds out which devices went out of an area.
+    /// Serves some of the audiences that are due. False if there are none.
     pub(super) async fn tick(&self, now: Instant) -> bool {
-        if !self.staged.borrow().is_empty() {
-            return false;
-        }
         let turn = Turn::new();
         let (mut due, mut groups) = (Vec::new(), Vec::new());
         while due.len() < AUDIENCES_PER_TICK && (due.is_empty() || !turn.is_over()) {
             let next = self.ticks.borrow_mut().take_due(now);
-            let Some(audience) = next else { break };
+            let Some((since, audience)) = next else { break };
             groups.extend(self.moved(&audience));
-            due.push(audience);
+            due.push((since, audience));
         }
         self.deliver(&groups).await;
-        due.iter().for_each(|audience| audience.moved.borrow_mut().told());
+        for (since, audience) in &due {
+            audience.moved.borrow_mut().told();
+            self.means.metrics.cadence_lag.observe(since.elapsed().as_secs_f64());
+        }
         !due.is_empty()
     }
 
     /// What an audience that is due is served.
     fn moved(&self, audience: &Rc<Audience>) -> Option<Group> {
+        if audience.members.borrow().is_empty() {
+            return None;
+        }
         let changes = match &audience.topic {
             Topic::Area(area) => self.moved_in_area(audience, area.bounds()),
             Topic::Device(_) | Topic::Event(_) => audience.moved.borrow_mut().take(),
         };
-        if audience.members.borrow().is_empty() {
-            return None;
-        }
         let frames = compose::frames(&audience.topic, audience.mode, &changes, &self.means);
         // That a device left may have been forgotten by the time that a client is caught up.
         Group::new(audience.clone(), Burst::new(frames, true), changes, Vec::new())
     }
 }
 
-/// A batch is staged until this is dropped.
-struct StagedUntilDropped<'a>(&'a Hub);
+/// A batch that ends with this update is staged until this is dropped.
+struct StagedUntilDropped<'a>(&'a Hub, u64);
 
 impl Drop for StagedUntilDropped<'_> {
     fn drop(&mut self) {
-        self.0.staged.borrow_mut().pop_front();
+        let Self(hub, last) = self;
+        hub.staged.borrow_mut().pop_front();
+        hub.is_dispatching.set(false);
+        hub.dispatched.set(*last);
     }
 }

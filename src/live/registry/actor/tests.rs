@@ -83,7 +83,7 @@ impl Rig {
     fn admitted(&self) -> Connected {
         let remote = SocketAddr::new(ADDRESS, 1);
         Connected {
-            vitals: Vitals::new(remote, Arc::default()),
+            vitals: Vitals::new(remote, Arc::default(), false),
             control: Control::default().start(),
             permit: Some(self.admission.admit(ADDRESS).unwrap()),
             registry: self.registry.clone(),
