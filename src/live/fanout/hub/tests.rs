@@ -519,3 +519,5 @@ proptest! {
         check(acts, quick);
     }
 }
+
+mod served;

@@ -1,0 +1,127 @@
+//! Unit tests of `hub`: what a client is sent, message for message. The model holds what it knows against what is true,
+//! which is no less so for a client that is sent nothing.
+
+use serde_json::json;
+
+use super::*;
+
+/// A model whose first client takes all that it is sent.
+fn model() -> Model {
+    let model = Model::new();
+    model.seats[0].pipe.room.set(usize::MAX);
+    model
+}
+
+/// What the first client has been sent since this was last asked.
+fn sent(model: &Model) -> Vec<Value> {
+    let Seat { client, outbox, pipe, .. } = &model.seats[0];
+    outbox.flush();
+    while model.hub.catch_up(client, Waker::noop()) {
+        outbox.flush();
+    }
+    let taken = pipe.taken.take();
+    let mut rest = &taken[..];
+    let mut messages = Vec::new();
+    while let [0x81, length, ..] = *rest {
+        let (length, at) = match length {
+            126 => (usize::from(u16::from_be_bytes([rest[2], rest[3]])), 4),
+            short => (usize::from(short), 2),
+        };
+        messages.push(serde_json::from_slice(&rest[at..at + length]).unwrap());
+        rest = &rest[at + length..];
+    }
+    assert!(rest.is_empty(), "{rest:?}");
+    messages
+}
+
+/// The devices in a snapshot or a batch.
+fn devices<'a>(message: &'a Value, key: &str) -> Vec<&'a str> {
+    message[key].as_array().unwrap().iter().map(|one| one["device_id"].as_str().unwrap()).collect()
+}
+
+fn topic(name: &str) -> usize {
+    TOPICS.iter().position(|topic| *topic == name).unwrap()
+}
+
+#[test]
+fn who_subscribes_is_sent_what_there_is_and_then_what_follows() {
+    let mut model = model();
+    model.publish(&[(7, 1, (1, 1)), (8, 2, (1, 1))]);
+    model.fan_out();
+    model.subscribe(0, topic("event:a"), Wish { id: Some("x"), ..Wish::default() });
+    let [subscribed] = &sent(&model)[..] else { panic!() };
+    assert_eq!(
+        (&subscribed["type"], &subscribed["topic"], &subscribed["id"]),
+        (&json!("subscribed"), &json!("event:a"), &json!("x"))
+    );
+    assert_eq!(devices(subscribed, "snapshot"), ["7"]);
+    model.publish(&[(8, 2, (2, 2)), (9, 1, (2, 2)), (7, 0, (2, 2))]);
+    model.fan_out();
+    let followed: Vec<_> =
+        sent(&model).iter().map(|one| (one["type"].clone(), one["device_id"].clone())).collect();
+    assert_eq!(followed, [(json!("position"), json!("9")), (json!("left"), json!("7"))]);
+    model.hub.unsubscribe(&model.seats[0].client, &Topic::parse("event:a").unwrap());
+    model.publish(&[(9, 1, (3, 3))]);
+    model.fan_out();
+    assert!(sent(&model).is_empty());
+}
+
+#[test]
+fn a_client_whose_connection_is_closing_is_not_subscribed() {
+    let mut model = model();
+    model.seats[0].client.close(close::GOING_AWAY);
+    model.subscribe(0, topic("event:a"), Wish::default());
+    model.publish(&[(7, 1, (1, 1))]);
+    model.fan_out();
+    assert!(model.hub.interest.borrow().is_empty() && model.hub.subscribers.borrow().is_empty());
+    assert_eq!(model.metrics.subscriptions.get(), 0);
+}
+
+#[test]
+fn a_snapshot_has_what_is_published_but_not_delivered_and_it_is_not_sent_twice() {
+    let mut model = model();
+    model.publish(&[(7, 1, (1, 1))]);
+    model.subscribe(0, topic("device:7"), Wish::default());
+    assert_eq!(devices(&sent(&model)[0], "snapshot"), ["7"]);
+    model.fan_out();
+    assert!(sent(&model).is_empty());
+}
+
+#[test]
+fn what_is_not_staged_any_more_follows_its_snapshot() {
+    let mut model = model();
+    for _ in 0..MAX_STAGED {
+        model.publish(&[(0, 1, (1, 1))]);
+        model.subscribe(0, topic("device:0"), Wish::default());
+    }
+    sent(&model);
+    model.publish(&[(7, 1, (1, 1))]);
+    model.subscribe(0, topic("device:7"), Wish::default());
+    assert_eq!(devices(&sent(&model)[0], "snapshot"), [""; 0]);
+    model.fan_out();
+    let followed = sent(&model);
+    assert_eq!((followed.len(), &followed[0]["device_id"]), (1, &json!("7")));
+}
+
+#[test]
+fn who_subscribes_again_is_served_as_is_asked_for_now() {
+    let mut model = model();
+    let slow = Wish { cadence: Cadence::at_least(1000), batch: true, ..Wish::default() };
+    model.subscribe(0, topic("event:a"), Wish::default());
+    model.subscribe(0, topic("event:a"), slow);
+    let subscribed = &sent(&model)[1];
+    assert_eq!((&subscribed["every_ms"], &subscribed["batch"]), (&json!(1000), &json!(true)));
+    model.publish(&[(7, 1, (1, 1)), (8, 1, (1, 1))]);
+    model.fan_out();
+    assert!(sent(&model).is_empty());
+    model.tick(1000);
+    while model.poll() {}
+    let [batch] = &sent(&model)[..] else { panic!() };
+    assert_eq!(devices(batch, "positions"), ["7", "8"]);
+    model.subscribe(0, topic("event:a"), Wish::default());
+    assert_eq!(devices(&sent(&model)[0], "snapshot").len(), 2);
+    model.publish(&[(7, 1, (2, 2))]);
+    model.fan_out();
+    assert_eq!(sent(&model).len(), 1);
+    assert_eq!(model.metrics.subscriptions.get(), 1);
+}
