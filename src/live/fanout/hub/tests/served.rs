@@ -125,3 +125,25 @@ fn who_subscribes_again_is_served_as_is_asked_for_now() {
     assert_eq!(sent(&model).len(), 1);
     assert_eq!(model.metrics.subscriptions.get(), 1);
 }
+
+#[test]
+fn a_long_snapshot_is_compressed_for_who_takes_that() {
+    let model = model();
+    let json = json!({
+        "device_id": "7", "timestamp": "2026-01-02T03:04:05Z", "latitude": 1, "longitude": 2,
+        "attributes": { "long": "x".repeat(1000) },
+    });
+    let position = Position::from_json(&json.to_string(), Timestamp::now()).unwrap();
+    model.hubs.publish(vec![(position, Instant::now())]);
+    model.subscribe(0, topic("device:7"), Wish::default());
+    let plain = sent(&model);
+    assert_eq!(plain[0]["snapshot"][0]["attributes"], json["attributes"]);
+    let pipe = &model.seats[2].pipe;
+    pipe.room.set(usize::MAX);
+    model.subscribe(2, topic("device:7"), Wish::default());
+    let taken = pipe.taken.take();
+    assert!(taken.len() < 500, "{}", taken.len());
+    let [0xC1, length, ..] = *taken else { panic!("not compressed") };
+    let compressed = &taken[if length == 126 { 4 } else { 2 }..];
+    assert_eq!(serde_json::from_slice::<Value>(&inflate(compressed)).unwrap(), plain[0]);
+}
