@@ -133,6 +133,32 @@ fn a_client_is_charged_for_all_of_its_snapshots() {
     outbox.snapshot(frame("<2", "22>"));
     outbox.respond(Bytes::from_static(b"<response>"));
     assert_eq!((outbox.take_charge(), outbox.take_charge()), (9, 0));
+    outbox.charge(5);
+    outbox.snapshot(frame("<3", "3>"));
+    outbox.charge(7);
+    assert_eq!(outbox.take_charge(), 16);
+}
+
+#[test]
+fn what_is_held_leaves_in_one_write() {
+    let (outbox, pipe) = outbox(100);
+    let woken = Woken::at(&outbox);
+    pipe.room.set(100);
+    outbox.hold(true);
+    outbox.respond(Bytes::from_static(b"<response>"));
+    outbox.snapshot(frame("<snap", "shot>"));
+    outbox.hold(true);
+    assert_eq!((pipe.calls.get(), woken.times()), (0, 0));
+    outbox.hold(false);
+    assert_eq!((taken(&pipe).as_str(), pipe.calls.take(), woken.times()), ("<response><snapshot>", 1, 0));
+    outbox.hold(false);
+    assert_eq!((pipe.calls.get(), woken.times()), (0, 0));
+    outbox.hold(true);
+    outbox.respond(Bytes::from_static(b"<response>"));
+    pipe.room.set(4);
+    outbox.hold(false);
+    assert_eq!((taken(&pipe).as_str(), woken.times()), ("<res", 1));
+    assert_eq!(flushed(&outbox, &pipe), "ponse>");
 }
 
 #[test]

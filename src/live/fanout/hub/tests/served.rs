@@ -147,3 +147,29 @@ fn a_long_snapshot_is_compressed_for_who_takes_that() {
     let compressed = &taken[if length == 126 { 4 } else { 2 }..];
     assert_eq!(serde_json::from_slice::<Value>(&inflate(compressed)).unwrap(), plain[0]);
 }
+
+#[test]
+fn half_a_snapshot_of_an_area_takes_no_device_from_another_area() {
+    let mut model = model();
+    let (small, large) = ("area:0,0,2,2", "area:-180,-90,180,90");
+    // The snapshot of the large one comes in pieces, and what is in both is not in the first.
+    let positions: Vec<_> =
+        (0..9).map(|device| (device, 0, if device < 7 { (4, 4) } else { (1, 1) })).collect();
+    model.publish(&positions);
+    model.fan_out();
+    model.subscribe(0, topic(small), Wish::default());
+    model.drive(0);
+    assert_eq!(model.seats[0].known.of(small).len(), 2);
+    model.seats[0].pipe.room.set(0);
+    model.subscribe(0, topic(large), Wish::default());
+    model.seats[0].pipe.room.set(200);
+    model.drive(0);
+    assert!(model.seats[0].outbox.is_jammed());
+    let client = model.seats[0].client.clone();
+    model.hub.unsubscribe(&client, &Topic::parse(large).unwrap());
+    client.send(&Outgoing::Unsubscribed { topic: large, id: None });
+    model.seats[0].pipe.room.set(usize::MAX);
+    model.drive(0);
+    assert_eq!(model.seats[0].known.topics(), 1);
+    assert_eq!(model.seats[0].known.of(small), model.expected(small));
+}
