@@ -241,6 +241,8 @@ fn positions_and_leaves_are_counted_apart() {
     count.add(Count { positions: 2, left: 4, batches: 1, batched: 7 });
     assert_eq!((count, count.frames()), (Count { positions: 5, left: 6, batches: 1, batched: 7 }, 12));
     assert_eq!(count.carried(), 12);
+    let batch = Carries::Positions(3).count();
+    assert_eq!((batch.batches, batch.frames(), batch.carried()), (1, 1, 3));
 }
 
 mod socket;

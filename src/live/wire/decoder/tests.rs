@@ -247,3 +247,17 @@ fn a_message_of_bytes_may_come_in_pieces() {
     let violation = Event::Violation(close::PROTOCOL_ERROR);
     assert_eq!(decode(3, &interleaved, 99), [Event::Fragment, Event::Fragment, violation]);
 }
+
+#[test]
+fn all_is_read_but_for_what_follows_a_compressed_message() {
+    let mut events = VecDeque::new();
+    let plain = [masked(0x81, b"one"), masked(0x82, b"two"), masked(0x89, b"")].concat();
+    assert_eq!(Decoder::deflating(99).feed(&plain, &mut events), plain.len());
+    assert_eq!(events.len(), 3);
+    let compressed = masked(0xC1, HELLO);
+    let followed = [&compressed[..], &plain].concat();
+    let mut decoder = Decoder::deflating(99);
+    assert_eq!(decoder.feed(&followed, &mut events), compressed.len());
+    assert_eq!(decoder.feed(&plain, &mut events), plain.len());
+    assert_eq!(events.len(), 3 + 1 + 3);
+}
