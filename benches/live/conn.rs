@@ -10,6 +10,11 @@ use socket2::{Domain, SockRef, Socket, Type};
 use crate::frame;
 use crate::payload;
 use crate::seen::Seen;
+use crate::shared::Holds;
+
+/// The header that offers to be sent compressed messages, each of which is compressed for itself.
+const DEFLATE_OFFER: &str = "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; \
+    client_no_context_takeover\r\n";
 
 /// How a client behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,13 +37,21 @@ enum Stage {
     Gone,
 }
 
+/// What a connection asks for in its handshake.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Request {
+    /// The path is `/` and this.
+    pub(crate) path: usize,
+    /// It offers permessage-deflate.
+    pub(crate) deflate: bool,
+}
+
 /// A connection and what is left of its input and output.
 pub(crate) struct Conn {
     pub(crate) stream: TcpStream,
     pub(crate) manner: Manner,
     stage: Stage,
-    /// The path it asks for is `/` and this.
-    path: usize,
+    request: Request,
     /// Sent as soon as the handshake is done.
     greeting: Vec<u8>,
     /// The begin of a frame whose end has not come.
@@ -55,7 +68,7 @@ impl Conn {
         source: Ipv4Addr,
         target: SocketAddr,
         manner: Manner,
-        path: usize,
+        request: Request,
         greeting: Vec<u8>,
     ) -> io::Result<Self> {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
@@ -73,7 +86,7 @@ impl Conn {
         }
         let stream = TcpStream::from_std(socket.into());
         let (rest, out) = (Vec::new(), Vec::new());
-        Ok(Self { stream, manner, stage: Stage::Connecting, path, greeting, rest, out, credit: 0 })
+        Ok(Self { stream, manner, stage: Stage::Connecting, request, greeting, rest, out, credit: 0 })
     }
 
     /// Does what an event asks for. False when the connection is at its end.
@@ -83,10 +96,11 @@ impl Conn {
                 self.end(seen);
             } else if event.is_writable() {
                 self.stage = Stage::Handshaking;
-                let path = self.path;
+                let Request { path, deflate } = self.request;
+                let offer = if deflate { DEFLATE_OFFER } else { "" };
                 let request = format!(
                     "GET /{path} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-                     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+                     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n{offer}\r\n"
                 );
                 self.send(request.as_bytes());
             }
@@ -189,6 +203,7 @@ impl Conn {
             }
             self.stage = Stage::Open;
             seen.opened += 1;
+            seen.deflating += usize::from(names_deflate(&bytes[..end]));
             let greeting = std::mem::take(&mut self.greeting);
             self.send(&greeting);
             bytes = &bytes[end + 4..];
@@ -197,7 +212,7 @@ impl Conn {
             bytes = rest;
             let is_last = first & frame::FIN != 0;
             match first & 0x0f {
-                frame::TEXT if is_last => self.text(payload, now, seen),
+                frame::TEXT if is_last => self.text(first, payload, now, seen),
                 // Only snapshots come in fragments.
                 frame::CONTINUATION if is_last => self.answer(seen),
                 frame::PING => {
@@ -218,10 +233,16 @@ impl Conn {
         }
     }
 
-    fn text(&mut self, payload: &[u8], now: u64, seen: &mut Seen) {
-        if payload::kind(payload) != b'p' {
+    fn text(&mut self, first: u8, payload: &[u8], now: u64, seen: &mut Seen) {
+        let is_measured = self.manner == Manner::Polite;
+        if first & frame::RSV1 != 0 || payload::is_batch(payload) {
+            if seen.shared(first, payload, now, is_measured) == Holds::Answer {
+                self.answer(seen);
+            }
+        } else if payload::kind(payload) != b'p' {
+            seen.check(payload);
             self.answer(seen);
-        } else if self.manner == Manner::Polite {
+        } else if is_measured {
             seen.position(payload, now);
         }
     }
@@ -239,4 +260,10 @@ impl Conn {
             self.send(&message.repeat(count));
         }
     }
+}
+
+/// True if a handshake's response accepts permessage-deflate.
+fn names_deflate(head: &[u8]) -> bool {
+    let head = String::from_utf8_lossy(head).to_ascii_lowercase();
+    head.lines().any(|line| line.starts_with("sec-websocket-extensions:") && line.contains("permessage-deflate"))
 }

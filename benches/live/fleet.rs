@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use mio::{Events, Interest, Poll, Token};
 
-use crate::conn::{Conn, Manner};
+use crate::conn::{Conn, Manner, Request};
 use crate::feed::Feed;
 use crate::frame;
 use crate::payload;
@@ -45,6 +45,8 @@ pub(crate) struct Fleet {
     pub(crate) feeds: Vec<Feed>,
     /// Connections begun so far.
     begun: usize,
+    /// Those that are begun from now on offer permessage-deflate.
+    pub(crate) deflate: bool,
     pub(crate) seen: Seen,
 }
 
@@ -59,6 +61,7 @@ impl Fleet {
             free: Vec::new(),
             feeds: Vec::new(),
             begun: 0,
+            deflate: false,
             seen: Seen::new(),
         })
     }
@@ -88,15 +91,27 @@ impl Fleet {
         Ok(self.poll.registry().register(&mut feed.stream, Token(FEEDS + number), interest)?)
     }
 
+    /// Prepares for hundreds of kilobytes at once for each connection: they are read whole, and a turn takes no longer for it.
+    pub(crate) fn expect_much(&mut self) {
+        self.scratch = vec![0; 512 * 1024].into();
+        self.events = Events::with_capacity(64);
+    }
+
     /// Begins one connection.
     pub(crate) fn begin(&mut self, plan: &Plan) -> Result<usize> {
+        let topic = self.begun % plan.topics;
+        let greeting = if plan.subscribe { subscribe(topic) } else { Vec::new() };
+        self.begin_with(plan.manner, topic, greeting)
+    }
+
+    /// Begins one connection that asks for this path, and sends `greeting` once it is open.
+    pub(crate) fn begin_with(&mut self, manner: Manner, path: usize, greeting: Vec<u8>) -> Result<usize> {
         let number = self.begun;
         self.begun += 1;
-        let topic = number % plan.topics;
-        let greeting = if plan.subscribe { subscribe(topic) } else { Vec::new() };
+        let request = Request { path, deflate: self.deflate };
         // 127.0.0.2 and on, 200 of them.
         let source = Ipv4Addr::new(127, 0, 0, (2 + number / PER_ADDRESS % 200) as u8);
-        let mut conn = Conn::start(source, self.target, plan.manner, topic, greeting)
+        let mut conn = Conn::start(source, self.target, manner, request, greeting)
             .with_context(|| format!("cannot connect from {source}"))?;
         let slot = self.free.pop().unwrap_or_else(|| {
             self.conns.push(None);
@@ -110,11 +125,21 @@ impl Fleet {
 
     /// Opens connections and returns how long that took, subscriptions to the processor included.
     pub(crate) fn open(&mut self, plan: &Plan, limit: Duration) -> Result<Duration> {
+        self.open_each(plan.count, limit, |fleet, _| fleet.begin(plan).map(drop))
+    }
+
+    /// Opens connections that are begun one by one, each told its number.
+    pub(crate) fn open_each(
+        &mut self,
+        count: usize,
+        limit: Duration,
+        mut begin: impl FnMut(&mut Self, usize) -> Result<()>,
+    ) -> Result<Duration> {
         let since = Instant::now();
         let (opened, mut begun) = (self.seen.opened, 0);
-        while self.seen.opened < opened + plan.count {
-            while begun < plan.count && begun - (self.seen.opened - opened) < IN_FLIGHT {
-                self.begin(plan)?;
+        while self.seen.opened < opened + count {
+            while begun < count && begun - (self.seen.opened - opened) < IN_FLIGHT {
+                begin(self, begun)?;
                 begun += 1;
             }
             self.turn(Duration::from_millis(20))?;

@@ -44,6 +44,9 @@ fn head(opcode: u8, length: usize) -> Vec<u8> {
 /// Set in the first byte of a frame that ends its message.
 pub(crate) const FIN: u8 = 0x80;
 
+/// Set in the first byte of a message that is compressed (RFC 7692 section 6).
+pub(crate) const RSV1: u8 = 0x40;
+
 /// The first frame of what a server sent: its first byte, its payload, and what follows; `None` if it is not there as a
 /// whole.
 pub(crate) fn next(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {

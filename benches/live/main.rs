@@ -4,16 +4,20 @@
 
 mod board;
 mod conn;
+mod country;
 mod feed;
 mod fleet;
 mod frame;
+mod movers;
 mod options;
 mod payload;
 mod peer;
+mod reports;
 mod rig;
 mod scenario;
 mod seen;
 mod server;
+mod shared;
 mod system;
 
 use std::process::ExitCode;

@@ -13,8 +13,8 @@ use crate::system;
 #[derive(Debug, Parser)]
 #[command(name = "cargo bench --bench live --", disable_version_flag = true)]
 pub(crate) struct Options {
-    /// connect, echo, fanout, scale, topics, churn, stalled, comeback, drain, ingest, wscat, soak; or full: all but
-    /// soak, the result in benches/RESULTS.md
+    /// connect, echo, fanout, scale, topics, areas, cadence, bytes, churn, stalled, comeback, drain, ingest, wscat, soak;
+    /// or full: all but soak, the result in benches/RESULTS.md
     pub(crate) scenarios: Vec<String>,
     /// Small numbers, to see that it works.
     #[arg(long)]

@@ -34,12 +34,11 @@ pub(crate) struct Positions {
 impl Positions {
     /// Positions whose messages have about 200 bytes, or `filler` bytes more.
     pub(crate) fn new(filler: usize) -> Self {
-        let now = jiff::Timestamp::now().as_millisecond() - BEFORE.as_millis() as i64;
         let mut end = "}".to_owned();
         if filler > 0 {
             end = format!(r#","attributes":{{"filler":"{}"}}}}"#, "x".repeat(filler));
         }
-        Self { base: now - now % STAMPS as i64, next: 0, end }
+        Self { base: base(), next: 0, end }
     }
 
     /// The body of a post: `steps` positions of each of the devices, and the numbers of the steps.
@@ -92,9 +91,20 @@ impl Positions {
     }
 
     fn stamp(&self, number: u64) -> String {
-        let time = jiff::Timestamp::from_millisecond(self.base + number as i64).unwrap();
-        format!("{time:.3}")
+        stamp(self.base, number)
     }
+}
+
+/// Milliseconds since the epoch of the position with number 0; a whole minute.
+pub(crate) fn base() -> i64 {
+    let now = jiff::Timestamp::now().as_millisecond() - BEFORE.as_millis() as i64;
+    now - now % STAMPS as i64
+}
+
+/// The timestamp of a number.
+pub(crate) fn stamp(base: i64, number: u64) -> String {
+    let time = jiff::Timestamp::from_millisecond(base + number as i64).unwrap();
+    format!("{time:.3}")
 }
 
 /// The topic of a device.
@@ -107,9 +117,23 @@ pub(crate) fn kind(message: &[u8]) -> u8 {
     message.get(9).copied().unwrap_or_default()
 }
 
+/// True if a message has several positions: its type is `positions`.
+pub(crate) fn is_batch(message: &[u8]) -> bool {
+    message.get(17) == Some(&b's') && kind(message) == b'p'
+}
+
 /// The number of a position, modulo [`STAMPS`], read from a message.
 pub(crate) fn number(message: &[u8]) -> Option<usize> {
-    let digits = message.get(SECONDS_AT..SECONDS_AT + 6)?;
+    number_at(message, SECONDS_AT)
+}
+
+/// The same, read from a timestamp.
+pub(crate) fn number_of(timestamp: &str) -> Option<usize> {
+    number_at(timestamp.as_bytes(), 17)
+}
+
+fn number_at(text: &[u8], at: usize) -> Option<usize> {
+    let digits = text.get(at..at + 6)?;
     let digit = |place: usize| usize::from(digits[place].wrapping_sub(b'0'));
     let millis = digit(0) * 10_000 + digit(1) * 1000 + digit(3) * 100 + digit(4) * 10 + digit(5);
     (millis < STAMPS).then_some(millis)

@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::conn::Manner;
 use crate::fleet::{Fleet, Plan};
+use crate::frame;
 use crate::payload::Positions;
 use crate::seen::Latencies;
 use crate::server::{Kind, Server, Setup};
@@ -26,6 +27,8 @@ pub(crate) struct Rig {
     pub(crate) server: Server,
     pub(crate) positions: Positions,
     feed: usize,
+    /// The thread that serves the clients, once it is known.
+    worker: Option<u32>,
 }
 
 /// What is published at once: so many positions of each of these devices.
@@ -47,6 +50,8 @@ impl Burst {
 pub(crate) struct Usage {
     pub(crate) wall: Duration,
     pub(crate) server: Duration,
+    /// Of that, what the thread used that serves the clients, if it is known.
+    pub(crate) worker: Duration,
     pub(crate) own: Duration,
 }
 
@@ -61,6 +66,7 @@ impl Usage {
 pub(crate) struct Meter {
     since: Instant,
     server: Duration,
+    worker: Duration,
     own: Duration,
 }
 
@@ -95,7 +101,7 @@ impl Rig {
         let server = Server::start(kind, setup)?;
         let mut fleet = Fleet::new(server.live)?;
         let feed = fleet.feed(server.ops, kind.is_processor())?;
-        let mut rig = Self { fleet, server, positions: Positions::new(0), feed };
+        let mut rig = Self { fleet, server, positions: Positions::new(0), feed, worker: None };
         rig.fill(0);
         Ok(rig)
     }
@@ -122,9 +128,42 @@ impl Rig {
         self.fleet.pass(Duration::from_millis(300))
     }
 
+    /// Opens connections to the processor that each send a message of their own, and waits until each has so many answers.
+    /// Returns their slots.
+    pub(crate) fn greet(
+        &mut self,
+        count: usize,
+        manner: Manner,
+        answers: usize,
+        message: impl Fn(usize) -> String,
+    ) -> Result<Vec<usize>> {
+        let goal = self.fleet.seen.answers + (count * answers) as u64;
+        let mut slots = Vec::with_capacity(count);
+        self.fleet.open_each(count, OPEN_LIMIT, |fleet, number| {
+            let greeting = frame::masked(frame::TEXT, message(number).as_bytes());
+            slots.push(fleet.begin_with(manner, 0, greeting)?);
+            Ok(())
+        })?;
+        let done = self.fleet.until(OPEN_LIMIT, |fleet| fleet.seen.answers >= goal)?;
+        ensure!(done, "{} subscriptions not answered", goal - self.fleet.seen.answers);
+        self.check()?;
+        self.fleet.pass(Duration::from_millis(300))?;
+        Ok(slots)
+    }
+
+    /// Fails if the server has sent an error, or something that is no message.
+    pub(crate) fn check(&self) -> Result<()> {
+        self.fleet.seen.error.as_ref().map_or(Ok(()), |error| bail!("the server sent an error: {error}"))
+    }
+
     /// Begins to measure.
     pub(crate) fn meter(&self) -> Result<Meter> {
-        Ok(Meter { since: Instant::now(), server: self.server.cpu()?, own: system::own_cpu_time()? })
+        Ok(Meter {
+            since: Instant::now(),
+            server: self.server.cpu()?,
+            worker: self.worker_time()?,
+            own: system::own_cpu_time()?,
+        })
     }
 
     /// Ends measuring.
@@ -132,8 +171,35 @@ impl Rig {
         Ok(Usage {
             wall: meter.since.elapsed(),
             server: self.server.cpu()? - meter.server,
+            worker: self.worker_time()? - meter.worker,
             own: system::own_cpu_time()? - meter.own,
         })
+    }
+
+    fn worker_time(&self) -> Result<Duration> {
+        self.worker.map_or(Ok(Duration::ZERO), |thread| system::thread_time(self.server.pid(), thread))
+    }
+
+    /// Finds out which thread of the processor serves the clients (there is one worker): the one that is busy while some say
+    /// hello.
+    pub(crate) fn find_worker(&mut self) -> Result<()> {
+        let before = system::thread_times(self.server.pid())?;
+        let hello = r#"{"type":"hello"}"#;
+        let slots = self.greet(20, Manner::Passing, 1, |_| hello.to_owned())?;
+        for _ in 0..50 {
+            let goal = self.fleet.seen.answers + slots.len() as u64;
+            let hello = frame::masked(frame::TEXT, hello.as_bytes());
+            slots.iter().for_each(|slot| self.fleet.send(*slot, &hello));
+            ensure!(self.fleet.until(BURST_LIMIT, |fleet| fleet.seen.answers >= goal)?, "hello was not answered");
+        }
+        let used = |(thread, time): &(u32, Duration)| {
+            let before = before.iter().find(|(known, _)| known == thread);
+            time.saturating_sub(before.map(|(_, time)| *time).unwrap_or_default())
+        };
+        let busiest = system::thread_times(self.server.pid())?.into_iter().max_by_key(used);
+        self.worker = busiest.map(|(thread, _)| thread);
+        slots.iter().for_each(|slot| self.fleet.leave(*slot));
+        self.fleet.pass(Duration::from_millis(200))
     }
 
     /// Publishes a burst that was due at `due`.
@@ -148,10 +214,18 @@ impl Rig {
             self.fleet.post(self.feed, &bytes)?;
             numbers
         };
-        for number in numbers {
-            self.fleet.seen.sent(number, at);
-        }
+        self.sent(numbers, at);
         Ok(())
+    }
+
+    /// Posts a body, or sends bursts to a peer, as they are; the numbers of the positions were due at `due`.
+    pub(crate) fn publish_as(&mut self, bytes: &[u8], numbers: Range<u64>, due: Instant) -> Result<()> {
+        self.sent(numbers, self.fleet.seen.nanos(due));
+        self.fleet.post(self.feed, bytes)
+    }
+
+    fn sent(&mut self, numbers: Range<u64>, at: u64) {
+        numbers.for_each(|number| self.fleet.seen.sent(number, at));
     }
 
     /// The server's processor time for a burst that goes to nobody, in microseconds.
@@ -172,18 +246,33 @@ impl Rig {
     /// Publishes as fast as it is delivered: a burst follows when all of the one before has arrived, so that no two
     /// bursts can be joined, by any server, into fewer writes than were asked for.
     pub(crate) fn saturate(&mut self, burst: &Burst, per_burst: u64, time: Duration) -> Result<Load> {
-        self.one_by_one(burst, per_burst, time / 5)?;
-        self.one_by_one(burst, per_burst, time)
+        self.saturate_with(per_burst, time, |rig| rig.publish(burst, Instant::now()))
     }
 
-    fn one_by_one(&mut self, burst: &Burst, per_burst: u64, time: Duration) -> Result<Load> {
+    /// The same, with bursts that `publish` makes.
+    pub(crate) fn saturate_with(
+        &mut self,
+        per_burst: u64,
+        time: Duration,
+        mut publish: impl FnMut(&mut Self) -> Result<()>,
+    ) -> Result<Load> {
+        self.one_by_one(per_burst, time / 5, &mut publish)?;
+        self.one_by_one(per_burst, time, &mut publish)
+    }
+
+    fn one_by_one(
+        &mut self,
+        per_burst: u64,
+        time: Duration,
+        publish: &mut impl FnMut(&mut Self) -> Result<()>,
+    ) -> Result<Load> {
         let feed = self.feed;
         let before = self.fleet.seen.positions;
         let odd = self.fleet.seen.odd;
         let meter = self.meter()?;
         let mut bursts = 0;
         while bursts == 0 || meter.since.elapsed() < time {
-            self.publish(burst, Instant::now())?;
+            publish(self)?;
             bursts += 1;
             let goal = before + bursts * per_burst;
             let arrived = self

@@ -1,5 +1,8 @@
 //! The scenarios, one file each.
 
+mod areas;
+mod bytes;
+mod cadence;
 mod churn;
 mod comeback;
 mod connect;
@@ -19,9 +22,9 @@ use crate::board::Board;
 use crate::options::Options;
 
 /// Those that `full` runs.
-pub(crate) const ALL: [&str; 11] = [
-    "connect", "echo", "fanout", "scale", "topics", "churn", "stalled", "comeback", "drain", "ingest",
-    "wscat",
+pub(crate) const ALL: [&str; 14] = [
+    "connect", "echo", "fanout", "scale", "topics", "areas", "cadence", "bytes", "churn", "stalled",
+    "comeback", "drain", "ingest", "wscat",
 ];
 
 /// Runs one.
@@ -32,6 +35,9 @@ pub(crate) fn run(name: &str, options: &Options) -> Result<Board> {
         "fanout" => fanout::run(options),
         "scale" => scale::run(options),
         "topics" => topics::run(options),
+        "areas" => areas::run(options),
+        "cadence" => cadence::run(options),
+        "bytes" => bytes::run(options),
         "churn" => churn::run(options),
         "stalled" => stalled::run(options),
         "comeback" => comeback::run(options),

@@ -3,12 +3,15 @@
 use std::time::{Duration, Instant};
 
 use crate::payload::{self, STAMPS};
+use crate::shared::{Content, Holds, Shared};
 
 /// Counts, and the times that positions took.
 pub(crate) struct Seen {
     epoch: Instant,
     /// Handshakes that succeeded.
     pub(crate) opened: usize,
+    /// Of these, such as may send and be sent compressed messages.
+    pub(crate) deflating: usize,
     /// Connections that failed before their handshake was done.
     pub(crate) failed: usize,
     /// Connections that ended after it, each with when and how it behaved.
@@ -19,6 +22,9 @@ pub(crate) struct Seen {
     pub(crate) odd: u64,
     /// Other text messages.
     pub(crate) answers: u64,
+    /// The first of these that is an error, or a message that could not be read.
+    pub(crate) error: Option<String>,
+    messages: Shared,
     /// Pings.
     pub(crate) pings: u64,
     /// When close frames came.
@@ -31,6 +37,7 @@ pub(crate) struct Seen {
     sent: Box<[u64]>,
     /// Microseconds from sent to received, while they are recorded.
     latencies: Option<Vec<u32>>,
+    /// The length that positions are sent with; 0 if they have several.
     message_bytes: usize,
 }
 
@@ -39,11 +46,14 @@ impl Seen {
         Self {
             epoch: Instant::now(),
             opened: 0,
+            deflating: 0,
             failed: 0,
             ended: Vec::new(),
             positions: 0,
             odd: 0,
             answers: 0,
+            error: None,
+            messages: Shared::default(),
             pings: 0,
             closes: Vec::new(),
             bytes: 0,
@@ -69,18 +79,41 @@ impl Seen {
         self.sent[number as usize % STAMPS] = at;
     }
 
-    /// From now on, messages have this length.
+    /// From now on, positions have this length; 0 for any.
     pub(crate) fn expect(&mut self, message_bytes: usize) {
         self.message_bytes = message_bytes;
     }
 
     pub(crate) fn position(&mut self, message: &[u8], now: u64) {
         self.positions += 1;
-        self.odd += u64::from(message.len() != self.message_bytes);
+        self.odd += u64::from(message.len() != self.message_bytes && self.message_bytes > 0);
         if let Some(latencies) = &mut self.latencies
             && let Some(number) = payload::number(message)
         {
             latencies.push((now.saturating_sub(self.sent[number]) / 1000) as u32);
+        }
+    }
+
+    /// Takes a message that is compressed or has several positions; says what it was.
+    pub(crate) fn shared(&mut self, first: u8, payload: &[u8], now: u64, is_measured: bool) -> Holds {
+        let Content { holds, positions, numbers } = self.messages.content(first, payload);
+        if *holds == Holds::Broken {
+            self.error.get_or_insert_with(|| "a message could not be read".to_owned());
+        }
+        if is_measured {
+            self.positions += positions;
+            if let Some(latencies) = &mut self.latencies {
+                let latency = |number: &usize| (now.saturating_sub(self.sent[*number]) / 1000) as u32;
+                latencies.extend(numbers.iter().map(latency));
+            }
+        }
+        *holds
+    }
+
+    /// Keeps the first error.
+    pub(crate) fn check(&mut self, answer: &[u8]) {
+        if payload::kind(answer) == b'e' && self.error.is_none() {
+            self.error = Some(String::from_utf8_lossy(answer).into_owned());
         }
     }
 

@@ -1,6 +1,7 @@
 //! What the operating system says: processor time, memory, cores, the machine.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -29,6 +30,28 @@ pub(crate) fn cpu_time(pid: u32) -> Result<Duration> {
     let ticks: u64 = fields.split(' ').skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
     let per_second = sysconf(SysconfVar::CLK_TCK)?.context("no clock ticks")?;
     Ok(Duration::from_secs_f64(ticks as f64 / per_second as f64))
+}
+
+/// The same of each thread, by its id, to the nanosecond.
+pub(crate) fn thread_times(pid: u32) -> Result<Vec<(u32, Duration)>> {
+    let mut times = Vec::new();
+    for task in fs::read_dir(format!("/proc/{pid}/task")).context("the server is gone")? {
+        let task = task?;
+        let thread = task.file_name().to_string_lossy().parse()?;
+        times.push((thread, schedstat(&task.path())?));
+    }
+    Ok(times)
+}
+
+/// The same of one thread.
+pub(crate) fn thread_time(pid: u32, thread: u32) -> Result<Duration> {
+    schedstat(format!("/proc/{pid}/task/{thread}").as_ref())
+}
+
+fn schedstat(task: &Path) -> Result<Duration> {
+    let text = fs::read_to_string(task.join("schedstat")).context("a thread of the server is gone")?;
+    let nanos = text.split(' ').next().and_then(|nanos| nanos.parse().ok()).context("schedstat")?;
+    Ok(Duration::from_nanos(nanos))
 }
 
 /// The generator's own user and system time.
