@@ -265,5 +265,6 @@ impl Conn {
 /// True if a handshake's response accepts permessage-deflate.
 fn names_deflate(head: &[u8]) -> bool {
     let head = String::from_utf8_lossy(head).to_ascii_lowercase();
-    head.lines().any(|line| line.starts_with("sec-websocket-extensions:") && line.contains("permessage-deflate"))
+    head.lines()
+        .any(|line| line.starts_with("sec-websocket-extensions:") && line.contains("permessage-deflate"))
 }

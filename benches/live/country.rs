@@ -63,8 +63,7 @@ pub(crate) fn gaps(viewports: &[Place], count: usize) -> Vec<Place> {
     let mut cells = std::collections::HashMap::<_, Vec<Place>>::new();
     viewports.iter().for_each(|viewport| cells.entry(cell(*viewport)).or_default().push(*viewport));
     let is_near = |place: Place, viewport: &Place| {
-        let (east, north) =
-            (place.longitude - viewport.longitude, place.latitude - viewport.latitude);
+        let (east, north) = (place.longitude - viewport.longitude, place.latitude - viewport.latitude);
         (-MARGIN..=WIDTH + MARGIN).contains(&east) && (-MARGIN..=HEIGHT + MARGIN).contains(&north)
     };
     let is_free = |place: Place| {

@@ -190,7 +190,10 @@ impl Rig {
             let goal = self.fleet.seen.answers + slots.len() as u64;
             let hello = frame::masked(frame::TEXT, hello.as_bytes());
             slots.iter().for_each(|slot| self.fleet.send(*slot, &hello));
-            ensure!(self.fleet.until(BURST_LIMIT, |fleet| fleet.seen.answers >= goal)?, "hello was not answered");
+            ensure!(
+                self.fleet.until(BURST_LIMIT, |fleet| fleet.seen.answers >= goal)?,
+                "hello was not answered"
+            );
         }
         let used = |(thread, time): &(u32, Duration)| {
             let before = before.iter().find(|(known, _)| known == thread);

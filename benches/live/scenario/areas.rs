@@ -63,7 +63,11 @@ pub(crate) fn run(options: &Options) -> Result<Board> {
     for &k in &matches {
         let cost = |board: &Board, what: &str| board.median(&matching(k, what), COLUMN);
         let ratio = cost(&board, AREAS).zip(cost(&board, DEVICES)).map(|(areas, devices)| areas / devices);
-        board.at_most(format!("a position with {k} viewports around, to {k} deliveries of a device"), ratio, 1.1);
+        board.at_most(
+            format!("a position with {k} viewports around, to {k} deliveries of a device"),
+            ratio,
+            1.1,
+        );
     }
     board.at_most(MOVE, board.median(MOVE, COLUMN), 100.0);
     Ok(board)
@@ -121,9 +125,8 @@ fn spread(kind: Kind, counts: &[usize], devices: usize, options: &Options, board
         rig.fleet.pass(Duration::from_millis(300))?;
     }
     costs[0].push(report(&mut rig, &mut devices, 0, options, board)?);
-    let mean = |costs: &[Cost], which: fn(&Cost) -> f64| {
-        costs.iter().map(which).sum::<f64>() / costs.len() as f64
-    };
+    let mean =
+        |costs: &[Cost], which: fn(&Cost) -> f64| costs.iter().map(which).sum::<f64>() / costs.len() as f64;
     let none = mean(&costs[0], |cost| cost.worker);
     for (count, costs) in before.iter().zip(&costs) {
         let worker = mean(costs, |cost| cost.worker);
@@ -219,7 +222,8 @@ fn moves(rig: &mut Rig, options: &Options, board: &mut Board) -> Result<()> {
     let time = options.seconds(2.0, 0.5);
     let answer = rounds(rig, &slots, time, "moves", board, |number, round| {
         let (before, step) = (views[number], if round / 8 % 2 == 0 { 0.1 } else { -0.1 });
-        let now = if number % 2 == 0 { before.moved(WIDTH * step, 0.0) } else { before.moved(0.0, HEIGHT * step) };
+        let now =
+            if number % 2 == 0 { before.moved(WIDTH * step, 0.0) } else { before.moved(0.0, HEIGHT * step) };
         views[number] = now;
         let (now, before) = (now.topic(), before.topic());
         format!(r#"{{"type":"subscribe","topic":"{now}","replaces":"{before}","id":"m{round}"}}"#)
@@ -262,7 +266,10 @@ fn rounds(
         }
         round += 1;
         let goal = answers + (round * slots.len()) as u64;
-        ensure!(rig.fleet.napping(LIMIT, |fleet| fleet.seen.answers >= goal)?, "{name}: not all were answered");
+        ensure!(
+            rig.fleet.napping(LIMIT, |fleet| fleet.seen.answers >= goal)?,
+            "{name}: not all were answered"
+        );
     }
     let usage = rig.usage(&meter)?;
     rig.check()?;

@@ -96,7 +96,9 @@ pub(super) fn subscribers(
     rig.greet(count, Manner::Polite, 1, |_| subscribe(wish))?;
     if deflate && rig.fleet.seen.deflating < count {
         let column = rig.server.kind.name();
-        board.note(format!("{column}: its 101 names no permessage-deflate, so what is deflated is not measured"));
+        board.note(format!(
+            "{column}: its 101 names no permessage-deflate, so what is deflated is not measured"
+        ));
         return Ok(false);
     }
     Ok(true)
@@ -106,14 +108,15 @@ fn saturated(kind: Kind, count: usize, devices: usize, options: &Options, board:
     let mut rig = Rig::start(kind, &options.setup())?;
     let mut movers = Movers::new(devices);
     subscribers(&mut rig, count, "", false, board)?;
-    for (steps, name) in
-        [(1, "one at a time".to_owned()), (8, "8 at once".to_owned()), (devices, format!("{devices} at once"))]
-    {
+    for (steps, name) in [
+        (1, "one at a time".to_owned()),
+        (8, "8 at once".to_owned()),
+        (devices, format!("{devices} at once")),
+    ] {
         let bytes = rig.fleet.seen.bytes;
         let before = rig.fleet.seen.positions;
         let load = rig.saturate_with((count * steps) as u64, options.seconds(2.0, 0.3), |rig| {
-            let (bytes, numbers) =
-                if kind.is_processor() { movers.body(steps) } else { movers.burst(steps) };
+            let (bytes, numbers) = if kind.is_processor() { movers.body(steps) } else { movers.burst(steps) };
             rig.publish_as(&bytes, numbers, Instant::now())
         })?;
         let bytes = (rig.fleet.seen.bytes - bytes) as f64 / (rig.fleet.seen.positions - before) as f64;
@@ -176,7 +179,11 @@ fn stepwise(
     }
     let share = deliveries as f64 / (steps * (count * devices) as u64) as f64;
     if share < 0.95 {
-        board.note(format!("{name}, {}: {:.0} % of what was posted came, the rest was conflated", kind.name(), share * 100.0));
+        board.note(format!(
+            "{name}, {}: {:.0} % of what was posted came, the rest was conflated",
+            kind.name(),
+            share * 100.0
+        ));
     }
     Ok(())
 }
