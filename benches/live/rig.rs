@@ -153,7 +153,7 @@ impl Rig {
 
     /// Fails if the server has sent an error, or something that is no message.
     pub(crate) fn check(&self) -> Result<()> {
-        self.fleet.seen.error.as_ref().map_or(Ok(()), |error| bail!("the server sent an error: {error}"))
+        self.fleet.seen.fault().map_or(Ok(()), |fault| bail!("what came from the server: {fault}"))
     }
 
     /// Begins to measure.

@@ -22,7 +22,7 @@ pub(crate) struct Seen {
     pub(crate) odd: u64,
     /// Other text messages.
     pub(crate) answers: u64,
-    /// The first of these that is an error, or a message that could not be read.
+    /// The first of these that is an error.
     pub(crate) error: Option<String>,
     messages: Shared,
     /// Pings.
@@ -97,9 +97,6 @@ impl Seen {
     /// Takes a message that is compressed or has several positions; says what it was.
     pub(crate) fn shared(&mut self, first: u8, payload: &[u8], now: u64, is_measured: bool) -> Holds {
         let Content { holds, positions, numbers } = self.messages.content(first, payload);
-        if *holds == Holds::Broken {
-            self.error.get_or_insert_with(|| "a message could not be read".to_owned());
-        }
         if is_measured {
             self.positions += positions;
             if let Some(latencies) = &mut self.latencies {
@@ -108,6 +105,11 @@ impl Seen {
             }
         }
         *holds
+    }
+
+    /// What is wrong with what came, if something is: an error, or a message that cannot be read.
+    pub(crate) fn fault(&self) -> Option<&str> {
+        self.messages.broken.as_deref().or(self.error.as_deref())
     }
 
     /// Keeps the first error.

@@ -1,9 +1,9 @@
 //! `Shared`: messages that many clients are sent alike. Each is inflated and read once, then known again by its end.
 
 use std::collections::HashMap;
-use std::io::Read as _;
 
-use flate2::read::DeflateDecoder;
+use anyhow::{Context as _, Result, bail, ensure};
+use flate2::{Decompress, FlushDecompress};
 use serde_json::Value;
 
 use crate::frame;
@@ -22,6 +22,8 @@ const SAMPLE: usize = 8;
 #[derive(Default)]
 pub(crate) struct Shared {
     known: HashMap<u64, Content>,
+    /// What is wrong with the first that cannot be read.
+    pub(crate) broken: Option<String>,
 }
 
 /// What is in a message.
@@ -46,13 +48,12 @@ pub(crate) enum Holds {
 impl Shared {
     /// What is in a message, by the first byte of its frame and its payload.
     pub(crate) fn content(&mut self, first: u8, payload: &[u8]) -> &Content {
-        self.known.entry(key(first, payload)).or_insert_with(|| look(first, payload).unwrap_or_default())
-    }
-}
-
-impl Default for Content {
-    fn default() -> Self {
-        Self { holds: Holds::Broken, positions: 0, numbers: Vec::new() }
+        self.known.entry(key(first, payload)).or_insert_with(|| {
+            look(first, payload).unwrap_or_else(|error| {
+                self.broken.get_or_insert_with(|| format!("a message cannot be read: {error:#}"));
+                Content { holds: Holds::Broken, positions: 0, numbers: Vec::new() }
+            })
+        })
     }
 }
 
@@ -68,29 +69,43 @@ fn key(first: u8, payload: &[u8]) -> u64 {
     words.fold(mix(u64::from(first), payload.len() as u64), mix)
 }
 
-fn look(first: u8, payload: &[u8]) -> Option<Content> {
-    let message: Value = if first & frame::RSV1 == 0 {
-        serde_json::from_slice(payload).ok()?
-    } else {
-        let mut text = String::new();
-        DeflateDecoder::new(payload.chain(&FLUSH[..])).read_to_string(&mut text).ok()?;
-        serde_json::from_str(&text).ok()?
-    };
-    let positions = match message["type"].as_str()? {
-        "position" => std::slice::from_ref(&message),
-        "positions" => message["positions"].as_array()?,
-        "error" => return None,
-        _ => return Some(Content { holds: Holds::Answer, positions: 0, numbers: Vec::new() }),
+/// What was compressed, which does not end as a file does (so flate2's readers do not take it).
+fn inflate(compressed: &[u8]) -> Result<Vec<u8>> {
+    let (mut inflate, mut text) = (Decompress::new(false), Vec::new());
+    loop {
+        text.reserve(64 * 1024);
+        let rest = &compressed[inflate.total_in() as usize..];
+        inflate.decompress_vec(rest, &mut text, FlushDecompress::Sync).context("it does not inflate")?;
+        // With room left, it has written all there is.
+        if text.len() < text.capacity() {
+            ensure!(inflate.total_in() as usize == compressed.len(), "it ends before its end");
+            return Ok(text);
+        }
+    }
+}
+
+fn look(first: u8, payload: &[u8]) -> Result<Content> {
+    let is_compressed = first & frame::RSV1 != 0;
+    let text = if is_compressed { inflate(&[payload, &FLUSH[..]].concat())? } else { payload.to_vec() };
+    let message: Value = serde_json::from_slice(&text).with_context(|| {
+        format!("it is no JSON: {}", String::from_utf8_lossy(&text[..text.len().min(200)]))
+    })?;
+    let positions = match message["type"].as_str() {
+        Some("position") => std::slice::from_ref(&message),
+        Some("positions") => message["positions"].as_array().context("it has no positions")?,
+        Some("error") => bail!("it is an error: {message}"),
+        Some(_) => return Ok(Content { holds: Holds::Answer, positions: 0, numbers: Vec::new() }),
+        None => bail!("it has no type"),
     };
     let is_whole = |position: &Value| {
         let is_text = |name: &str| position[name].is_string();
         let is_number = |name: &str| position[name].is_number();
         is_text("device_id") && is_text("timestamp") && is_number("latitude") && is_number("longitude")
     };
-    if !message["topic"].is_string() || positions.is_empty() || !positions.iter().all(is_whole) {
-        return None;
-    }
+    ensure!(message["topic"].is_string() && !positions.is_empty(), "it has no topic, or no positions");
+    ensure!(positions.iter().all(is_whole), "a position lacks something");
     let number = |position: &Value| payload::number_of(position["timestamp"].as_str()?);
-    let numbers = positions.iter().step_by(SAMPLE).map(number).collect::<Option<_>>()?;
-    Some(Content { holds: Holds::Positions, positions: positions.len() as u64, numbers })
+    let numbers = positions.iter().step_by(SAMPLE).map(number).collect::<Option<_>>();
+    let numbers = numbers.context("a timestamp is none")?;
+    Ok(Content { holds: Holds::Positions, positions: positions.len() as u64, numbers })
 }
