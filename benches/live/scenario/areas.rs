@@ -130,10 +130,10 @@ fn spread(kind: Kind, counts: &[usize], devices: usize, options: &Options, board
     let none = mean(&costs[0], |cost| cost.worker);
     for (count, costs) in before.iter().zip(&costs) {
         let worker = mean(costs, |cost| cost.worker);
-        board.add(row(*count, COST), COLUMN, mean(costs, |cost| cost.all));
-        board.add(row(*count, WORKER), COLUMN, worker);
+        board.add(row(*count, COST), rig.server.kind.name(), mean(costs, |cost| cost.all));
+        board.add(row(*count, WORKER), rig.server.kind.name(), worker);
         if *count > 0 {
-            board.add(row(*count, NET), COLUMN, worker - none);
+            board.add(row(*count, NET), rig.server.kind.name(), worker - none);
         }
     }
     Ok(())
@@ -163,7 +163,7 @@ fn report(
 ) -> Result<Cost> {
     let load = rig.saturate_with(0, options.seconds(1.0, 0.3), |rig| publish(rig, devices, POST))?;
     rig.check()?;
-    board.generator(&format!("{viewports} viewports"), COLUMN, load.usage.own_share());
+    board.generator(&format!("{viewports} viewports"), rig.server.kind.name(), load.usage.own_share());
     let each = |time: Duration| time.as_secs_f64() * 1e6 / (load.bursts * POST as u64) as f64;
     Ok(Cost { all: each(load.usage.server), worker: each(load.usage.worker) })
 }
@@ -201,8 +201,12 @@ fn matched(kind: Kind, k: usize, options: &Options, board: &mut Board) -> Result
             let load = rig.saturate_with(MATCHED as u64, time, |rig| publish(rig, devices, groups))?;
             rig.check()?;
             let net = load.usage.worker.saturating_sub(post * load.bursts as u32);
-            board.add(matching(k, what), COLUMN, net.as_secs_f64() * 1e6 / load.deliveries as f64);
-            board.generator(&matching(k, what), COLUMN, load.usage.own_share());
+            board.add(
+                matching(k, what),
+                rig.server.kind.name(),
+                net.as_secs_f64() * 1e6 / load.deliveries as f64,
+            );
+            board.generator(&matching(k, what), rig.server.kind.name(), load.usage.own_share());
         }
     }
     Ok(())
@@ -228,13 +232,13 @@ fn moves(rig: &mut Rig, options: &Options, board: &mut Board) -> Result<()> {
         let (now, before) = (now.topic(), before.topic());
         format!(r#"{{"type":"subscribe","topic":"{now}","replaces":"{before}","id":"m{round}"}}"#)
     })?;
-    board.add(MOVE, COLUMN, answer.cost);
-    board.add("bytes of the answer to a move", COLUMN, answer.bytes);
+    board.add(MOVE, rig.server.kind.name(), answer.cost);
+    board.add("bytes of the answer to a move", rig.server.kind.name(), answer.bytes);
     let answer = rounds(rig, &slots, time, "hellos", board, |_, round| {
         format!(r#"{{"type":"hello","id":"m{round}"}}"#)
     })?;
-    board.add("CPU µs per hello", COLUMN, answer.cost);
-    board.add("bytes of the answer to a hello", COLUMN, answer.bytes);
+    board.add("CPU µs per hello", rig.server.kind.name(), answer.cost);
+    board.add("bytes of the answer to a hello", rig.server.kind.name(), answer.bytes);
     rig.fleet.abort(Manner::Passing);
     Ok(())
 }
@@ -274,7 +278,7 @@ fn rounds(
     let usage = rig.usage(&meter)?;
     rig.check()?;
     let count = (round * slots.len()) as f64;
-    board.generator(name, COLUMN, usage.own_share());
+    board.generator(name, rig.server.kind.name(), usage.own_share());
     let bytes = (rig.fleet.seen.bytes - bytes) as f64 / count;
     Ok(Answer { cost: usage.server.as_secs_f64() * 1e6 / count, bytes })
 }
