@@ -182,7 +182,7 @@ fn matched(kind: Kind, k: usize, options: &Options, board: &mut Board) -> Result
     rig.fleet.seen.expect(0);
     rig.find_worker()?;
     let (mut seen, mut named) = (Devices::new('a', places.clone()), Devices::new('d', elsewhere));
-    let time = options.seconds(1.0, 0.3);
+    let time = options.seconds(0.7, 0.3);
     let mut publishing = [Duration::ZERO; 2];
     for (devices, post) in [&mut seen, &mut named].into_iter().zip(&mut publishing) {
         let load = rig.saturate_with(0, time, |rig| publish(rig, devices, groups))?;

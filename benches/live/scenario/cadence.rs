@@ -115,7 +115,7 @@ fn saturated(kind: Kind, count: usize, devices: usize, options: &Options, board:
     ] {
         let bytes = rig.fleet.seen.bytes;
         let before = rig.fleet.seen.positions;
-        let load = rig.saturate_with((count * steps) as u64, options.seconds(2.0, 0.3), |rig| {
+        let load = rig.saturate_with((count * steps) as u64, options.seconds(1.5, 0.3), |rig| {
             let (bytes, numbers) = if kind.is_processor() { movers.body(steps) } else { movers.burst(steps) };
             rig.publish_as(&bytes, numbers, Instant::now())
         })?;
