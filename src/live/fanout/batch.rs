@@ -1,7 +1,6 @@
 //! `Batch`: positions that came in together, numbered, and what they are for whom; their age is observed here.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -198,8 +197,6 @@ impl Batch {
 #[derive(Default)]
 struct Dispatch {
     collected: Vec<Collected>,
-    /// By the place of the audience in memory.
-    places: HashMap<*const Audience, usize>,
     dispatched: Dispatched,
     /// How many changes were collected.
     count: usize,
@@ -268,9 +265,13 @@ impl Dispatch {
     }
 
     fn collect(&mut self, audience: &Rc<Audience>, change: Change, place: usize) {
-        let index = *self.places.entry(Rc::as_ptr(audience)).or_insert(self.collected.len());
-        if index == self.collected.len() {
-            let (changes, positions) = (Vec::new(), Vec::new());
+        let mut index = audience.collected.get();
+        // What an earlier dispatch noted there is not believed.
+        if !self.collected.get(index).is_some_and(|known| Rc::ptr_eq(&known.audience, audience)) {
+            index = self.collected.len();
+            audience.collected.set(index);
+            // Most have one.
+            let (changes, positions) = (Vec::with_capacity(1), Vec::with_capacity(1));
             self.collected.push(Collected { audience: audience.clone(), changes, positions });
         }
         let to = &mut self.collected[index];

@@ -53,6 +53,13 @@ impl Group {
         &self.positions
     }
 
+    /// Fetches the outbox that it will be given to first. Where each group has one member, as with areas, that is all.
+    fn warm(&self) {
+        if let Some(last) = self.audience.members.borrow().last() {
+            last.outbox.warm();
+        }
+    }
+
     /// True if some member was given it: not if all were behind or closing.
     pub(super) fn was_delivered(&self) -> bool {
         self.delivered.get()
@@ -109,6 +116,7 @@ impl Group {
         let mut newcomers = 0;
         while end > 0 {
             let mut chosen = Vec::new();
+            let walked;
             {
                 let mut members = self.audience.members.borrow_mut();
                 end = end.min(members.len());
@@ -131,10 +139,11 @@ impl Group {
                         round.skipped(&member.subscription, self.burst.count());
                     }
                 }
+                walked = stride.len();
                 end = start;
             }
             chosen.into_iter().for_each(&mut then);
-            round.turn.pause().await;
+            round.pause(walked).await;
         }
     }
 }
@@ -149,8 +158,11 @@ pub(super) async fn deliver(groups: &[Group], id: u64, means: &Means, mut behind
         several => {
             // A client of several of these topics gets them in one write.
             let mut corked = Vec::new();
-            for group in several {
-                group.cork(&mut round, |first| corked.push(Rc::downgrade(&first.subscriber))).await;
+            for stride in several.chunks(STRIDE) {
+                stride.iter().for_each(Group::warm);
+                for group in stride {
+                    group.cork(&mut round, |first| corked.push(Rc::downgrade(&first.subscriber))).await;
+                }
             }
             for stride in corked.chunks(STRIDE) {
                 // Those that have gone meanwhile are not kept.
@@ -176,12 +188,24 @@ struct Round<'a> {
     sent: Count,
     writes: u64,
     turn: Turn,
+    /// Members walked past since the clock was looked at.
+    walked: usize,
 }
 
 impl<'a> Round<'a> {
     fn new(id: u64, means: &'a Means) -> Self {
         let frames_per_write = means.metrics.frames_per_write.local();
-        Self { id, means, frames_per_write, sent: Count::default(), writes: 0, turn: Turn::new() }
+        let (sent, turn) = (Count::default(), Turn::new());
+        Self { id, means, frames_per_write, sent, writes: 0, turn, walked: 0 }
+    }
+
+    /// Lets others have their turn if it is time, after so many more members.
+    async fn pause(&mut self, members: usize) {
+        self.walked += members;
+        if self.walked >= STRIDE {
+            self.walked = 0;
+            self.turn.pause().await;
+        }
     }
 
     /// Counts what became of a burst of so many updates. True if the outbox has subscriptions that fell behind.

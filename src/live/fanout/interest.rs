@@ -90,6 +90,7 @@ impl Interest {
             served: Cell::new(number),
             inside: Cell::new(inside),
             counted: Cell::new(number),
+            collected: Cell::new(0),
         });
         audiences.push(audience.clone());
         if let Topic::Area(area) = topic {

@@ -68,6 +68,8 @@ pub(super) struct Audience {
     /// How many devices are inside, if it is of an area: as of update `counted`.
     pub(super) inside: Cell<usize>,
     pub(super) counted: Cell<u64>,
+    /// Its place among the audiences that the dispatch under way has found, if it is one of these.
+    pub(super) collected: Cell<usize>,
 }
 
 impl Subscriber {
