@@ -137,7 +137,7 @@ impl Batch {
             (true, ..) => self.joined(&audience, &changes, &positions, means),
             (false, ..) => {
                 let frames = compose::frames(&audience.topic, audience.mode, &changes, means);
-                Burst::new(frames, is_area)
+                Burst::new(frames, false)
             }
         };
         Group::new(audience, burst, changes, positions)
@@ -159,7 +159,7 @@ impl Batch {
             Update::Left(_) => compose::frame(&audience.topic, audience.mode, change, means),
         };
         let frames: Vec<Rc<UpdateFrame>> = changes.iter().filter_map(frame).collect();
-        Burst::new(frames, true)
+        Burst::new(frames, false)
     }
 
     /// The burst of one position, as areas get it.
@@ -172,7 +172,7 @@ impl Batch {
         }
         let change = Change { number: self.first + place as u64, update: Update::At(one.published.clone()) };
         let frame = compose::frame(&audience.topic, audience.mode, &change, means);
-        let burst = frame.map(|frame| Burst::new(vec![frame], true));
+        let burst = frame.map(|frame| Burst::new(vec![frame], false));
         made.push((encoding, burst.clone()));
         burst
     }
@@ -247,9 +247,11 @@ impl Dispatch {
             Crossing::Out => audience.each_behind(|subscription| subscription.went_out(device, number)),
             Crossing::Within => {}
         }
-        if audience.mode.cadence.is_some() && crossing == Crossing::Out {
-            audience.moved.borrow_mut().goes_out(device);
-            self.dispatched.emptied.push(audience.clone());
+        if audience.mode.cadence.is_some() {
+            audience.moved.borrow_mut().insert_in_area(device);
+            if crossing == Crossing::Out {
+                self.dispatched.emptied.push(audience.clone());
+            }
         }
     }
 

@@ -8,6 +8,7 @@ use super::means::Means;
 use super::subscription::{Audience, BEHIND, Member, Subscriber, Subscription};
 use super::turn::Turn;
 use super::update::Change;
+use crate::domain::Topic;
 use crate::live::outbox::{Burst, Count, Delivery};
 use crate::metrics::LiveMetrics;
 
@@ -70,7 +71,7 @@ impl Group {
     fn burst_since(&self, seen: u64, means: &Means) -> Rc<Burst> {
         let Audience { topic, mode, .. } = &*self.audience;
         let later = self.changes.iter().filter(|change| change.number > seen);
-        Burst::new(compose::frames(topic, *mode, later, means), true)
+        Burst::new(compose::frames(topic, *mode, later, means), keeps_left(topic))
     }
 
     /// Writes to every member that has not got all of it yet; `behind` is told of those whose updates did not fit.
@@ -258,4 +259,10 @@ pub(super) fn count(metrics: &LiveMetrics, sent: Count) {
     metrics.count_positions(sent.positions);
     metrics.count_batches(sent.batches, sent.batched);
     metrics.count_left(sent.left);
+}
+
+/// True if who falls behind in a topic at a tick is sent all the same who left: it may have been forgotten by the time that it is
+/// caught up. In an area it is noted.
+pub(super) fn keeps_left(topic: &Topic) -> bool {
+    !matches!(topic, Topic::Area(_))
 }

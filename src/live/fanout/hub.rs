@@ -92,6 +92,16 @@ pub enum NotSubscribed {
         /// How many may be.
         limit: usize,
     },
+    /// More devices are inside all areas of the connection than may be.
+    #[error(
+        "{inside} devices are inside the areas of this connection together, at most {limit} may be; give up some first"
+    )]
+    TooManyTogether {
+        /// How many are inside, each counted in each of its areas.
+        inside: usize,
+        /// How many may be.
+        limit: usize,
+    },
 }
 
 impl Hub {
@@ -147,7 +157,7 @@ impl Hub {
         }
         let Some(subscriber) = self.subscriber(client) else { return Ok(()) };
         if let Topic::Area(area) = topic {
-            self.check_area(&subscriber, area.bounds())?;
+            self.check_area(&subscriber, topic, area.bounds())?;
         }
         let least = Cadence::at_least(client.settings.min_every_ms.into());
         let mode = Mode { cadence: wish.cadence.max(least), batch: wish.batch, encoding: client.encoding };
@@ -257,6 +267,7 @@ impl Hub {
         id: Option<&str>,
         replaced: Option<(&Topic, &[Arc<str>])>,
     ) -> Vec<u8> {
+        subscription.snapshot_at.set(self.number.get());
         let Mode { cadence, batch, encoding } = subscription.audience.mode;
         let (topic, every_ms) = (subscription.topic().to_string(), cadence.map(Cadence::millis));
         let (replaces, left) = replaced.map(|(topic, left)| (topic.to_string(), left)).unzip();
@@ -298,11 +309,17 @@ impl Hub {
         let abandoned = self.remove(subscription);
         subscriber.let_go(subscription);
         match (abandoned, subscription.topic()) {
-            (Abandoned::HalfSent(_), Topic::Area(_)) => self.restart_areas(subscriber),
+            // Its client has forgotten, with it, devices that are in its other areas too.
+            (Abandoned::HalfSent(_), Topic::Area(_)) => self.restart_areas(subscriber, |_| true),
             (Abandoned::Unsent { replaces: Some(replaced) }, _) => {
                 // That it was replaced is not said any more.
                 let topic = &replaced.to_string();
                 subscriber.client.send(&Outgoing::Unsubscribed { topic, id: None });
+            }
+            // It may have brought updates that are older than the snapshot of another area, and will not bring those that
+            // put it right.
+            (_, Topic::Area(_)) => {
+                self.restart_areas(subscriber, |area| area.snapshot_at.get() > self.told.get());
             }
             _ => {}
         }

@@ -26,17 +26,7 @@ pub(super) struct Interest {
     devices: HashMap<Arc<str>, Vec<Rc<Audience>>>,
     events: HashMap<Arc<str>, Vec<Rc<Audience>>>,
     areas: HashMap<Arc<str>, Vec<Rc<Audience>>>,
-    viewports: Viewports<AudienceOfArea>,
-}
-
-/// Told apart from others by its place in memory.
-#[derive(Clone)]
-struct AudienceOfArea(Rc<Audience>);
-
-impl PartialEq for AudienceOfArea {
-    fn eq(&self, other: &Self) -> bool {
-        Rc::ptr_eq(&self.0, &other.0)
-    }
+    viewports: Viewports<Rc<Audience>>,
 }
 
 impl Interest {
@@ -62,9 +52,9 @@ impl Interest {
         &self,
         before: Option<Point>,
         now: Point,
-        mut show: impl FnMut(&Rc<Audience>, Crossing),
+        show: impl FnMut(&Rc<Audience>, Crossing),
     ) -> usize {
-        self.viewports.crossed(before, now, |audience, crossing| show(&audience.0, crossing))
+        self.viewports.crossed(before, now, show)
     }
 
     /// Finds the audience for a topic and a mode, or makes it.
@@ -87,14 +77,14 @@ impl Interest {
             is_scheduled: Cell::new(false),
             phase,
             moved: RefCell::default(),
-            served: Cell::new(number),
             inside: Cell::new(inside),
             counted: Cell::new(number),
             collected: Cell::new(0),
+            viewport: Cell::new(0),
         });
         audiences.push(audience.clone());
         if let Topic::Area(area) = topic {
-            self.viewports.insert(area.bounds(), &AudienceOfArea(audience.clone()));
+            audience.viewport.set(self.viewports.insert(area.bounds(), &audience));
         }
         audience
     }
@@ -106,8 +96,8 @@ impl Interest {
             return false;
         }
         let topic = &audience.topic;
-        if let Topic::Area(area) = topic {
-            self.viewports.remove(area.bounds(), &AudienceOfArea(audience.clone()));
+        if let Topic::Area(_) = topic {
+            self.viewports.remove(audience.viewport.get());
         }
         let of_kind = self.of_kind(topic);
         let Some(audiences) = of_kind.get_mut(topic.name()) else { return false };

@@ -1,7 +1,7 @@
 //! `Moved`: what is to be told of a topic at the next step of a cadence.
 //!
-//! There may be very many areas, each with thousands of devices that move, so for them only those that went out are kept:
-//! who is inside and has moved is found when the area is served.
+//! There may be very many areas, so of them only the devices are kept: what is to be told of each is found when the area is
+//! served.
 
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
@@ -14,8 +14,8 @@ use super::update::Change;
 pub(super) struct Moved {
     /// The newest update of each device. Nothing for an area.
     changes: HashMap<Arc<str>, Change>,
-    /// The devices that went out of an area.
-    went_out: HashSet<u32>,
+    /// The devices that moved inside an area, into it or out of it.
+    in_area: HashSet<u32>,
     /// Those of whom it is being told now.
     telling: Rc<HashSet<u32>>,
 }
@@ -26,19 +26,19 @@ impl Moved {
         self.changes.insert(change.update.device_id().clone(), change);
     }
 
-    /// Notes that a device went out of the area.
-    pub(super) fn goes_out(&mut self, device: u32) {
-        self.went_out.insert(device);
+    /// Notes that a device moved inside the area, into it or out of it.
+    pub(super) fn insert_in_area(&mut self, device: u32) {
+        self.in_area.insert(device);
     }
 
-    /// The devices that went out of the area and of whom not everyone was told.
+    /// The devices that moved and of whom not everyone was told.
     pub(super) fn untold(&self) -> impl Iterator<Item = u32> {
-        self.went_out.iter().chain(&*self.telling).copied()
+        self.in_area.iter().chain(&*self.telling).copied()
     }
 
-    /// How many devices went out since the area was last served.
-    pub(super) fn count_out(&self) -> usize {
-        self.went_out.len()
+    /// How many devices moved since the area was last served.
+    pub(super) fn count_in_area(&self) -> usize {
+        self.in_area.len()
     }
 
     /// Takes out all updates, in their order.
@@ -50,14 +50,14 @@ impl Moved {
         changes
     }
 
-    /// Nobody need be told of those that went out.
-    pub(super) fn forget_out(&mut self) {
-        self.went_out = HashSet::new();
+    /// Nobody need be told of those that moved in the area.
+    pub(super) fn forget_area(&mut self) {
+        self.in_area = HashSet::new();
     }
 
-    /// The devices that went out, of whom it is told from now on, until [`Moved::told`].
-    pub(super) fn tell_out(&mut self) -> Rc<HashSet<u32>> {
-        self.telling = Rc::new(std::mem::take(&mut self.went_out));
+    /// The devices that moved in the area, of whom it is told from now on, until [`Moved::told`].
+    pub(super) fn tell_area(&mut self) -> Rc<HashSet<u32>> {
+        self.telling = Rc::new(std::mem::take(&mut self.in_area));
         self.telling.clone()
     }
 

@@ -57,7 +57,7 @@ impl Round {
         }
         self.went_out.insert(device);
         if self.went_out.len() > limit {
-            *self = Self { is_lost: true, ..Self::of(self.area, Vec::new(), number) };
+            *self = Self { is_lost: true, ..Self::of(self.area, Vec::new(), self.shown) };
         }
     }
 

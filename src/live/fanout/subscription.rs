@@ -33,6 +33,8 @@ pub(super) struct Subscription {
     pub(super) audience: Rc<Audience>,
     /// Its place among the audience's members.
     pub(super) place: Cell<usize>,
+    /// The last update when its snapshot was made, the first piece of it at least.
+    pub(super) snapshot_at: Cell<u64>,
     /// What it still has to get before the fan-out delivers to it again.
     pub(super) catch_up: RefCell<Option<Box<CatchUp>>>,
 }
@@ -63,11 +65,11 @@ pub(super) struct Audience {
     pub(super) moved: RefCell<Moved>,
     /// It is to be served at its next tick.
     pub(super) is_scheduled: Cell<bool>,
-    /// The last update when it was last served at its cadence.
-    pub(super) served: Cell<u64>,
     /// How many devices are inside, if it is of an area: as of update `counted`.
     pub(super) inside: Cell<usize>,
     pub(super) counted: Cell<u64>,
+    /// Its number among the viewports, if it is of an area.
+    pub(super) viewport: Cell<u32>,
     /// Its place among the audiences that the dispatch under way has found, if it is one of these.
     pub(super) collected: Cell<usize>,
 }
@@ -115,8 +117,8 @@ impl Subscriber {
 
 impl Subscription {
     pub(super) fn new(id: SubscriptionId, subscriber: Rc<Subscriber>, audience: Rc<Audience>) -> Rc<Self> {
-        let (place, catch_up) = (Cell::new(0), RefCell::default());
-        Rc::new(Self { id, subscriber, audience, place, catch_up })
+        let (place, snapshot_at, catch_up) = (Cell::new(0), Cell::new(0), RefCell::default());
+        Rc::new(Self { id, subscriber, audience, place, snapshot_at, catch_up })
     }
 
     pub(super) fn topic(&self) -> &Topic {

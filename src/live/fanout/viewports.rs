@@ -17,15 +17,33 @@ const FINEST: u8 = 18;
 /// Areas, each with what belongs to it.
 #[derive(Debug)]
 pub(super) struct Viewports<T> {
-    tiles: HashMap<(u8, Tile), Vec<Viewport<T>>>,
+    tiles: HashMap<Key, Vec<Viewport<T>>>,
+    /// Where each area stands, by its number.
+    places: Vec<Vec<Place>>,
+    /// Numbers without an area.
+    free: Vec<u32>,
     /// How many areas there are of each level.
     levels: [u32; FINEST as usize + 1],
 }
 
+/// A level and a tile of it.
+type Key = (u8, Tile);
+
+/// An area on one of its tiles.
 #[derive(Debug)]
 struct Viewport<T> {
     area: Bounds,
     value: T,
+    /// Its area's number, and which of its places this is.
+    number: u32,
+    nth: u32,
+}
+
+/// A tile that an area stands on, and its place in the tile's list.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    key: Key,
+    index: u32,
 }
 
 /// What a device's move is for an area.
@@ -41,35 +59,48 @@ pub(super) enum Crossing {
 
 impl<T> Default for Viewports<T> {
     fn default() -> Self {
-        Self { tiles: HashMap::new(), levels: [0; FINEST as usize + 1] }
+        let (tiles, levels) = (HashMap::new(), [0; FINEST as usize + 1]);
+        Self { tiles, places: Vec::new(), free: Vec::new(), levels }
     }
 }
 
-impl<T: Clone + PartialEq> Viewports<T> {
-    /// Adds an area.
-    pub(super) fn insert(&mut self, area: Bounds, value: &T) {
+impl<T: Clone> Viewports<T> {
+    /// Adds an area. Returns the number with which it is removed.
+    pub(super) fn insert(&mut self, area: Bounds, value: &T) -> u32 {
         let tiling = level_of(area);
-        for tile in tiling.touched(area).iter() {
-            let viewport = Viewport { area, value: value.clone() };
-            self.tiles.entry((tiling.level(), tile)).or_default().push(viewport);
+        let number = self.free.pop().unwrap_or_else(|| {
+            self.places.push(Vec::new());
+            (self.places.len() - 1) as u32
+        });
+        let mut places = Vec::new();
+        for (nth, tile) in (0..).zip(tiling.touched(area).iter()) {
+            let key = (tiling.level(), tile);
+            let viewports = self.tiles.entry(key).or_default();
+            places.push(Place { key, index: viewports.len() as u32 });
+            viewports.push(Viewport { area, value: value.clone(), number, nth });
         }
+        self.places[number as usize] = places;
         self.levels[usize::from(tiling.level())] += 1;
+        number
     }
 
-    /// Takes an area away that was added with this value.
-    pub(super) fn remove(&mut self, area: Bounds, value: &T) {
-        let tiling = level_of(area);
-        for tile in tiling.touched(area).iter() {
-            let key = (tiling.level(), tile);
-            let Some(viewports) = self.tiles.get_mut(&key) else { continue };
-            if let Some(place) = viewports.iter().position(|viewport| viewport.value == *value) {
-                viewports.swap_remove(place);
+    /// Takes an area away. What it costs does not depend on how many others stand beside it.
+    pub(super) fn remove(&mut self, number: u32) {
+        let places = std::mem::take(&mut self.places[number as usize]);
+        for Place { key, index } in &places {
+            let Some(viewports) = self.tiles.get_mut(key) else { continue };
+            viewports.swap_remove(*index as usize);
+            if let Some(moved) = viewports.get(*index as usize) {
+                self.places[moved.number as usize][moved.nth as usize].index = *index;
             }
             if viewports.is_empty() {
-                self.tiles.remove(&key);
+                self.tiles.remove(key);
             }
         }
-        self.levels[usize::from(tiling.level())] -= 1;
+        if let Some(Place { key: (level, _), .. }) = places.first() {
+            self.levels[usize::from(*level)] -= 1;
+            self.free.push(number);
+        }
     }
 
     /// Shows each area that a device's move from `before` to `now` is about.
@@ -86,7 +117,7 @@ impl<T: Clone + PartialEq> Viewports<T> {
             let tile = tiling.tile(now);
             let tile_before = before.map(|before| tiling.tile(before));
             looked_at += self.on(level, tile).len();
-            for Viewport { area, value } in self.on(level, tile) {
+            for Viewport { area, value, .. } in self.on(level, tile) {
                 let was_inside = before.is_some_and(|before| area.contains(before));
                 match (was_inside, area.contains(now)) {
                     (false, true) => show(value, Crossing::In),
@@ -100,7 +131,7 @@ impl<T: Clone + PartialEq> Viewports<T> {
                 && tile_before != tile
             {
                 looked_at += self.on(level, tile_before).len();
-                for Viewport { area, value } in self.on(level, tile_before) {
+                for Viewport { area, value, .. } in self.on(level, tile_before) {
                     if area.contains(before) && !area.contains(now) {
                         show(value, Crossing::Out);
                     }
@@ -141,12 +172,16 @@ mod tests {
             moves in proptest::collection::vec((proptest::option::of(points()), points()), 1..20),
         ) {
             let mut viewports = Viewports::default();
-            for (number, area) in areas.iter().enumerate() {
-                viewports.insert(*area, &number);
-            }
+            let numbers: Vec<_> =
+                areas.iter().enumerate().map(|(number, area)| viewports.insert(*area, &number)).collect();
             let here: Vec<_> = (0..areas.len()).filter(|number| !gone[*number]).collect();
-            for (number, area) in areas.iter().enumerate().filter(|(number, _)| gone[*number]) {
-                viewports.remove(*area, &number);
+            for (place, number) in numbers.iter().enumerate().filter(|(place, _)| gone[*place]) {
+                viewports.remove(*number);
+                // Its number may be given to another, which goes as well.
+                if place % 2 == 0 {
+                    let again = viewports.insert(areas[place], &place);
+                    viewports.remove(again);
+                }
             }
             for (before, now) in moves {
                 let mut found = Vec::new();
@@ -165,7 +200,7 @@ mod tests {
                 prop_assert_eq!(found, wanted, "{:?} {:?}", before, now);
             }
             for number in here {
-                viewports.remove(areas[number], &number);
+                viewports.remove(numbers[number]);
             }
             prop_assert!(viewports.is_empty());
         }

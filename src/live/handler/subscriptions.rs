@@ -109,7 +109,9 @@ impl Job {
         self.hub.subscribe(&self.client, &topic, wish).map_err(|error| {
             let code = match error {
                 NotSubscribed::TooManySubscriptions(_) => ErrorCode::TooManySubscriptions,
-                NotSubscribed::TooManyDevices { .. } => ErrorCode::TooManyDevices,
+                NotSubscribed::TooManyDevices { .. } | NotSubscribed::TooManyTogether { .. } => {
+                    ErrorCode::TooManyDevices
+                }
             };
             Refused { code, message: error.to_string() }
         })

@@ -19,16 +19,39 @@ use crate::live::wire::frame::Place;
 use crate::live::wire::outgoing::{ErrorCode, Outgoing};
 use crate::live::wire::snapshot::SnapshotForm;
 
+/// So many areas of a connection may hold as many devices as may be inside of one.
+const FULL_AREAS: usize = 10;
+
+/// About how long the JSON of a position is.
+const BYTES_PER_POSITION: usize = 150;
+
 /// What looking at one device costs a client that asks for an area, as if so many bytes had been sent to it.
 const BYTES_PER_LOOK: usize = 16;
 
 impl Hub {
-    /// True if an area may be subscribed to now.
-    pub(super) fn check_area(&self, subscriber: &Subscriber, area: Bounds) -> Result<(), NotSubscribed> {
+    /// Says whether an area may be subscribed to now.
+    pub(super) fn check_area(
+        &self,
+        subscriber: &Subscriber,
+        topic: &Topic,
+        area: Bounds,
+    ) -> Result<(), NotSubscribed> {
         let Inside { inside, looked_at } = self.latest.borrow().count_inside(area);
         subscriber.outbox.charge(looked_at * BYTES_PER_LOOK);
         let limit = subscriber.client.settings.max_area_devices;
-        if inside > limit { Err(NotSubscribed::TooManyDevices { inside, limit }) } else { Ok(()) }
+        if inside > limit {
+            return Err(NotSubscribed::TooManyDevices { inside, limit });
+        }
+        // Each area is sent each position inside it, so what a connection costs grows with all of them together.
+        let held = subscriber.held.borrow();
+        let others =
+            held.values().filter(|held| held.topic() != topic).map(|held| held.audience.inside.get());
+        let (together, limit) = (inside + others.sum::<usize>(), limit.saturating_mul(FULL_AREAS));
+        if together > limit {
+            Err(NotSubscribed::TooManyTogether { inside: together, limit })
+        } else {
+            Ok(())
+        }
     }
 
     /// Ends the subscriptions of those areas that have too many devices inside now.
@@ -53,11 +76,12 @@ impl Hub {
         });
     }
 
-    /// Where more devices went out of an area since it was last served than are to be kept, everyone gets a new snapshot.
+    /// Where more devices moved in an area since it was last served than are to be kept, as very many went out, everyone gets a
+    /// new snapshot.
     pub(super) fn relieve(&self, audiences: &[Rc<Audience>]) {
         for audience in audiences {
-            if audience.moved.borrow().count_out() > most_devices(audience) {
-                audience.moved.borrow_mut().forget_out();
+            if audience.moved.borrow().count_in_area() / 2 > most_devices(audience) {
+                audience.moved.borrow_mut().forget_area();
                 // Who is being caught up has notes of its own.
                 let served = members(audience).filter(|subscription| subscription.seen() != BEHIND);
                 served.for_each(|subscription| self.start_again(&subscription));
@@ -65,23 +89,31 @@ impl Hub {
         }
     }
 
-    /// What has changed in an area since its audience was last served at its cadence, in the order of the updates. Only what was
-    /// dispatched: of the rest it is not known who went out.
+    /// What has changed in an area since its audience was last served at its cadence, in the order of the updates. What was not
+    /// dispatched yet comes with the next step.
     pub(super) fn moved_in_area(&self, audience: &Audience, area: Bounds) -> Vec<Change> {
-        let went_out = audience.moved.borrow_mut().tell_out();
-        let dispatched = self.dispatched.get();
-        let since = audience.served.replace(dispatched);
-        let latest = self.latest.borrow();
-        let inside =
-            latest.changed_inside(area, since).into_iter().map(|device| latest.change_in(device, area));
-        let outside = went_out.iter().filter(|device| !latest.is_inside(**device, area)).map(|device| {
+        let moved = audience.moved.borrow_mut().tell_area();
+        let (latest, dispatched) = (self.latest.borrow(), self.dispatched.get());
+        let change = |device: &u32| {
             let change = latest.change_in(*device, area);
-            Change { number: change.number.min(dispatched), ..change }
-        });
-        let mut changes: Vec<_> =
-            inside.filter(|change| change.number <= dispatched).chain(outside).collect();
+            let is_left = change.update.is_left();
+            let number = if is_left { change.number.min(dispatched) } else { change.number };
+            (number <= dispatched).then_some(Change { number, ..change })
+        };
+        let mut changes: Vec<_> = moved.iter().filter_map(change).collect();
         changes.sort_unstable_by_key(|change| change.number);
         changes
+    }
+
+    /// Notes which devices went out of an area whose subscription falls behind, in what was not delivered to it.
+    pub(super) fn note_undelivered(&self, subscription: &Subscription, area: Bounds, since: u64) {
+        self.each_undelivered(|batch| {
+            batch.went_out(area, since).for_each(|device| subscription.went_out(device, u64::MAX));
+        });
+        let latest = self.latest.borrow();
+        let moved = subscription.audience.moved.borrow();
+        let outside = moved.untold().filter(|device| !latest.is_inside(*device, area));
+        outside.for_each(|device| subscription.went_out(device, u64::MAX));
     }
 
     /// Puts the subscription of an area in the place of another's, and responds with what the client does not know yet.
@@ -138,13 +170,12 @@ impl Hub {
         self.staged.borrow().iter().for_each(|batch| each(batch));
     }
 
-    /// The snapshot of an area ended in the middle. A client that holds other areas has forgotten, with it, devices that are in
-    /// those too; so it gets them anew.
-    pub(super) fn restart_areas(&self, subscriber: &Subscriber) {
+    /// Sends a client those of its areas anew that are chosen.
+    pub(super) fn restart_areas(&self, subscriber: &Subscriber, choose: impl Fn(&Subscription) -> bool) {
         let areas: Vec<_> = {
             let held = subscriber.held.borrow();
             let areas = held.values().filter(|held| matches!(held.topic(), Topic::Area(_)));
-            areas.filter(|area| !area.is_streaming()).cloned().collect()
+            areas.filter(|area| !area.is_streaming() && choose(area)).cloned().collect()
         };
         areas.iter().for_each(|area| self.start_again(area));
     }
@@ -165,10 +196,17 @@ impl Hub {
         if devices.len() <= SLICE {
             let positions = self.latest.borrow().encode_devices(devices, area.bounds());
             let form = SnapshotForm::of(encoding, begin.len() + positions.len());
+            if form == SnapshotForm::Deflated {
+                // It is compressed for this client alone.
+                outbox.charge(positions.len());
+            }
             let piece = self.means.piece(form, positions);
             outbox.snapshot(form.fragment(Place::WHOLE, &begin, piece));
         } else {
             outbox.begin_stream();
+            if encoding.takes_pieces() {
+                outbox.charge(devices.len() * BYTES_PER_POSITION);
+            }
             let round = Round::of(area.bounds(), devices, self.number.get());
             let form = SnapshotForm::of(encoding, usize::MAX);
             self.begin_catch_up(subscription, CatchUp::snapshot_of(round, form, begin, replaces));

@@ -67,6 +67,9 @@ impl Hub {
             if let Some(subscription) = subscriber.subscription(behind.subscription) {
                 let catch_up = CatchUp::since(subscription.topic(), behind.since);
                 self.begin_catch_up(&subscription, catch_up);
+                if let Topic::Area(area) = subscription.topic() {
+                    self.note_undelivered(&subscription, area.bounds(), behind.since);
+                }
             }
         }
     }

@@ -146,8 +146,8 @@ impl Hub {
             Topic::Device(_) | Topic::Event(_) => audience.moved.borrow_mut().take(),
         };
         let frames = compose::frames(&audience.topic, audience.mode, &changes, &self.means);
-        // That a device left may have been forgotten by the time that a client is caught up.
-        Group::new(audience.clone(), Burst::new(frames, true), changes, Vec::new())
+        let burst = Burst::new(frames, delivery::keeps_left(&audience.topic));
+        Group::new(audience.clone(), burst, changes, Vec::new())
     }
 }
 

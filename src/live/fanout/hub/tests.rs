@@ -349,12 +349,10 @@ impl Known {
                 let replaced = self.areas.remove(replaced).expect("the area that is replaced");
                 for device in message["left"].as_array().unwrap() {
                     let device = device.as_str().unwrap();
-                    let elsewhere = |place| self.areas.values().any(|area| area.contains(place));
-                    if self
-                        .inside
-                        .get(device)
-                        .is_some_and(|(_, place)| replaced.contains(*place) && !elsewhere(*place))
-                    {
+                    let is_gone = |(_, place): &(String, Point)| {
+                        area.contains(*place) || !self.areas.values().any(|other| other.contains(*place))
+                    };
+                    if self.inside.get(device).is_some_and(is_gone) {
                         self.inside.remove(device);
                     }
                 }
