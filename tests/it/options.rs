@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::harness::{Client, Server, crowd, folder, populate, position, time};
+use crate::harness::{Client, Server, crowd, eventually, folder, populate, position, time};
 
 async fn ask(client: &mut Client, request: Value) -> Value {
     client.text(request.to_string()).await;
@@ -99,7 +99,7 @@ async fn a_list_whose_answers_are_not_read_holds_no_more_than_the_client_may() {
         let page: Value = serde_json::from_str(&page).unwrap();
         page["connections"][0]["waiting_bytes"].as_u64().unwrap()
     };
-    crate::harness::eventually("a full outbox", async || waiting().await > 65536).await;
+    eventually("a full outbox", async || waiting().await > 65536).await;
     tokio::time::sleep(Duration::from_millis(200)).await;
     let waiting = waiting().await;
     assert!(waiting < 3 * 65536, "{waiting} bytes wait");
@@ -172,7 +172,11 @@ async fn who_left_is_told_in_its_place_and_who_came_back_is_there() {
         (&last["positions"][0]["device_id"], &last["positions"][0]["timestamp"]),
         (&json!("2"), &json!(time(3)))
     );
-    assert_eq!(server.metric("processor_live_messages_outbound_total", "positions").await, 2.0);
+    // What was handed over is counted at the end of the fan-out.
+    eventually("two batches to be counted", async || {
+        server.metric("processor_live_messages_outbound_total", "positions").await == 2.0
+    })
+    .await;
     assert_eq!(server.metric("processor_live_batched_positions_total", "").await, 2.0);
 }
 
