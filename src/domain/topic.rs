@@ -71,6 +71,11 @@ impl Topic {
         Ok(make(name.into()))
     }
 
+    /// True for `area:`.
+    pub fn is_area(&self) -> bool {
+        matches!(self, Self::Area(_))
+    }
+
     /// What comes after the kind.
     pub fn name(&self) -> &Arc<str> {
         match self {

@@ -15,12 +15,15 @@ use super::turn::Turn;
 use super::update::{Change, Update};
 use super::viewports::Crossing;
 use crate::domain::{Bounds, Point, Timestamp, Topic};
-use crate::live::outbox::{Burst, UpdateFrame};
+use crate::live::outbox::Burst;
 use crate::live::wire::encoding::Encoding;
 use crate::metrics::LiveMetrics;
 
 /// After telling so many audiences the clock is looked at.
 const LOOK: usize = if cfg!(test) { 1 } else { 64 };
+
+/// So many changes are collected before they are delivered, about 10 MB: a position may be about very many areas.
+const MOST_CHANGES: usize = if cfg!(test) { 8 } else { 32_768 };
 
 /// Positions that are delivered together.
 pub(super) struct Batch {
@@ -40,9 +43,6 @@ struct Move {
     /// Its frame for areas, which is the same for all of them. (One encoding, or two.)
     in_areas: RefCell<Vec<(Encoding, Option<Rc<Burst>>)>>,
 }
-
-/// So many changes are collected before they are delivered, about 10 MB: a position may be about very many areas.
-const MOST_CHANGES: usize = if cfg!(test) { 8 } else { 32_768 };
 
 /// What became of the next positions of a batch.
 #[derive(Default)]
@@ -65,8 +65,6 @@ pub(super) struct Dispatched {
 struct Collected {
     audience: Rc<Audience>,
     changes: Vec<Change>,
-    /// Places of the positions among these in the batch.
-    positions: Vec<usize>,
 }
 
 impl Batch {
@@ -110,7 +108,7 @@ impl Batch {
         let (mut dispatch, mut turn) = (Dispatch::default(), Turn::new());
         let mut next = from;
         while next < self.moves.len() && dispatch.count < MOST_CHANGES {
-            dispatch.one(next, self.first + next as u64, &self.moves[next], &interest.borrow(), means);
+            dispatch.one(self.first + next as u64, &self.moves[next], &interest.borrow(), means);
             next += 1;
             if dispatch.is_time_to_look() {
                 turn.pause().await;
@@ -129,59 +127,51 @@ impl Batch {
         place >= self.moves.len()
     }
 
-    fn group(&self, collected: Collected, means: &Means) -> Option<Group> {
-        let Collected { audience, changes, positions } = collected;
-        let is_area = matches!(audience.topic, Topic::Area(_));
-        let burst = match (is_area && !audience.mode.batch, &changes[..], &positions[..]) {
-            (true, [_], [place]) => self.in_areas(*place, &audience, means)?,
-            (true, ..) => self.joined(&audience, &changes, &positions, means),
-            (false, ..) => {
-                let frames = compose::frames(&audience.topic, audience.mode, &changes, means);
-                Burst::new(frames, false)
+    fn group(&self, Collected { audience, changes }: Collected, means: &Means) -> Option<Group> {
+        let Audience { topic, mode, .. } = &*audience;
+        let burst = match &changes[..] {
+            [only] if topic.is_area() && !mode.batch && !only.update.is_left() => {
+                self.in_areas(only, &audience, means)?
             }
+            several if topic.is_area() && !mode.batch => self.joined(&audience, several, means),
+            all => Burst::new(compose::frames(topic, *mode, all, means), false),
         };
-        Group::new(audience, burst, changes, positions)
+        Group::new(audience, burst, changes)
     }
 
     /// A burst of several updates of an area, with the frames that it shares with other areas.
-    fn joined(
-        &self,
-        audience: &Audience,
-        changes: &[Change],
-        positions: &[usize],
-        means: &Means,
-    ) -> Rc<Burst> {
-        let mut places = positions.iter();
+    fn joined(&self, audience: &Audience, changes: &[Change], means: &Means) -> Rc<Burst> {
         let frame = |change: &Change| match &change.update {
-            Update::At(_) => {
-                Some(self.in_areas(*places.next()?, audience, means)?.updates().first()?.clone())
-            }
+            Update::At(_) => Some(self.in_areas(change, audience, means)?.updates().first()?.clone()),
             Update::Left(_) => compose::frame(&audience.topic, audience.mode, change, means),
         };
-        let frames: Vec<Rc<UpdateFrame>> = changes.iter().filter_map(frame).collect();
-        Burst::new(frames, false)
+        Burst::new(changes.iter().filter_map(frame).collect(), false)
     }
 
     /// The burst of one position, as areas get it.
-    fn in_areas(&self, place: usize, audience: &Audience, means: &Means) -> Option<Rc<Burst>> {
-        let one = &self.moves[place];
+    fn in_areas(&self, at: &Change, audience: &Audience, means: &Means) -> Option<Rc<Burst>> {
         let encoding = audience.mode.encoding;
-        let mut made = one.in_areas.borrow_mut();
+        let mut made = self.moves[self.place(at)].in_areas.borrow_mut();
         if let Some((_, burst)) = made.iter().find(|(of, _)| *of == encoding) {
             return burst.clone();
         }
-        let change = Change { number: self.first + place as u64, update: Update::At(one.published.clone()) };
-        let frame = compose::frame(&audience.topic, audience.mode, &change, means);
+        let frame = compose::frame(&audience.topic, audience.mode, at, means);
         let burst = frame.map(|frame| Burst::new(vec![frame], false));
         made.push((encoding, burst.clone()));
         burst
+    }
+
+    /// The place of the position that an update is of.
+    fn place(&self, change: &Change) -> usize {
+        (change.number - self.first) as usize
     }
 
     /// Observes how old the positions were that somebody was given.
     pub(super) fn observe(&self, groups: &[Group], metrics: &LiveMetrics) {
         let mut delivered = vec![false; self.moves.len()];
         for group in groups.iter().filter(|group| group.was_delivered()) {
-            group.positions().iter().for_each(|place| delivered[*place] = true);
+            let positions = group.changes().iter().filter(|change| !change.update.is_left());
+            positions.for_each(|change| delivered[self.place(change)] = true);
         }
         let now = Timestamp::now().as_millis();
         let moves = self.moves.iter().zip(delivered).filter(|(_, delivered)| *delivered);
@@ -214,12 +204,12 @@ impl Dispatch {
         is_time
     }
 
-    fn one(&mut self, place: usize, number: u64, one: &Move, interest: &Interest, means: &Means) {
+    fn one(&mut self, number: u64, one: &Move, interest: &Interest, means: &Means) {
         let at = || Change { number, update: Update::At(one.published.clone()) };
         let left = || Change { number, update: Update::Left(one.published.clone()) };
         let position = one.published.position();
         self.work += 1;
-        interest.named_by(position).for_each(|audience| self.tell(audience, at(), place));
+        interest.named_by(position).for_each(|audience| self.tell(audience, at()));
         let looked_at = interest.crossed(one.before, position.point(), |audience, crossing| {
             self.cross(audience, crossing, number, one.device);
             if audience.mode.cadence.is_some() {
@@ -228,13 +218,13 @@ impl Dispatch {
                 audience.each_behind(|subscription| means.count_skipped(&subscription.subscriber.client, 1));
             } else {
                 let change = if crossing == Crossing::Out { left() } else { at() };
-                self.collect(audience, change, place);
+                self.collect(audience, change);
             }
         });
         // Some that are looked at are as much work as one that is told.
         self.work += looked_at / 16;
         for topic in &one.left {
-            interest.audiences(topic).iter().for_each(|audience| self.tell(audience, left(), place));
+            interest.audiences(topic).iter().for_each(|audience| self.tell(audience, left()));
         }
     }
 
@@ -256,31 +246,26 @@ impl Dispatch {
     }
 
     /// Tells an audience, or notes what it is to be told when it is due.
-    fn tell(&mut self, audience: &Rc<Audience>, change: Change, place: usize) {
+    fn tell(&mut self, audience: &Rc<Audience>, change: Change) {
         self.work += 1;
         if audience.mode.cadence.is_none() {
-            self.collect(audience, change, place);
+            self.collect(audience, change);
         } else {
             audience.moved.borrow_mut().insert(change);
             self.dispatched.to_schedule.push(audience.clone());
         }
     }
 
-    fn collect(&mut self, audience: &Rc<Audience>, change: Change, place: usize) {
+    fn collect(&mut self, audience: &Rc<Audience>, change: Change) {
         let mut index = audience.collected.get();
         // What an earlier dispatch noted there is not believed.
         if !self.collected.get(index).is_some_and(|known| Rc::ptr_eq(&known.audience, audience)) {
             index = self.collected.len();
             audience.collected.set(index);
             // Most have one.
-            let (changes, positions) = (Vec::with_capacity(1), Vec::with_capacity(1));
-            self.collected.push(Collected { audience: audience.clone(), changes, positions });
+            self.collected.push(Collected { audience: audience.clone(), changes: Vec::with_capacity(1) });
         }
-        let to = &mut self.collected[index];
-        if !change.update.is_left() {
-            to.positions.push(place);
-        }
-        to.changes.push(change);
+        self.collected[index].changes.push(change);
         self.count += 1;
     }
 }

@@ -147,7 +147,7 @@ impl CatchUp {
         }
     }
 
-    /// What comes next. `number` is the last update that `latest` holds.
+    /// What comes next. `number` is the update up to which the client has everything when nothing more does.
     pub(super) fn next(&mut self, topic: &Topic, latest: &mut Latest, number: u64, means: &Means) -> Piece {
         match (self.snapshot.take(), &mut self.course) {
             (Some(beginning), Course::Slices(slices)) => {

@@ -29,29 +29,22 @@ pub(super) struct Group {
     /// The numbers of the first and the last of them.
     first: u64,
     last: u64,
-    /// Places of its positions in their batch.
-    positions: Vec<usize>,
     /// Some member was given it.
     delivered: Cell<bool>,
 }
 
 impl Group {
     /// `None` if there is nothing to be delivered.
-    pub(super) fn new(
-        audience: Rc<Audience>,
-        burst: Rc<Burst>,
-        changes: Vec<Change>,
-        positions: Vec<usize>,
-    ) -> Option<Self> {
+    pub(super) fn new(audience: Rc<Audience>, burst: Rc<Burst>, changes: Vec<Change>) -> Option<Self> {
         let (first, last) = (changes.first()?.number, changes.last()?.number);
         let delivered = Cell::new(false);
         let is_empty = burst.count().frames() == 0;
-        (!is_empty).then_some(Self { audience, burst, changes, first, last, positions, delivered })
+        (!is_empty).then_some(Self { audience, burst, changes, first, last, delivered })
     }
 
-    /// Places of its positions in their batch.
-    pub(super) fn positions(&self) -> &[usize] {
-        &self.positions
+    /// What it tells, in its order.
+    pub(super) fn changes(&self) -> &[Change] {
+        &self.changes
     }
 
     /// Fetches the outbox that it will be given to first. Where each group has one member, as with areas, that is all.
@@ -264,5 +257,5 @@ pub(super) fn count(metrics: &LiveMetrics, sent: Count) {
 /// True if who falls behind in a topic at a tick is sent all the same who left: it may have been forgotten by the time that it is
 /// caught up. In an area it is noted.
 pub(super) fn keeps_left(topic: &Topic) -> bool {
-    !matches!(topic, Topic::Area(_))
+    !topic.is_area()
 }

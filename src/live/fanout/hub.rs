@@ -45,11 +45,10 @@ pub struct Hub {
     latest: RefCell<Latest>,
     /// What is to be delivered to this worker's clients.
     inbox: Arc<Inbox>,
-    /// Batches that are in `latest` already but not yet delivered, because someone subscribed meanwhile.
+    /// Batches that are in `latest` already but not yet delivered to all: the one under way, and those that were taken because
+    /// someone subscribed meanwhile.
     staged: RefCell<VecDeque<Rc<Batch>>>,
-    /// The batch that is being delivered.
-    under_way: RefCell<Option<Rc<Batch>>>,
-    /// Woken when nothing is staged.
+    /// Woken when more is dispatched.
     awaiting_dispatch: RefCell<Vec<Waker>>,
     ticks: RefCell<Ticks>,
     /// The number of the last update that `latest` holds.
@@ -118,7 +117,6 @@ impl Hub {
             latest: RefCell::default(),
             inbox,
             staged: RefCell::default(),
-            under_way: RefCell::default(),
             awaiting_dispatch: RefCell::default(),
             ticks: RefCell::new(Ticks::new(Instant::now())),
             number: Cell::new(0),
@@ -156,9 +154,10 @@ impl Hub {
             self.stage();
         }
         let Some(subscriber) = self.subscriber(client) else { return Ok(()) };
-        if let Topic::Area(area) = topic {
-            self.check_area(&subscriber, topic, area.bounds())?;
-        }
+        let inside = match topic {
+            Topic::Area(area) => self.check_area(&subscriber, topic, area.bounds())?,
+            Topic::Device(_) | Topic::Event(_) => 0,
+        };
         let least = Cadence::at_least(client.settings.min_every_ms.into());
         let mode = Mode { cadence: wish.cadence.max(least), batch: wish.batch, encoding: client.encoding };
         let known = subscriber.held.borrow().get(topic).cloned();
@@ -166,13 +165,13 @@ impl Hub {
         let replaced = replaced.and_then(|topic| subscriber.held.borrow().get(topic).cloned());
         let subscription = match (known, replaced) {
             (None, Some(replaced)) if !replaced.is_lost() => {
-                self.replace(&replaced, topic, mode, wish.id);
+                self.replace(&replaced, topic, mode, inside, wish.id);
                 return Ok(());
             }
             (None, Some(replaced)) => {
                 // Nobody knows what its client knows of it.
                 self.end_aloud(&replaced, wish.id);
-                self.add(&subscriber, topic, mode)?
+                self.add(&subscriber, topic, mode, inside)?
             }
             (Some(known), replaced) => {
                 // Two become one, and the snapshot is whole.
@@ -184,10 +183,10 @@ impl Hub {
                     known
                 } else {
                     self.end(&known);
-                    self.add(&subscriber, topic, mode)?
+                    self.add(&subscriber, topic, mode, inside)?
                 }
             }
-            (None, None) => self.add(&subscriber, topic, mode)?,
+            (None, None) => self.add(&subscriber, topic, mode, inside)?,
         };
         subscription.set_seen(self.number.get());
         self.send_snapshot(&subscription, wish.id);
@@ -205,24 +204,21 @@ impl Hub {
         subscriber: &Rc<Subscriber>,
         topic: &Topic,
         mode: Mode,
+        inside: usize,
     ) -> Result<Rc<Subscription>, NotSubscribed> {
         let limit = subscriber.client.settings.max_subscriptions;
         if subscriber.held.borrow().len() >= limit {
             return Err(NotSubscribed::TooManySubscriptions(limit));
         }
-        Ok(self.put(subscriber, topic, mode))
+        Ok(self.put(subscriber, topic, mode, inside))
     }
 
-    /// Makes a subscription that has everything so far.
-    fn put(&self, subscriber: &Rc<Subscriber>, topic: &Topic, mode: Mode) -> Rc<Subscription> {
+    /// Makes a subscription that has everything so far. `inside` is how many devices are, if it is of an area.
+    fn put(&self, subscriber: &Rc<Subscriber>, topic: &Topic, mode: Mode, inside: usize) -> Rc<Subscription> {
         let id = self.next_id.replace(self.next_id.get().wrapping_add(1));
         let number = self.number.get();
         let audience = self.interest.borrow_mut().audience(topic, mode, || {
             let phase = mode.cadence.map(|cadence| self.ticks.borrow_mut().phase(cadence));
-            let inside = match topic {
-                Topic::Area(area) => self.latest.borrow().count_inside(area.bounds()).inside,
-                Topic::Device(_) | Topic::Event(_) => 0,
-            };
             Founding { phase: phase.unwrap_or_default(), inside, number }
         });
         let subscription = Subscription::new(id, subscriber.clone(), audience.clone());

@@ -45,6 +45,15 @@ struct Slice {
     deflated: Option<Bytes>,
 }
 
+impl Slice {
+    fn kept(&mut self, form: SnapshotForm) -> &mut Option<Bytes> {
+        match form {
+            SnapshotForm::Plain => &mut self.plain,
+            SnapshotForm::Deflated => &mut self.deflated,
+        }
+    }
+}
+
 impl Roster {
     /// A device comes with a position; returns its place.
     pub(super) fn join(&mut self, number: u64, published: &Arc<Published>) -> u32 {
@@ -134,24 +143,16 @@ impl Roster {
     /// The positions in a slice, as a piece of a snapshot. Kept for the next who asks before they change, as long as there is
     /// memory to spare.
     pub(super) fn encode(&mut self, slice: usize, form: SnapshotForm, means: &Means) -> Bytes {
-        let of_form = |slice: &mut Slice| match form {
-            SnapshotForm::Plain => std::mem::take(&mut slice.plain),
-            SnapshotForm::Deflated => std::mem::take(&mut slice.deflated),
-        };
-        let known = of_form(&mut self.slices[slice]);
-        let piece = known.unwrap_or_else(|| {
-            let published = self.changes(slice, 0).filter_map(|(_, update)| match update {
-                Update::At(published) => Some(published),
-                Update::Left(_) => None,
-            });
-            means.piece(form, encode(published))
+        if let Some(piece) = self.slices[slice].kept(form) {
+            return piece.clone();
+        }
+        let published = self.changes(slice, 0).filter_map(|(_, update)| match update {
+            Update::At(published) => Some(published),
+            Update::Left(_) => None,
         });
+        let piece = means.piece(form, encode(published));
         if means.budget.is_ample() {
-            let kept = match form {
-                SnapshotForm::Plain => &mut self.slices[slice].plain,
-                SnapshotForm::Deflated => &mut self.slices[slice].deflated,
-            };
-            *kept = Some(piece.clone());
+            *self.slices[slice].kept(form) = Some(piece.clone());
         }
         piece
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::catchup::CatchUp;
 use super::mode::Mode;
 use super::moved::Moved;
+use super::round::Round;
 use super::viewports::Crossing;
 use crate::domain::Topic;
 use crate::live::client::Client;
@@ -127,7 +128,7 @@ impl Subscription {
 
     /// 1 or 0.
     fn is_of_area(&self) -> usize {
-        usize::from(matches!(self.topic(), Topic::Area(_)))
+        usize::from(self.topic().is_area())
     }
 
     /// True while its snapshot is not sent as a whole.
@@ -135,17 +136,20 @@ impl Subscription {
         self.catch_up.borrow().as_ref().is_some_and(|catch_up| catch_up.is_streaming())
     }
 
+    /// Does something with what it still has to get of an area; nothing if it is not caught up in one.
+    pub(super) fn with_round<T>(&self, with: impl FnOnce(&mut Round) -> T) -> Option<T> {
+        self.catch_up.borrow_mut().as_mut().and_then(|catch_up| catch_up.round()).map(with)
+    }
+
     /// True if it is caught up in an area, and it cannot be known any more what of.
     pub(super) fn is_lost(&self) -> bool {
-        let mut catch_up = self.catch_up.borrow_mut();
-        catch_up.as_mut().and_then(|catch_up| catch_up.round()).is_some_and(|round| round.is_lost())
+        self.with_round(|round| round.is_lost()).unwrap_or(false)
     }
 
     /// Notes that a device went out of its area, while it is caught up.
     pub(super) fn went_out(&self, device: u32, number: u64) {
-        if let Some(round) = self.catch_up.borrow_mut().as_mut().and_then(|catch_up| catch_up.round()) {
-            round.went_out(device, number, self.subscriber.client.settings.max_area_devices);
-        }
+        let limit = self.subscriber.client.settings.max_area_devices;
+        self.with_round(|round| round.went_out(device, number, limit));
     }
 
     /// The last update that it has; [`BEHIND`] while it is caught up.

@@ -29,13 +29,13 @@ const BYTES_PER_POSITION: usize = 150;
 const BYTES_PER_LOOK: usize = 16;
 
 impl Hub {
-    /// Says whether an area may be subscribed to now.
+    /// How many devices are inside an area, if it may be subscribed to now.
     pub(super) fn check_area(
         &self,
         subscriber: &Subscriber,
         topic: &Topic,
         area: Bounds,
-    ) -> Result<(), NotSubscribed> {
+    ) -> Result<usize, NotSubscribed> {
         let Inside { inside, looked_at } = self.latest.borrow().count_inside(area);
         subscriber.outbox.charge(looked_at * BYTES_PER_LOOK);
         let limit = subscriber.client.settings.max_area_devices;
@@ -48,10 +48,9 @@ impl Hub {
             held.values().filter(|held| held.topic() != topic).map(|held| held.audience.inside.get());
         let (together, limit) = (inside + others.sum::<usize>(), limit.saturating_mul(FULL_AREAS));
         if together > limit {
-            Err(NotSubscribed::TooManyTogether { inside: together, limit })
-        } else {
-            Ok(())
+            return Err(NotSubscribed::TooManyTogether { inside: together, limit });
         }
+        Ok(inside)
     }
 
     /// Ends the subscriptions of those areas that have too many devices inside now.
@@ -117,7 +116,14 @@ impl Hub {
     }
 
     /// Puts the subscription of an area in the place of another's, and responds with what the client does not know yet.
-    pub(super) fn replace(&self, old: &Rc<Subscription>, topic: &Topic, mode: Mode, id: Option<&str>) {
+    pub(super) fn replace(
+        &self,
+        old: &Rc<Subscription>,
+        topic: &Topic,
+        mode: Mode,
+        inside: usize,
+        id: Option<&str>,
+    ) {
         let (Topic::Area(before), Topic::Area(now)) = (old.topic(), topic) else { return };
         let (before, now) = (before.bounds(), now.bounds());
         let subscriber = &old.subscriber;
@@ -130,7 +136,7 @@ impl Hub {
         let replaced = old.topic().clone();
         // What waits for the old one is older than the response and goes before it, whatever becomes of the new one.
         self.take_away(old);
-        let subscription = self.put(subscriber, topic, mode);
+        let subscription = self.put(subscriber, topic, mode, inside);
         self.send_devices(&subscription, devices, id, Some((&replaced, &left)));
     }
 
@@ -142,9 +148,7 @@ impl Hub {
         let since = if old.seen() == BEHIND { 0 } else { old.seen() };
         self.each_undelivered(|batch| left.extend(batch.went_out(before, since)));
         left.extend(old.audience.moved.borrow().untold());
-        if let Some(round) = old.catch_up.borrow_mut().as_mut().and_then(|catch_up| catch_up.round()) {
-            left.extend(round.untold());
-        }
+        old.with_round(|round| left.extend(round.untold()));
         let left = left.into_iter().filter(|device| !latest.is_inside(*device, now));
         left.map(|device| latest.id(device).clone()).collect()
     }
@@ -165,16 +169,15 @@ impl Hub {
         }
     }
 
-    fn each_undelivered(&self, mut each: impl FnMut(&Batch)) {
-        self.under_way.borrow().iter().for_each(|batch| each(batch));
-        self.staged.borrow().iter().for_each(|batch| each(batch));
+    fn each_undelivered(&self, each: impl FnMut(&Rc<Batch>)) {
+        self.staged.borrow().iter().for_each(each);
     }
 
     /// Sends a client those of its areas anew that are chosen.
     pub(super) fn restart_areas(&self, subscriber: &Subscriber, choose: impl Fn(&Subscription) -> bool) {
         let areas: Vec<_> = {
             let held = subscriber.held.borrow();
-            let areas = held.values().filter(|held| matches!(held.topic(), Topic::Area(_)));
+            let areas = held.values().filter(|held| held.topic().is_area());
             areas.filter(|area| !area.is_streaming() && choose(area)).cloned().collect()
         };
         areas.iter().for_each(|area| self.start_again(area));

@@ -9,6 +9,7 @@ use crate::live::client::Client;
 use crate::live::fanout::catchup::{Abandoned, CatchUp, Piece};
 use crate::live::fanout::compose;
 use crate::live::fanout::delivery;
+use crate::live::fanout::round::Round;
 use crate::live::fanout::subscription::{BEHIND, Subscriber, Subscription};
 use crate::live::fanout::update::Change;
 use crate::live::outbox::Count;
@@ -118,20 +119,18 @@ impl Hub {
     /// Up to which update a subscription has everything once it has all that there is for it now. An area is served what was
     /// dispatched, as the dispatch finds out which devices went out; its snapshot is of now.
     fn has_everything_up_to(&self, subscription: &Subscription) -> u64 {
-        let is_area = matches!(subscription.topic(), Topic::Area(_));
-        if is_area && !subscription.is_streaming() { self.dispatched.get() } else { self.number.get() }
+        if subscription.topic().is_area() && !subscription.is_streaming() {
+            self.dispatched.get()
+        } else {
+            self.number.get()
+        }
     }
 
     /// True if a subscription can be served now; else `waker` is woken when it can. One of an area waits until all that its
     /// snapshot showed is dispatched.
     fn is_dispatched_or_wakes(&self, subscription: &Subscription, waker: &Waker) -> bool {
-        let waits = !subscription.is_streaming()
-            && subscription
-                .catch_up
-                .borrow_mut()
-                .as_mut()
-                .and_then(|catch_up| catch_up.round())
-                .is_some_and(|round| self.is_dispatching.get() || round.shown() > self.dispatched.get());
+        let is_ahead = |round: &mut Round| self.is_dispatching.get() || round.shown() > self.dispatched.get();
+        let waits = !subscription.is_streaming() && subscription.with_round(is_ahead).unwrap_or(false);
         if waits {
             let mut awaiting = self.awaiting_dispatch.borrow_mut();
             if !awaiting.iter().any(|known| known.will_wake(waker)) {

@@ -66,7 +66,6 @@ impl Hub {
     /// Delivers one batch. False if there is none.
     pub(super) async fn fan_out(&self) -> bool {
         let Some(batch) = self.next_batch() else { return false };
-        self.under_way.replace(Some(batch.clone()));
         let mut groups = Vec::new();
         {
             // Also if something panics: a batch that cannot be delivered must not be tried for ever.
@@ -84,7 +83,6 @@ impl Hub {
         batch.left().for_each(|topic| latest.told(topic, batch.last()));
         drop(latest);
         batch.observe(&groups, &self.means.metrics);
-        self.under_way.take();
         true
     }
 
@@ -147,7 +145,7 @@ impl Hub {
         };
         let frames = compose::frames(&audience.topic, audience.mode, &changes, &self.means);
         let burst = Burst::new(frames, delivery::keeps_left(&audience.topic));
-        Group::new(audience.clone(), burst, changes, Vec::new())
+        Group::new(audience.clone(), burst, changes)
     }
 }
 
