@@ -62,10 +62,15 @@ impl Client {
         }
     }
 
+    /// Sends a request and returns the next message.
+    pub(crate) async fn ask(&mut self, request: Value) -> Value {
+        self.text(request.to_string()).await;
+        self.json().await
+    }
+
     /// Subscribes and returns the answer.
     pub(crate) async fn subscribe(&mut self, topic: &str) -> Value {
-        self.text(json!({ "type": "subscribe", "topic": topic }).to_string()).await;
-        let answer = self.json().await;
+        let answer = self.ask(json!({ "type": "subscribe", "topic": topic })).await;
         assert_eq!((&answer["type"], &answer["topic"]), (&json!("subscribed"), &json!(topic)), "{answer}");
         answer
     }

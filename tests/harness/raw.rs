@@ -105,6 +105,13 @@ impl Raw {
         }
     }
 
+    /// Sends `bytes` and expects a close with `code`, then the end.
+    pub(crate) async fn closes(mut self, bytes: &[u8], code: u16) {
+        self.write(bytes).await;
+        assert_eq!(self.close_code().await, code);
+        self.ended().await;
+    }
+
     /// Reads until the stream is over.
     pub(crate) async fn ended(&mut self) {
         while self.read().await.is_some() {}

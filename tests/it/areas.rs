@@ -20,11 +20,6 @@ fn devices(answer: &Value) -> Vec<&str> {
     devices
 }
 
-async fn ask(client: &mut Client, request: Value) -> Value {
-    client.text(request.to_string()).await;
-    client.json().await
-}
-
 #[actix::test]
 async fn a_view_shows_what_is_inside_what_moves_there_and_what_goes_out() {
     let folder = folder();
@@ -96,7 +91,7 @@ async fn boxes_follow_the_globe() {
         ("area:1,2,190,4", "area east must be from -180 to 180"),
         ("area:1,-91,3,4", "area south must be from -90 to 90"),
     ] {
-        let answer = ask(&mut client, json!({ "type": "subscribe", "topic": area, "id": "x" })).await;
+        let answer = client.ask(json!({ "type": "subscribe", "topic": area, "id": "x" })).await;
         let expected = json!({
             "type": "error", "code": "protocol-violation", "topic": area, "id": "x", "message": message,
         });
@@ -113,11 +108,11 @@ async fn a_view_that_moves_is_told_only_what_is_new_and_what_is_gone() {
     let mut client = server.client().await;
     let (first, second) = ("area:0,0,2,1", "area:1,0,3,1");
     // It was never held: the snapshot is whole, and `replaces` is not said.
-    let answer = ask(&mut client, json!({ "type": "subscribe", "topic": first, "replaces": second })).await;
+    let answer = client.ask(json!({ "type": "subscribe", "topic": first, "replaces": second })).await;
     assert_eq!(devices(&answer), ["both", "left"]);
     assert_eq!((answer.get("replaces"), answer.get("left")), (None, None));
     let answer =
-        ask(&mut client, json!({ "type": "subscribe", "topic": second, "replaces": first, "id": "m" })).await;
+        client.ask(json!({ "type": "subscribe", "topic": second, "replaces": first, "id": "m" })).await;
     assert_eq!(devices(&answer), ["right"]);
     assert_eq!(
         (&answer["replaces"], &answer["left"], &answer["id"]),
@@ -133,7 +128,7 @@ async fn a_view_that_moves_is_told_only_what_is_new_and_what_is_gone() {
     // Where both are held, one ends, and the other's snapshot is whole.
     client.subscribe(first).await;
     let answer =
-        ask(&mut client, json!({ "type": "subscribe", "topic": second, "replaces": first, "id": "n" })).await;
+        client.ask(json!({ "type": "subscribe", "topic": second, "replaces": first, "id": "n" })).await;
     assert_eq!(answer, json!({ "type": "unsubscribed", "topic": first, "id": "n" }));
     assert_eq!(devices(&client.json().await), ["right"]);
 
@@ -146,8 +141,7 @@ async fn a_view_that_moves_is_told_only_what_is_new_and_what_is_gone() {
             "replaces: area must be <west>,<south>,<east>,<north>: four decimal numbers with commas between",
         ),
     ] {
-        let answer =
-            ask(&mut client, json!({ "type": "subscribe", "topic": topic, "replaces": replaces })).await;
+        let answer = client.ask(json!({ "type": "subscribe", "topic": topic, "replaces": replaces })).await;
         assert_eq!((&answer["code"], &answer["message"]), (&json!("protocol-violation"), &json!(message)));
     }
 }
@@ -166,7 +160,7 @@ async fn an_area_with_too_many_devices_is_refused_and_one_that_grows_over_it_end
         .await;
     let mut client = server.client().await;
     let (all, some) = ("area:0,0,3,1", "area:0,0,1,1");
-    let answer = ask(&mut client, json!({ "type": "subscribe", "topic": all, "id": "x" })).await;
+    let answer = client.ask(json!({ "type": "subscribe", "topic": all, "id": "x" })).await;
     let message = "4 devices are inside this area, at most 3 may be; ask for a smaller one";
     let mut expected = json!({
         "type": "error", "code": "too-many-devices", "topic": all, "id": "x", "message": message,
@@ -174,8 +168,7 @@ async fn an_area_with_too_many_devices_is_refused_and_one_that_grows_over_it_end
     assert_eq!(answer, expected);
     // What it would have replaced is still held.
     assert_eq!(devices(&client.subscribe(some).await), ["a", "b"]);
-    let answer =
-        ask(&mut client, json!({ "type": "subscribe", "topic": all, "replaces": some, "id": "x" })).await;
+    let answer = client.ask(json!({ "type": "subscribe", "topic": all, "replaces": some, "id": "x" })).await;
     assert_eq!(answer, expected);
     server.accept(&json!([at("c", 2, 0.3, 0.5), at("d", 2, 0.4, 0.5), at("a", 2, 0.5, 0.5)])).await;
     expected = json!({

@@ -26,9 +26,9 @@ fn compress(plain: &[u8]) -> Vec<u8> {
     compressed
 }
 
-/// What such a payload holds, if that is less than 64 KiB.
+/// What such a payload holds, if that is less than 1 MiB.
 fn decompress(payload: &[u8]) -> Vec<u8> {
-    let mut plain = Vec::with_capacity(1 << 16);
+    let mut plain = Vec::with_capacity(1 << 20);
     let whole = [payload, &FLUSHED].concat();
     Decompress::new(false).decompress_vec(&whole, &mut plain, FlushDecompress::Sync).unwrap();
     plain
@@ -106,10 +106,7 @@ async fn an_offer_that_cannot_be_read_is_refused() {
 
 /// Sends `bytes` as a client that may compress, and expects a close with `code`, then the end.
 async fn closes(live: &Live, bytes: &[u8], code: u16) {
-    let mut client = Raw::deflating(live.address()).await;
-    client.write(bytes).await;
-    assert_eq!(client.close_code().await, code);
-    client.ended().await;
+    Raw::deflating(live.address()).await.closes(bytes, code).await;
 }
 
 #[actix::test]
@@ -250,16 +247,8 @@ async fn message(client: &mut Raw) -> (Vec<u8>, Value) {
         payload.extend(more);
         last = next;
     }
-    let text = if first & RSV1 == 0 { payload.clone() } else { inflate(&payload) };
+    let text = if first & RSV1 == 0 { payload.clone() } else { decompress(&payload) };
     (payload, serde_json::from_slice(&text).unwrap())
-}
-
-/// What a compressed message of any length holds.
-fn inflate(payload: &[u8]) -> Vec<u8> {
-    let whole = [payload, &FLUSHED].concat();
-    let mut plain = Vec::with_capacity(1 << 20);
-    Decompress::new(false).decompress_vec(&whole, &mut plain, FlushDecompress::Sync).unwrap();
-    plain
 }
 
 #[actix::test]

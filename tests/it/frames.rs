@@ -40,10 +40,7 @@ async fn frames_that_come_with_the_handshake_or_byte_by_byte_are_read() {
 
 /// Sends `bytes` and expects a close with `code`, then the end.
 async fn closes(live: &Live, bytes: &[u8], code: u16) {
-    let mut client = Raw::connect(live.address()).await;
-    client.write(bytes).await;
-    assert_eq!(client.close_code().await, code);
-    client.ended().await;
+    Raw::connect(live.address()).await.closes(bytes, code).await;
 }
 
 #[actix::test]
