@@ -7,9 +7,9 @@
 use bytes::Bytes;
 
 use super::latest::Latest;
+use super::listing::Listing;
 use super::means::Means;
 use super::roster::SLICE;
-use super::round::Round;
 use super::update::Change;
 use crate::domain::Topic;
 use crate::live::wire::frame::{Frame, Place};
@@ -27,7 +27,7 @@ pub(super) struct CatchUp {
 #[derive(Debug)]
 enum Course {
     Slices(Slices),
-    Area(Round),
+    Area(Listing),
 }
 
 /// A circle through the slices of a topic.
@@ -95,7 +95,7 @@ impl CatchUp {
     /// For a subscription of `topic` that got all updates up to `since`.
     pub(super) fn since(topic: &Topic, since: u64) -> Self {
         let course = match topic {
-            Topic::Area(area) => Course::Area(Round::since(area.bounds(), since)),
+            Topic::Area(area) => Course::Area(Listing::since(area.bounds(), since)),
             Topic::Device(_) | Topic::Event(_) => Course::Slices(Slices { next: 0, sent: Vec::new(), since }),
         };
         Self { snapshot: None, course }
@@ -108,7 +108,7 @@ impl CatchUp {
 
     /// The same for an area, in the place of another perhaps, whose snapshot is of these devices.
     pub(super) fn snapshot_of(
-        devices: Round,
+        devices: Listing,
         form: SnapshotForm,
         head: Vec<u8>,
         replaces: Option<Topic>,
@@ -123,9 +123,9 @@ impl CatchUp {
     }
 
     /// What an area's subscription still has to get.
-    pub(super) fn round(&mut self) -> Option<&mut Round> {
+    pub(super) fn listing(&mut self) -> Option<&mut Listing> {
         match &mut self.course {
-            Course::Area(round) => Some(round),
+            Course::Area(listing) => Some(listing),
             Course::Slices(_) => None,
         }
     }
@@ -154,16 +154,16 @@ impl CatchUp {
                 let (tail, last) = slices.encode(topic, latest, number, beginning.form, means);
                 self.fragment(beginning, tail, last)
             }
-            (Some(beginning), Course::Area(round)) => {
-                let (positions, last) = round.encode(latest, number);
+            (Some(beginning), Course::Area(listing)) => {
+                let (positions, last) = listing.encode(latest, number);
                 let tail = means.piece(beginning.form, positions);
                 self.fragment(beginning, tail, last)
             }
-            (None, Course::Area(round)) if round.is_lost() => Piece::Lost,
+            (None, Course::Area(listing)) if listing.is_lost() => Piece::Lost,
             (None, course) => {
                 let updates = match course {
                     Course::Slices(slices) => slices.updates(topic, latest, number),
-                    Course::Area(round) => round.updates(latest, number),
+                    Course::Area(listing) => listing.updates(latest, number),
                 };
                 if updates.is_empty() { Piece::Done } else { Piece::Updates(updates) }
             }

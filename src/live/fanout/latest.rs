@@ -170,7 +170,7 @@ impl Latest {
         encode(published.filter(|published| area.contains(published.position().point())))
     }
 
-    /// How many slices a topic has; more than one only for an event with many devices. An area has none: see `Round`.
+    /// How many slices a topic has; more than one only for an event with many devices. An area has none: see `Listing`.
     pub(super) fn slices(&self, topic: &Topic) -> usize {
         match topic {
             Topic::Device(_) => 1,

@@ -7,9 +7,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::catchup::CatchUp;
+use super::listing::Listing;
 use super::mode::Mode;
 use super::moved::Moved;
-use super::round::Round;
 use super::viewports::Crossing;
 use crate::domain::Topic;
 use crate::live::client::Client;
@@ -137,19 +137,19 @@ impl Subscription {
     }
 
     /// Does something with what it still has to get of an area; nothing if it is not caught up in one.
-    pub(super) fn with_round<T>(&self, with: impl FnOnce(&mut Round) -> T) -> Option<T> {
-        self.catch_up.borrow_mut().as_mut().and_then(|catch_up| catch_up.round()).map(with)
+    pub(super) fn with_listing<T>(&self, with: impl FnOnce(&mut Listing) -> T) -> Option<T> {
+        self.catch_up.borrow_mut().as_mut().and_then(|catch_up| catch_up.listing()).map(with)
     }
 
     /// True if it is caught up in an area, and it cannot be known any more what of.
     pub(super) fn is_lost(&self) -> bool {
-        self.with_round(|round| round.is_lost()).unwrap_or(false)
+        self.with_listing(|listing| listing.is_lost()).unwrap_or(false)
     }
 
     /// Notes that a device went out of its area, while it is caught up.
     pub(super) fn went_out(&self, device: u32, number: u64) {
         let limit = self.subscriber.client.settings.max_area_devices;
-        self.with_round(|round| round.went_out(device, number, limit));
+        self.with_listing(|listing| listing.went_out(device, number, limit));
     }
 
     /// The last update that it has; [`BEHIND`] while it is caught up.

@@ -10,9 +10,9 @@ use crate::live::fanout::batch::Batch;
 use crate::live::fanout::catchup::CatchUp;
 use crate::live::fanout::delivery;
 use crate::live::fanout::latest::Inside;
+use crate::live::fanout::listing::Listing;
 use crate::live::fanout::mode::Mode;
 use crate::live::fanout::roster::SLICE;
-use crate::live::fanout::round::Round;
 use crate::live::fanout::subscription::{Audience, BEHIND, Member, Subscriber, Subscription};
 use crate::live::fanout::update::Change;
 use crate::live::wire::frame::Place;
@@ -148,7 +148,7 @@ impl Hub {
         let since = if old.seen() == BEHIND { 0 } else { old.seen() };
         self.each_undelivered(|batch| left.extend(batch.went_out(before, since)));
         left.extend(old.audience.moved.borrow().untold());
-        old.with_round(|round| left.extend(round.untold()));
+        old.with_listing(|listing| left.extend(listing.untold()));
         let left = left.into_iter().filter(|device| !latest.is_inside(*device, now));
         left.map(|device| latest.id(device).clone()).collect()
     }
@@ -210,9 +210,9 @@ impl Hub {
             if encoding.takes_pieces() {
                 outbox.charge(devices.len() * BYTES_PER_POSITION);
             }
-            let round = Round::of(area.bounds(), devices, self.number.get());
+            let listing = Listing::of(area.bounds(), devices, self.number.get());
             let form = SnapshotForm::of(encoding, usize::MAX);
-            self.begin_catch_up(subscription, CatchUp::snapshot_of(round, form, begin, replaces));
+            self.begin_catch_up(subscription, CatchUp::snapshot_of(listing, form, begin, replaces));
         }
     }
 }

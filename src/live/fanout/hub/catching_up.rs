@@ -9,7 +9,7 @@ use crate::live::client::Client;
 use crate::live::fanout::catchup::{Abandoned, CatchUp, Piece};
 use crate::live::fanout::compose;
 use crate::live::fanout::delivery;
-use crate::live::fanout::round::Round;
+use crate::live::fanout::listing::Listing;
 use crate::live::fanout::subscription::{BEHIND, Subscriber, Subscription};
 use crate::live::fanout::update::Change;
 use crate::live::outbox::Count;
@@ -129,8 +129,9 @@ impl Hub {
     /// True if a subscription can be served now; else `waker` is woken when it can. One of an area waits until all that its
     /// snapshot showed is dispatched.
     fn is_dispatched_or_wakes(&self, subscription: &Subscription, waker: &Waker) -> bool {
-        let is_ahead = |round: &mut Round| self.is_dispatching.get() || round.shown() > self.dispatched.get();
-        let waits = !subscription.is_streaming() && subscription.with_round(is_ahead).unwrap_or(false);
+        let is_ahead =
+            |listing: &mut Listing| self.is_dispatching.get() || listing.shown() > self.dispatched.get();
+        let waits = !subscription.is_streaming() && subscription.with_listing(is_ahead).unwrap_or(false);
         if waits {
             let mut awaiting = self.awaiting_dispatch.borrow_mut();
             if !awaiting.iter().any(|known| known.will_wake(waker)) {

@@ -3,6 +3,8 @@
 
 use serde_json::json;
 
+use serde_json::Value;
+
 use super::*;
 
 /// A model whose first client takes all that it is sent.

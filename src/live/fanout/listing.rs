@@ -1,4 +1,4 @@
-//! `Round`: how a subscription of an area is caught up. An area has no roster whose slices could be gone through, so the devices
+//! `Listing`: how a subscription of an area is caught up. An area has no roster whose slices could be gone through, so the devices
 //! that are to be sent are listed, sent a piece at a time, and listed anew until there are none. Pure.
 
 use std::collections::HashSet;
@@ -10,7 +10,7 @@ use crate::domain::Bounds;
 
 /// What a subscription of an area still has to get.
 #[derive(Debug)]
-pub(super) struct Round {
+pub(super) struct Listing {
     area: Bounds,
     /// Devices that were inside when they were listed and had changed since the list before; sorted.
     devices: Vec<u32>,
@@ -28,7 +28,7 @@ pub(super) struct Round {
     is_lost: bool,
 }
 
-impl Round {
+impl Listing {
     /// For a subscription that got all updates up to `since`.
     pub(super) fn since(area: Bounds, since: u64) -> Self {
         Self::of(area, Vec::new(), since)
