@@ -1,0 +1,3 @@
+// The public names of the package.
+
+export type * from "./types.ts";

@@ -1,0 +1,95 @@
+// Builds the page into dist/: bundled, minified, named by content, compressed. `--check` builds and compares with what is there.
+
+import { build } from "esbuild";
+import { createHash } from "node:crypto";
+import { mkdir, readFile, readdir, rm, writeFile } from "node:fs/promises";
+import { dirname, join, relative } from "node:path";
+import { brotliCompressSync, brotliDecompressSync, constants, gunzipSync, gzipSync } from "node:zlib";
+
+const here = import.meta.dirname;
+const dist = join(here, "dist");
+/** Browsers of the last two years. */
+const target = ["chrome128", "firefox128", "safari18"];
+
+/** Every file of the page: its path below dist/, and its bytes. */
+export async function files() {
+  const out = new Map();
+  const bundle = await build({
+    entryPoints: { app: join(here, "src/main.ts"), map: join(here, "src/page.css") },
+    outdir: join(here, "dist/assets"), entryNames: "[name]-[hash]", chunkNames: "[name]-[hash]", assetNames: "[name]-[hash]",
+    bundle: true, splitting: true, format: "esm", minify: true, target, write: false, metafile: true,
+    legalComments: "linked", loader: { ".svg": "dataurl" }, logLevel: "warning", absWorkingDir: here,
+  });
+  for (const file of bundle.outputFiles) out.set(relative(dist, file.path), Buffer.from(file.contents));
+  const named = (entry) => {
+    const found = Object.entries(bundle.metafile.outputs).find(([, output]) => output.entryPoint === entry);
+    return relative(dist, join(here, found[0]));
+  };
+  // MapLibre's worker is a file of its own, of its own build.
+  const worker = await bundled(join(here, "node_modules/maplibre-gl/dist/maplibre-gl-worker.mjs"), "esm");
+  const workerName = `assets/worker-${createHash("sha256").update(worker).digest("hex").slice(0, 8)}.js`;
+  out.set(workerName, worker);
+  const page = await readFile(join(here, "src/index.html"), "utf8");
+  const fill = { app: named("src/main.ts"), css: named("src/page.css"), worker: workerName };
+  out.set("index.html", Buffer.from(page.replace(/\{\{(\w+)\}\}/g, (_, name) => fill[name])));
+  out.set("favicon.svg", await readFile(join(here, "src/favicon.svg")));
+  // For other people's pages: the client as one file, for a <script> tag.
+  out.set("client.js", await bundled(join(here, "../clients/js/src/index.ts"), "iife"));
+  return out;
+}
+
+async function bundled(entry, format) {
+  const made = await build({
+    entryPoints: [entry], bundle: true, format, globalName: format === "iife" ? "processor" : undefined,
+    minify: true, target, write: false, legalComments: "none", logLevel: "warning",
+  });
+  return Buffer.from(made.outputFiles[0].contents);
+}
+
+async function write(folder, all) {
+  for (const [name, bytes] of all) {
+    await mkdir(dirname(join(folder, name)), { recursive: true });
+    const params = { [constants.BROTLI_PARAM_QUALITY]: 11, [constants.BROTLI_PARAM_SIZE_HINT]: bytes.length };
+    await writeFile(join(folder, `${name}.br`), brotliCompressSync(bytes, { params }));
+    await writeFile(join(folder, `${name}.gz`), gzipSync(bytes, { level: 9 }));
+  }
+}
+
+/** What is in dist/: decompressed, as other versions of Node compress otherwise. */
+async function committed() {
+  const out = new Map();
+  for (const entry of await readdir(dist, { recursive: true, withFileTypes: true })) {
+    if (!entry.isFile()) continue;
+    const path = join(entry.parentPath, entry.name), bytes = await readFile(path);
+    out.set(relative(dist, path), entry.name.endsWith(".br") ? brotliDecompressSync(bytes) : gunzipSync(bytes));
+  }
+  return out;
+}
+
+/** Names of what differs between the sources and dist/. */
+async function differences(all) {
+  const there = await committed();
+  const wanted = new Map([...all].flatMap(([name, bytes]) => [[`${name}.br`, bytes], [`${name}.gz`, bytes]]));
+  return [...new Set([...there.keys(), ...wanted.keys()])].filter(
+    (name) => !there.has(name) || !wanted.has(name) || !there.get(name).equals(wanted.get(name)),
+  );
+}
+
+async function main() {
+  const all = await files();
+  if (process.argv.includes("--check")) {
+    const wrong = await differences(all);
+    if (wrong.length > 0) {
+      console.error(`ui/dist is not what the sources give (npm run build --prefix ui): ${wrong.join(", ")}`);
+      process.exit(1);
+    }
+    console.log("ui/dist is what the sources give");
+  } else {
+    await rm(dist, { recursive: true, force: true });
+    await write(dist, all);
+    const size = (bytes) => `${(bytes.length / 1024).toFixed(1).padStart(8)} KB, ${(gzipSync(bytes, { level: 9 }).length / 1024).toFixed(1)} gz`;
+    for (const [name, bytes] of [...all].sort()) console.log(name.padEnd(40), size(bytes));
+  }
+}
+
+if (import.meta.main ?? process.argv[1] === import.meta.filename) await main();
