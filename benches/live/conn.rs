@@ -93,7 +93,8 @@ impl Conn {
     pub(crate) fn ready(&mut self, event: &Event, scratch: &mut [u8], seen: &mut Seen) -> bool {
         if self.stage == Stage::Connecting {
             if event.is_error() {
-                self.end(seen);
+                let error = self.stream.take_error().ok().flatten();
+                self.end(seen, || format!("cannot connect: {error:?}"));
             } else if event.is_writable() {
                 self.stage = Stage::Handshaking;
                 let Request { path, deflate } = self.request;
@@ -110,7 +111,7 @@ impl Conn {
         }
         if self.manner == Manner::Stalled && self.stage == Stage::Open {
             if event.is_error() || event.is_read_closed() {
-                self.end(seen);
+                self.end(seen, || "closed".to_owned());
             }
         } else if event.is_readable() || event.is_read_closed() || event.is_error() {
             self.read(scratch, seen);
@@ -124,10 +125,13 @@ impl Conn {
         self.stage == Stage::Open
     }
 
-    /// It is at its end.
-    fn end(&mut self, seen: &mut Seen) {
+    /// It is at its end, and why, which is told if its handshake was not done.
+    fn end(&mut self, seen: &mut Seen, why: impl FnOnce() -> String) {
         match self.stage {
-            Stage::Connecting | Stage::Handshaking => seen.failed += 1,
+            Stage::Connecting | Stage::Handshaking => {
+                seen.failed += 1;
+                seen.failure = format!("{:?}: {}", self.stage, why());
+            }
             Stage::Open => seen.ended.push((seen.now(), self.manner)),
             Stage::Gone => {}
         }
@@ -169,7 +173,7 @@ impl Conn {
         let now = seen.now();
         loop {
             match self.stream.read(scratch) {
-                Ok(0) => return self.end(seen),
+                Ok(0) => return self.end(seen, || "closed by the server".to_owned()),
                 Ok(count) => {
                     seen.bytes += count as u64;
                     self.feed(&scratch[..count], now, seen);
@@ -179,7 +183,7 @@ impl Conn {
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => return self.end(seen),
+                Err(error) => return self.end(seen, || error.to_string()),
             }
         }
     }
@@ -199,7 +203,7 @@ impl Conn {
                 return self.rest = bytes.to_vec();
             };
             if !bytes.starts_with(b"HTTP/1.1 101") {
-                return self.end(seen);
+                return self.end(seen, || String::from_utf8_lossy(&bytes[..end]).into_owned());
             }
             self.stage = Stage::Open;
             seen.opened += 1;

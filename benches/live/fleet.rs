@@ -143,7 +143,7 @@ impl Fleet {
                 begun += 1;
             }
             self.turn(Duration::from_millis(20))?;
-            ensure!(self.seen.failed == 0, "{} handshakes failed", self.seen.failed);
+            ensure!(self.seen.failed == 0, "{} handshakes failed; {}", self.seen.failed, self.seen.failure);
             ensure!(since.elapsed() < limit, "{} handshakes after {limit:?}", self.seen.opened - opened);
         }
         Ok(since.elapsed())

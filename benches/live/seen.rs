@@ -14,6 +14,8 @@ pub(crate) struct Seen {
     pub(crate) deflating: usize,
     /// Connections that failed before their handshake was done.
     pub(crate) failed: usize,
+    /// Why the last of them did.
+    pub(crate) failure: String,
     /// Connections that ended after it, each with when and how it behaved.
     pub(crate) ended: Vec<(u64, crate::conn::Manner)>,
     /// Positions that polite clients received.
@@ -48,6 +50,7 @@ impl Seen {
             opened: 0,
             deflating: 0,
             failed: 0,
+            failure: String::new(),
             ended: Vec::new(),
             positions: 0,
             odd: 0,

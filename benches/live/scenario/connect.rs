@@ -18,7 +18,7 @@ const FILLER: usize = 3870;
 const SETTLE: Duration = Duration::from_secs(2);
 
 pub(crate) fn run(options: &Options) -> Result<Board> {
-    let counts = if options.short { vec![2000] } else { vec![10_000, 19_000] };
+    let counts = if options.short { vec![2000] } else { vec![10_000, 18_500] };
     let counts = if options.connections(0, 0) > 1 { vec![options.connections(0, 0)] } else { counts };
     let mut board = Board::new(
         "connect",
