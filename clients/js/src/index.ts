@@ -1,3 +1,5 @@
 // The public names of the package.
 
+export { ProcessorClient } from "./client.ts";
+export type { Subscription } from "./subscription.ts";
 export type * from "./types.ts";

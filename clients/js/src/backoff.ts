@@ -1,0 +1,32 @@
+// When to connect again, by how the connection ended (docs/wire.md, "Close codes").
+
+import type { Backoff, Reason } from "./types.ts";
+
+/** Closed by the server, as this client sends too much. It would do so again, so it waits for long. */
+const TOO_MANY_MESSAGES = 1008;
+/** Closed by the server, as a message of this client is too long: it would be again. */
+const TOO_BIG = 1009;
+/** The server stops, often to be started again: not all clients may come at the same moment. */
+const GOING_AWAY = 1001;
+
+/** The longest pause after 1001, in ms. */
+const SPREAD = 3_000;
+/** Pauses after 1008, in ms. */
+const LONG_FROM = 30_000;
+const LONG_TO = 60_000;
+
+/** Whether nothing but the pause itself may end it: not even a network that is back. */
+export function mustWait({ code }: Reason): boolean {
+  return code === TOO_MANY_MESSAGES;
+}
+
+/**
+ * Ms until the next attempt; undefined: never. `failed` attempts came before, since the connection was last stable.
+ * "Full jitter": anything from 0 to the longest, so that clients who were cut off together do not come together.
+ */
+export function pause({ code }: Reason, failed: number, { first = 1_000, most = 20_000 }: Backoff = {}): number | undefined {
+  if (code === TOO_BIG) return undefined;
+  if (code === TOO_MANY_MESSAGES) return LONG_FROM + Math.random() * (LONG_TO - LONG_FROM);
+  const longest = Math.min(most, first * 2 ** failed);
+  return Math.random() * (code === GOING_AWAY ? Math.max(longest, SPREAD) : longest);
+}
