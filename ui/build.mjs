@@ -1,5 +1,6 @@
 // Builds the page into dist/: bundled, minified, named by content, compressed. `--check` builds and compares with what is there.
 
+import { world } from "./basemap.mjs";
 import { build } from "esbuild";
 import { createHash } from "node:crypto";
 import { mkdir, readFile, readdir, rm, writeFile } from "node:fs/promises";
@@ -11,11 +12,11 @@ const dist = join(here, "dist");
 /** Browsers of the last two years. */
 const target = ["chrome128", "firefox128", "safari18"];
 
-/** Every file of the page: its path below dist/, and its bytes. */
-export async function files() {
+/** Every file of the page: its path below dist/, and its bytes. Tests give a program and a style of their own. */
+export async function files({ program = "src/main.ts", style = "src/page.css" } = {}) {
   const out = new Map();
   const bundle = await build({
-    entryPoints: { app: join(here, "src/main.ts"), map: join(here, "src/page.css") },
+    entryPoints: { app: join(here, program), map: join(here, style) },
     outdir: join(here, "dist/assets"), entryNames: "[name]-[hash]", chunkNames: "[name]-[hash]", assetNames: "[name]-[hash]",
     bundle: true, splitting: true, format: "esm", minify: true, target, write: false, metafile: true,
     legalComments: "linked", loader: { ".svg": "dataurl" }, logLevel: "warning", absWorkingDir: here,
@@ -25,17 +26,25 @@ export async function files() {
     const found = Object.entries(bundle.metafile.outputs).find(([, output]) => output.entryPoint === entry);
     return relative(dist, join(here, found[0]));
   };
-  // MapLibre's worker is a file of its own, of its own build.
+  // MapLibre is wanted as soon as the page's program runs, so the browser is told beforehand.
+  const [library] = Object.entries(bundle.metafile.outputs).find(([, output]) => "node_modules/maplibre-gl/dist/maplibre-gl.mjs" in output.inputs);
+  // Its worker is a file of its own, of its own build.
   const worker = await bundled(join(here, "node_modules/maplibre-gl/dist/maplibre-gl-worker.mjs"), "esm");
-  const workerName = `assets/worker-${createHash("sha256").update(worker).digest("hex").slice(0, 8)}.js`;
-  out.set(workerName, worker);
+  const workerName = put(out, "worker", "js", worker), worldName = put(out, "world", "json", Buffer.from(await world()));
   const page = await readFile(join(here, "src/index.html"), "utf8");
-  const fill = { app: named("src/main.ts"), css: named("src/page.css"), worker: workerName };
+  const fill = { app: named(program), css: named(style), maplibre: relative(dist, join(here, library)), worker: workerName, world: worldName };
   out.set("index.html", Buffer.from(page.replace(/\{\{(\w+)\}\}/g, (_, name) => fill[name])));
   out.set("favicon.svg", await readFile(join(here, "src/favicon.svg")));
   // For other people's pages: the client as one file, for a <script> tag.
   out.set("client.js", await bundled(join(here, "../clients/js/src/index.ts"), "iife"));
   return out;
+}
+
+/** Adds a file that is named by its content; returns its name. */
+function put(out, name, ending, bytes) {
+  const full = `assets/${name}-${createHash("sha256").update(bytes).digest("hex").slice(0, 8)}.${ending}`;
+  out.set(full, bytes);
+  return full;
 }
 
 async function bundled(entry, format) {

@@ -1,0 +1,246 @@
+// DeviceBuffer: what is drawn of each device, as the bytes that the shader reads, and as the CPU reads them for picking.
+
+import type { Device } from "../device.ts";
+import { headingOf, isJump, progress, slideOf } from "./motion.ts";
+import { eastward, metres, X_UNITS, xOf, Y_UNITS, yOf } from "./projection.ts";
+import type { Point } from "./projection.ts";
+
+/** Words of four bytes for each device. */
+export const STRIDE = 9;
+export const FROM = 0, TO = 2, START = 4, DURATION = 5, AT = 6, HEADING = 7, COLOR = 8;
+
+/** In place of a heading: the device stands. */
+export const STANDS = 1000;
+
+/** Devices whose bytes are sent to the graphics card together. */
+const BLOCK = 64;
+/** Blocks between two changed ones that are sent with them: a few bytes more, but one call less. */
+const BRIDGE = 4;
+
+/** Times are float32 seconds since a base; this old, the base is renewed: seconds. Until then they are right to 0.3 ms. */
+const BASE_AGE = 3600;
+
+export class DeviceBuffer {
+  #bytes = new ArrayBuffer(1024 * STRIDE * 4);
+  words = new Uint32Array(this.#bytes);
+  floats = new Float32Array(this.#bytes);
+  /** By `performance.now()`, ms: what START counts from. */
+  #base: number;
+  /** By the server's clock, ms: what AT counts from. */
+  #serverBase: number;
+  /** The device in each slot; undefined where the slot is free. */
+  readonly devices: (Device | undefined)[] = [];
+  readonly #slots = new Map<string, number>();
+  readonly #free: number[] = [];
+  /** `fix.came` of what is in each slot: tells a new fix from a new colour. */
+  #came = new Float64Array(1024);
+  #dirty = new Uint8Array(1024 / BLOCK);
+  #changed = false;
+  /** The last slide ends then, ms by `performance.now()`. */
+  movingUntil = 0;
+  /** The fastest slides of this and the last ten seconds, worlds per ms, and when this ten seconds began. */
+  #speeds: [now: number, before: number] = [0, 0];
+  #speedsSince = 0;
+
+  constructor(time: number, serverTime: number) {
+    this.#base = time;
+    this.#serverBase = serverTime;
+  }
+
+  /** Slots in use or freed: those below it are drawn. */
+  get end(): number {
+    return this.devices.length;
+  }
+
+  get size(): number {
+    return this.#slots.size;
+  }
+
+  get capacity(): number {
+    return this.words.length / STRIDE;
+  }
+
+  slot(id: string | undefined): number | undefined {
+    return id === undefined ? undefined : this.#slots.get(id);
+  }
+
+  entries(): IterableIterator<[string, number]> {
+    return this.#slots.entries();
+  }
+
+  /** `time` as START is counted, seconds. */
+  seconds(time: number): number {
+    return (time - this.#base) / 1000;
+  }
+
+  /** The server's `time` as AT is counted, seconds. */
+  serverSeconds(time: number): number {
+    return (time - this.#serverBase) / 1000;
+  }
+
+  /**
+   * Takes over where a device is and its colour (RGBA, red lowest). From where it is drawn at `time` it will slide to its
+   * fix, unless `still`, or the way is impossible or longer than `farthest` worlds.
+   */
+  put(device: Device, color: number, time: number, still: boolean, farthest: number): void {
+    const known = this.#slots.get(device.id);
+    const slot = known ?? this.#take(device);
+    if (known === undefined || this.#came[slot] !== device.fix.came) this.#move(device, slot, known === undefined, time, still, farthest);
+    this.devices[slot] = device;
+    this.words[slot * STRIDE + COLOR] = color;
+    this.#touch(slot);
+  }
+
+  #move(device: Device, slot: number, isNew: boolean, time: number, still: boolean, farthest: number): void {
+    const { fix, before } = device, { words, floats } = this, at = slot * STRIDE;
+    const x = xOf(fix.position.longitude), y = yOf(fix.position.latitude);
+    let fromX = x, fromY = y, duration = 0;
+    if (!isNew && before !== undefined && !still) {
+      const place = this.place(slot, time, false, scratch);
+      const way = metres(place.x, place.y, x, y);
+      const worlds = Math.max(Math.abs(eastward(place.x, x)) / X_UNITS, Math.abs(y - place.y) / Y_UNITS);
+      if (worlds > 0 && worlds <= farthest && !isJump(way, fix.at - before.at)) {
+        fromX = place.x;
+        fromY = place.y;
+        duration = slideOf(before, fix);
+        this.#note(worlds / duration, time, time + duration);
+      }
+    }
+    words[at + FROM] = fromX;
+    words[at + FROM + 1] = fromY;
+    words[at + TO] = x;
+    words[at + TO + 1] = y;
+    floats[at + START] = this.seconds(time);
+    floats[at + DURATION] = duration / 1000;
+    floats[at + AT] = this.serverSeconds(fix.at);
+    floats[at + HEADING] = this.#heading(device, x, y) ?? STANDS;
+    this.#came[slot] = fix.came;
+  }
+
+  #heading(device: Device, x: number, y: number): number | undefined {
+    const from = device.before?.position;
+    // Most devices say where they head; the way is worked out for the others only.
+    if (from === undefined) return headingOf(device, undefined, 0, x, y);
+    return headingOf(device, xOf(from.longitude), yOf(from.latitude), x, y);
+  }
+
+  #note(speed: number, time: number, until: number): void {
+    this.#turnSpeeds(time);
+    this.#speeds[0] = Math.max(this.#speeds[0], speed);
+    this.movingUntil = Math.max(this.movingUntil, until);
+  }
+
+  #turnSpeeds(time: number): void {
+    if (time - this.#speedsSince < 10_000) return;
+    this.#speeds = [0, time - this.#speedsSince < 20_000 ? this.#speeds[0] : 0];
+    this.#speedsSince = time;
+  }
+
+  /** No device moves faster, worlds per ms. */
+  fastest(time: number): number {
+    this.#turnSpeeds(time);
+    return Math.max(...this.#speeds);
+  }
+
+  /** Draws a device no longer. */
+  remove(id: string): void {
+    const slot = this.#slots.get(id);
+    if (slot === undefined) return;
+    this.#slots.delete(id);
+    this.devices[slot] = undefined;
+    this.#free.push(slot);
+    this.words[slot * STRIDE + COLOR] = 0;
+    this.#touch(slot);
+  }
+
+  /** Where a device is drawn at `time`, in units of the projection, written to `out`. */
+  place(slot: number, time: number, still: boolean, out: Point): Point {
+    const { words, floats } = this, at = slot * STRIDE;
+    const done = still ? 1 : progress(floats[at + START]!, floats[at + DURATION]!, this.seconds(time));
+    const fromX = words[at + FROM]!, fromY = words[at + FROM + 1]!;
+    out.x = (fromX + Math.round(eastward(fromX, words[at + TO]!) * done)) >>> 0;
+    out.y = fromY + Math.round((words[at + TO + 1]! - fromY) * done);
+    return out;
+  }
+
+  /** Renews the base of the times when it is old. */
+  renew(time: number): void {
+    const seconds = this.seconds(time);
+    if (seconds < BASE_AGE) return;
+    this.#base += seconds * 1000;
+    this.#serverBase += seconds * 1000;
+    for (let at = 0; at < this.end * STRIDE; at += STRIDE) {
+      this.floats[at + START]! -= seconds;
+      this.floats[at + AT]! -= seconds;
+    }
+    this.touchAll();
+  }
+
+  /** Everything is to be sent again, as after a lost context. */
+  touchAll(): void {
+    this.#dirty.fill(1);
+    this.#changed = true;
+  }
+
+  /**
+   * In how many ms some device will look older than now, `Infinity` if none: it begins to fade `stale` ms after its fix,
+   * does so for a while, and is grey `lost` ms after.
+   */
+  nextAging(serverTime: number, stale: number, lost: number): number {
+    const now = this.serverSeconds(serverTime);
+    let next = Infinity;
+    for (let slot = 0; slot < this.end; slot++) {
+      if (this.devices[slot] === undefined) continue;
+      const age = (now - this.floats[slot * STRIDE + AT]!) * 1000;
+      if (age >= lost) continue;
+      next = Math.min(next, age < stale ? stale - age : age < stale * 2 ? 0 : lost - age);
+    }
+    return next;
+  }
+
+  /** Hands over the runs of slots that have changed since last time. */
+  takeDirty(send: (first: number, end: number) => void): void {
+    if (!this.#changed) return;
+    this.#changed = false;
+    const blocks = Math.ceil(this.end / BLOCK);
+    let first = -1, last = -1;
+    for (let block = 0; block < blocks; block++) {
+      if (this.#dirty[block] === 0) continue;
+      this.#dirty[block] = 0;
+      if (first >= 0 && block - last > BRIDGE) {
+        send(first * BLOCK, (last + 1) * BLOCK);
+        first = -1;
+      }
+      if (first < 0) first = block;
+      last = block;
+    }
+    if (first >= 0) send(first * BLOCK, Math.min(this.end, (last + 1) * BLOCK));
+  }
+
+  #take(device: Device): number {
+    const slot = this.#free.pop() ?? this.devices.length;
+    if (slot >= this.capacity) this.#grow();
+    this.devices[slot] = device;
+    this.#slots.set(device.id, slot);
+    return slot;
+  }
+
+  #grow(): void {
+    const words = this.words, came = this.#came;
+    this.#bytes = new ArrayBuffer(this.#bytes.byteLength * 2);
+    this.words = new Uint32Array(this.#bytes);
+    this.floats = new Float32Array(this.#bytes);
+    this.words.set(words);
+    this.#came = new Float64Array(came.length * 2);
+    this.#came.set(came);
+    this.#dirty = new Uint8Array(this.capacity / BLOCK);
+    this.touchAll();
+  }
+
+  #touch(slot: number): void {
+    this.#dirty[Math.floor(slot / BLOCK)] = 1;
+    this.#changed = true;
+  }
+}
+
+const scratch: Point = { x: 0, y: 0 };

@@ -1,0 +1,327 @@
+// LiveMap: joins the parts of the map: MapLibre below, the devices above, and what people do with both.
+
+import type { MapLibreMap, MapMouseEvent, MapLibreEvent } from "maplibre-gl";
+import type { Box } from "../../../clients/js/src/index.ts";
+import type { Color } from "../colors.ts";
+import type { Units } from "../config.ts";
+import type { Device } from "../device.ts";
+import { Emitter } from "../emitter.ts";
+import type { View } from "../state.ts";
+import { Basemap } from "./basemap.ts";
+import { DeviceBuffer, HEADING, STANDS, STRIDE } from "./buffer.ts";
+import { Controls } from "./controls.ts";
+import { Follow } from "./follow.ts";
+import { Frames } from "./frames.ts";
+import { DeviceLayer } from "./layer.ts";
+import type { Look } from "./layer.ts";
+import { Picker } from "./picker.ts";
+import { boxOf, cameraOf, projector, worldMetres, xOf, yOf } from "./projection.ts";
+import type { Camera, Point } from "./projection.ts";
+import { Tail } from "./tail.ts";
+import { TrailStore } from "./trail.ts";
+import type { MapEvents, MapOptions, MapView } from "./types.ts";
+
+type Library = typeof import("./maplibre.ts");
+
+/** Devices are taken over at most so often, ms: each time is an upload. */
+const APPLY_EVERY = 100;
+/** Between two frames nothing moves farther than this, CSS pixels, if that lets frames be left out ... */
+const STEP = 0.4;
+/** ... but not longer than this, ms. */
+const LONGEST_PAUSE = 200;
+/** One point alone is shown at this zoom. */
+const CLOSE = 15;
+/** What `go` and `fit` take, ms. */
+const WAY = 600;
+
+/** What is needed to make a `LiveMap`. */
+export interface Parts {
+  readonly library: Library;
+  readonly map: MapLibreMap;
+  readonly canvas: HTMLCanvasElement;
+  readonly gl: WebGL2RenderingContext;
+  /** The URL of the built-in map's data. */
+  readonly world: string;
+}
+
+export class LiveMap extends Emitter<MapEvents> implements MapView {
+  readonly #options: MapOptions;
+  readonly #map: MapLibreMap;
+  readonly #canvas: HTMLCanvasElement;
+  readonly #buffer: DeviceBuffer;
+  readonly #layer: DeviceLayer;
+  readonly #picker: Picker;
+  readonly #trails: TrailStore;
+  readonly #tail: Tail;
+  readonly #follow: Follow;
+  readonly #basemap: Basemap;
+  readonly #controls: Controls;
+  readonly #frames = new Frames(() => this.#tick());
+  readonly #ended = new AbortController();
+  /** As MapLibre painted it last: what is drawn above must fit. */
+  #camera: Camera;
+  #dark: boolean;
+  #still: boolean;
+  #selected: string | undefined;
+  #hovered: string | undefined;
+  /** MapLibre has painted, and the devices with it, since the last frame of their own. */
+  #painted = false;
+  /** What is to be taken over; undefined: to be drawn no longer. */
+  #pending = new Map<string, Device | undefined>();
+  #applied = -Infinity;
+  readonly #place: Point = { x: 0, y: 0 };
+
+  constructor(options: MapOptions, parts: Parts) {
+    super();
+    this.#options = options;
+    this.#dark = options.dark;
+    this.#still = options.still;
+    this.#map = parts.map;
+    this.#canvas = parts.canvas;
+    this.#buffer = new DeviceBuffer(performance.now(), options.now());
+    this.#layer = new DeviceLayer(parts.canvas, parts.gl, this.#buffer, () => this.#frames.request());
+    this.#picker = new Picker(this.#buffer);
+    this.#trails = new TrailStore(options.now());
+    this.#tail = new Tail(this.#trails);
+    this.#follow = new Follow(parts.map, parts.library);
+    this.#controls = new Controls(parts.map, parts.library, options.units);
+    this.#basemap = new Basemap(parts.map, options.dark, {
+      library: parts.library, config: options.config, world: parts.world,
+      notice: (text) => this.emit("notice", { text }),
+      shown: (builtIn) => this.#controls.setBuiltIn(builtIn),
+    });
+    this.#camera = this.#look();
+    parts.map.getCanvasContainer().append(parts.canvas);
+    this.#resize();
+    this.#listen();
+  }
+
+  #listen(): void {
+    const map = this.#map;
+    map.on("render", () => this.#paintedByMap());
+    map.on("resize", () => this.#resize());
+    map.on("move", (event) => this.#moved("move", event));
+    map.on("moveend", (event) => this.#moved("moveend", event));
+    map.on("movestart", (event) => {
+      const by = (event as { originalEvent?: Event }).originalEvent;
+      if (by instanceof KeyboardEvent && by.key.startsWith("Arrow")) this.#follow.pause();
+    });
+    map.on("dragstart", () => this.#follow.pause());
+    map.on("click", (event) => this.emit("click", { id: this.#pick(event) }));
+    map.on("mousemove", (event) => this.#hover(map.isMoving() ? undefined : this.#pick(event)));
+    map.on("mouseout", () => this.#hover(undefined));
+    document.addEventListener("visibilitychange", () => this.#frames.request(), { signal: this.#ended.signal });
+  }
+
+  #moved(name: "move" | "moveend", event: MapLibreEvent): void {
+    const person = (event as { originalEvent?: unknown }).originalEvent !== undefined;
+    // Zooming does not lead away from the device that is followed.
+    this.emit(name, { byHand: person && !this.#follow.on });
+    if (name === "moveend") this.#frames.request();
+  }
+
+  // What the rest of the page asks for.
+
+  view(): View {
+    const { lng, lat } = this.#map.getCenter().wrap();
+    return { longitude: lng, latitude: lat, zoom: this.#map.getZoom(), bearing: this.#map.getBearing() };
+  }
+
+  box(): Box {
+    return boxOf(this.#look());
+  }
+
+  go(view: Partial<View>): void {
+    const { longitude, latitude, zoom, bearing } = { ...this.view(), ...view };
+    const to = { center: [longitude, latitude] as [number, number], zoom, bearing };
+    if (this.#still) this.#map.jumpTo(to);
+    else this.#map.easeTo({ ...to, duration: WAY });
+  }
+
+  fit(box: Box): void {
+    const [west, south, east, north] = box, { width, height } = this.#camera;
+    this.#map.fitBounds([west, south, west > east ? east + 360 : east, north], {
+      padding: Math.min(60, Math.min(width, height) * 0.15), maxZoom: CLOSE, bearing: this.#map.getBearing(),
+      ...(this.#still ? { animate: false } : { duration: WAY }),
+    });
+  }
+
+  update(changed: Iterable<Device>, gone: Iterable<string>): void {
+    for (const device of changed) this.#pending.set(device.id, device);
+    for (const id of gone) this.#pending.set(id, undefined);
+    // A hidden page has no frames in which to do it later.
+    if (document.hidden || performance.now() - this.#applied >= APPLY_EVERY) this.#apply();
+    this.#frames.request(Math.max(0, this.#applied + APPLY_EVERY - performance.now()) * Number(this.#pending.size > 0));
+  }
+
+  select(id: string | undefined): void {
+    this.#selected = id;
+    this.#tail.select(id);
+    this.#frames.request();
+  }
+
+  follow(on: boolean): void {
+    this.#follow.set(on);
+    this.#frames.request();
+  }
+
+  setDark(dark: boolean): void {
+    this.#dark = dark;
+    this.#basemap.setDark(dark);
+    this.#frames.request();
+  }
+
+  setUnits(units: Units): void {
+    this.#controls.setUnits(units);
+  }
+
+  setStill(still: boolean): void {
+    this.#still = still;
+    this.#frames.request();
+  }
+
+  drawn(): Map<string, { x: number; y: number }> {
+    this.#apply();
+    const out = new Map<string, { x: number; y: number }>(), time = performance.now(), project = projector(this.#camera);
+    for (const [id, slot] of this.#buffer.entries()) {
+      const place = this.#buffer.place(slot, time, this.#still, this.#place);
+      out.set(id, project(place.x, place.y, { x: 0, y: 0 }));
+    }
+    return out;
+  }
+
+  /** As what a device is drawn, for tests. */
+  shape(id: string): "dot" | "arrow" | undefined {
+    const slot = this.#buffer.slot(id);
+    if (slot === undefined) return undefined;
+    return this.#buffer.floats[slot * STRIDE + HEADING] === STANDS ? "dot" : "arrow";
+  }
+
+  /** The layer, for tests. */
+  get layer(): DeviceLayer {
+    return this.#layer;
+  }
+
+  close(): void {
+    this.#ended.abort();
+    this.#frames.stop();
+    this.#map.remove();
+  }
+
+  // Frames.
+
+  #look(): Camera {
+    const { clientWidth, clientHeight } = this.#map.getContainer();
+    return cameraOf(this.view(), clientWidth, clientHeight);
+  }
+
+  #resize(): void {
+    this.#camera = this.#look();
+    this.#layer.resize(this.#camera.width, this.#camera.height, this.#map.getPixelRatio());
+    this.#canvas.style.width = `${this.#camera.width}px`;
+    this.#canvas.style.height = `${this.#camera.height}px`;
+    this.#frames.request();
+  }
+
+  #apply(): void {
+    const time = performance.now();
+    if (this.#pending.size === 0) return;
+    const still = this.#still || document.hidden, { color } = this.#options;
+    // About a screen.
+    const farthest = Math.max(this.#camera.width, this.#camera.height, 400) / this.#camera.scale;
+    this.#buffer.renew(time);
+    for (const [id, device] of this.#pending) {
+      if (device === undefined) {
+        this.#buffer.remove(id);
+        this.#trails.leave(id);
+        continue;
+      }
+      this.#buffer.put(device, rgba(color(device)), time, still, farthest);
+      const { position, at } = device.fix;
+      this.#trails.push(id, xOf(position.longitude), yOf(position.latitude), at);
+    }
+    if (this.#selected !== undefined && this.#pending.has(this.#selected)) this.#tail.select(this.#selected);
+    this.#pending.clear();
+    this.#picker.changed();
+    this.#applied = time;
+  }
+
+  /** MapLibre has painted: the devices are drawn with it, in the same frame, by the same camera. */
+  #paintedByMap(): void {
+    const { width, height } = this.#camera;
+    this.#camera = cameraOf(this.view(), width, height);
+    this.#painted = true;
+    this.#draw();
+  }
+
+  #tick(): void {
+    if (this.#painted && this.#map.isMoving()) {
+      // MapLibre paints frame after frame, and the devices are drawn with it; seen to again in the next frame.
+      this.#painted = false;
+      return this.#frames.request();
+    }
+    this.#painted = false;
+    this.#draw();
+  }
+
+  #draw(): void {
+    const time = performance.now();
+    if (time - this.#applied >= APPLY_EVERY - 1) this.#apply();
+    this.#layer.upload();
+    const selected = this.#buffer.slot(this.#selected);
+    const place = selected === undefined ? undefined : this.#buffer.place(selected, time, this.#still, this.#place);
+    const following = place !== undefined && this.#follow.on && this.#follow.step(place, time, this.#still);
+    this.#layer.draw(this.#camera, this.#lookOf(time, selected, place));
+    this.#frames.request(following ? 0 : this.#pause(time));
+  }
+
+  #lookOf(time: number, selected: number | undefined, place: Point | undefined): Look {
+    const { config, color } = this.#options, device = selected === undefined ? undefined : this.#buffer.devices[selected];
+    const accuracy = device?.fix.position.accuracy ?? 0;
+    return {
+      time, now: this.#options.now(), still: this.#still, dark: this.#dark,
+      staleAfter: config.stale_after_ms, lostAfter: config.lost_after_ms,
+      size: this.#picker.size(this.#camera, time, this.#still), hovered: this.#buffer.slot(this.#hovered), selected,
+      accuracy: place === undefined ? 0 : (accuracy / worldMetres(place.y)) * this.#camera.scale,
+      trail: device === undefined || place === undefined ? undefined : this.#tail.upTo(place, color(device)),
+    };
+  }
+
+  /** How long until something looks different, ms. */
+  #pause(time: number): number {
+    if (this.#pending.size > 0) return Math.max(0, this.#applied + APPLY_EVERY - time);
+    if (!this.#still && time < this.#buffer.movingUntil) {
+      return Math.min(LONGEST_PAUSE, STEP / (this.#buffer.fastest(time) * this.#camera.scale));
+    }
+    const { stale_after_ms: stale, lost_after_ms: lost } = this.#options.config;
+    return Math.max(1000, this.#buffer.nextAging(this.#options.now(), stale, lost));
+  }
+
+  // Pointers.
+
+  #pick(event: MapMouseEvent): string | undefined {
+    const touch = (event.originalEvent as PointerEvent).pointerType === "touch";
+    return this.#picker.at(event.point, touch, this.#camera, performance.now(), this.#still);
+  }
+
+  #hover(id: string | undefined): void {
+    if (id === this.#hovered) return;
+    this.#hovered = id;
+    this.#map.getCanvasContainer().classList.toggle("map-over-device", id !== undefined);
+    this.#frames.request();
+    this.emit("hover", { id });
+  }
+}
+
+const colors = new Map<Color, number>();
+
+/** A colour as the shader reads it: bytes red, green, blue, alpha, the lowest first. */
+function rgba(color: Color): number {
+  let number = colors.get(color);
+  if (number === undefined) {
+    const rgb = parseInt(color.slice(1), 16);
+    number = ((rgb >> 16) | (rgb & 0xff00) | ((rgb & 0xff) << 16) | 0xff000000) >>> 0;
+    colors.set(color, number);
+  }
+  return number;
+}
