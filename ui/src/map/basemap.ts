@@ -28,7 +28,7 @@ export class Basemap {
   /** What is being shown: tells late answers from current ones. */
   #turn = 0;
   /** The operator's map is shown; undefined: the built-in one. */
-  #theirs: { readonly what: string; styled: boolean; seen: boolean } | undefined;
+  #theirs: { readonly what: string; styled: boolean; asked: boolean; seen: boolean } | undefined;
 
   /** The style to make a map with, before there is a `Basemap`. */
   static first(config: Config, world: string, dark: boolean): StyleSpecification {
@@ -45,6 +45,13 @@ export class Basemap {
     });
     map.on("sourcedata", (event) => {
       if (this.#theirs && "tile" in event && event.tile) this.#theirs.seen = true;
+    });
+    map.on("sourcedataloading", (event) => {
+      if (this.#theirs && "tile" in event && event.tile) this.#theirs.asked = true;
+    });
+    map.on("idle", () => {
+      // MapLibre takes a tile that is not there for one without anything in it, and says nothing.
+      if (this.#theirs?.asked && !this.#theirs.seen) this.#fallBack(new Error("it has no tiles here"));
     });
     const theirs = operators(options.config, dark);
     if (theirs === undefined) options.shown(true);
@@ -66,7 +73,7 @@ export class Basemap {
     try {
       const style = await this.#styleOf(theirs, dark);
       if (turn !== this.#turn) return;
-      this.#theirs = { what: keyOf(theirs, dark), styled: false, seen: false };
+      this.#theirs = { what: keyOf(theirs, dark), styled: false, asked: false, seen: false };
       this.#options.notice(undefined);
       this.#options.shown(false);
       this.#map.setStyle(style, { diff: false });

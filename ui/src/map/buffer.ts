@@ -1,6 +1,6 @@
 // DeviceBuffer: what is drawn of each device, as the bytes that the shader reads, and as the CPU reads them for picking.
 
-import type { Device } from "../device.ts";
+import type { Device, Fix } from "../device.ts";
 import { headingOf, isJump, progress, slideOf } from "./motion.ts";
 import { eastward, metres, X_UNITS, xOf, Y_UNITS, yOf } from "./projection.ts";
 import type { Point } from "./projection.ts";
@@ -80,48 +80,59 @@ export class DeviceBuffer {
 
   /**
    * Takes over where a device is and its colour (RGBA, red lowest). From where it is drawn at `time` it will slide to its
-   * fix, unless `still`, or the way is impossible or longer than `farthest` worlds.
+   * fix, unless `still`, or the way is impossible or longer than `farthest` worlds. Returns its slot.
    */
-  put(device: Device, color: number, time: number, still: boolean, farthest: number): void {
+  put(device: Device, color: number, time: number, still: boolean, farthest: number): number {
     const known = this.#slots.get(device.id);
     const slot = known ?? this.#take(device);
-    if (known === undefined || this.#came[slot] !== device.fix.came) this.#move(device, slot, known === undefined, time, still, farthest);
+    if (known === undefined) this.#begin(device, slot);
+    else if (this.#came[slot] !== device.fix.came) this.#move(device.fix, slot, time, still, farthest);
     this.devices[slot] = device;
     this.words[slot * STRIDE + COLOR] = color;
     this.#touch(slot);
+    return slot;
   }
 
-  #move(device: Device, slot: number, isNew: boolean, time: number, still: boolean, farthest: number): void {
-    const { fix, before } = device, { words, floats } = this, at = slot * STRIDE;
+  /** A device that has not been drawn yet. It does not come from anywhere, but may be known to have moved. */
+  #begin({ fix, before }: Device, slot: number): void {
     const x = xOf(fix.position.longitude), y = yOf(fix.position.latitude);
-    let fromX = x, fromY = y, duration = 0;
-    if (!isNew && before !== undefined && !still) {
-      const place = this.place(slot, time, false, scratch);
-      const way = metres(place.x, place.y, x, y);
-      const worlds = Math.max(Math.abs(eastward(place.x, x)) / X_UNITS, Math.abs(y - place.y) / Y_UNITS);
-      if (worlds > 0 && worlds <= farthest && !isJump(way, fix.at - before.at)) {
-        fromX = place.x;
-        fromY = place.y;
-        duration = slideOf(before, fix);
-        this.#note(worlds / duration, time, time + duration);
-      }
+    this.#set(slot, x, y, x, y, 0, 0, fix);
+    if (before === undefined) return this.#turn(slot, headingOf(fix.position, 0, 0, undefined, 0));
+    const fromX = xOf(before.position.longitude), fromY = yOf(before.position.latitude);
+    this.#turn(slot, headingOf(fix.position, eastward(fromX, x), y - fromY, metres(fromX, fromY, x, y), fix.at - before.at));
+  }
+
+  #move(fix: Fix, slot: number, time: number, still: boolean, farthest: number): void {
+    const { words } = this, at = slot * STRIDE, oldX = words[at + TO]!, oldY = words[at + TO + 1]!;
+    const x = xOf(fix.position.longitude), y = yOf(fix.position.latitude);
+    const ms = (this.serverSeconds(fix.at) - this.floats[at + AT]!) * 1000, way = metres(oldX, oldY, x, y);
+    const heading = headingOf(fix.position, eastward(oldX, x), y - oldY, way, ms);
+    // It may have been on its way still: whether the way is possible is a question of the fixes, not of what is drawn.
+    const { x: fromX, y: fromY } = this.place(slot, time, false, scratch);
+    const worlds = Math.max(Math.abs(eastward(fromX, x)) / X_UNITS, Math.abs(y - fromY) / Y_UNITS);
+    if (still || worlds === 0 || worlds > farthest || isJump(way, ms)) this.#set(slot, x, y, x, y, 0, 0, fix);
+    else {
+      const duration = slideOf(fix.came - this.#came[slot]!);
+      this.#set(slot, fromX, fromY, x, y, this.seconds(time), duration / 1000, fix);
+      this.#note(worlds / duration, time, time + duration);
     }
+    this.#turn(slot, heading);
+  }
+
+  #set(slot: number, fromX: number, fromY: number, x: number, y: number, start: number, duration: number, fix: Fix): void {
+    const { words, floats } = this, at = slot * STRIDE;
     words[at + FROM] = fromX;
     words[at + FROM + 1] = fromY;
     words[at + TO] = x;
     words[at + TO + 1] = y;
-    floats[at + START] = this.seconds(time);
-    floats[at + DURATION] = duration / 1000;
+    floats[at + START] = start;
+    floats[at + DURATION] = duration;
     floats[at + AT] = this.serverSeconds(fix.at);
-    floats[at + HEADING] = this.#heading(device, x, y) ?? STANDS;
     this.#came[slot] = fix.came;
   }
 
-  #heading(device: Device, x: number, y: number): number | undefined {
-    const from = device.before?.position;
-    // Most devices say where they head; the way is worked out for the others only.
-    if (from === undefined) return headingOf(device, undefined, 0, x, y);
-    return headingOf(device, xOf(from.longitude), yOf(from.latitude), x, y);
+  #turn(slot: number, heading: number | undefined): void {
+    this.floats[slot * STRIDE + HEADING] = heading ?? STANDS;
   }
 
   #note(speed: number, time: number, until: number): void {

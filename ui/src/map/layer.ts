@@ -68,8 +68,9 @@ export class DeviceLayer {
   /** Undefined while the context is lost. */
   #own: Resources | undefined;
   #ratio = 1;
-  /** Uploads so far, for tests. */
+  /** Uploads and frames so far, for tests. */
   uploads = 0;
+  frames = 0;
 
   /** `restored` is called when there is something to draw again after the context was lost. */
   constructor(canvas: HTMLCanvasElement, gl: WebGL2RenderingContext, devices: DeviceBuffer, restored: () => void) {
@@ -162,6 +163,7 @@ export class DeviceLayer {
   draw(camera: Camera, look: Look): void {
     const own = this.#own, gl = this.#gl;
     if (!own) return;
+    this.frames++;
     gl.viewport(0, 0, this.canvas.width, this.canvas.height);
     gl.clearColor(0, 0, 0, 0);
     gl.clear(gl.COLOR_BUFFER_BIT);

@@ -1,7 +1,7 @@
 // Motion: how a device gets from one fix to the next on the screen, and which way it points.
 
-import type { Device, Fix } from "../device.ts";
-import { eastward, metres, X_UNITS, Y_UNITS } from "./projection.ts";
+import type { Position } from "../../../clients/js/src/index.ts";
+import { X_UNITS, Y_UNITS } from "./projection.ts";
 
 /** A device slides to its newest fix for at most so long, ms: what is drawn is never more behind. */
 export const LONGEST_SLIDE = 10_000;
@@ -18,9 +18,9 @@ const SLOWEST = 0.5;
 /** Two fixes within so many metres give no direction. */
 const NOISE = 2;
 
-/** How long a device takes to get to `fix`, ms: as long as it took to come. */
-export function slideOf(before: Fix, fix: Fix): number {
-  return Math.min(LONGEST_SLIDE, Math.max(SHORTEST_SLIDE, fix.came - before.came));
+/** How long a device takes to get to a fix that came so many ms after the one before: as long. */
+export function slideOf(gap: number): number {
+  return Math.min(LONGEST_SLIDE, Math.max(SHORTEST_SLIDE, gap));
 }
 
 /** Whether a way of so many metres in so many ms is none that a device can have gone. */
@@ -35,20 +35,13 @@ export function progress(start: number, duration: number, time: number): number 
 }
 
 /**
- * Which way a device points, in radians clockwise from north; undefined if it stands. Places are in units of the
- * projection; `fromX` is undefined where it is not known where the device came from.
+ * Which way a device points, in radians clockwise from north; undefined if it stands. It has come so many units of the
+ * projection `across` and `down`, which are `way` metres, in `ms`; nothing is known of that where `way` is undefined.
  */
-export function headingOf(device: Device, fromX: number | undefined, fromY: number, x: number, y: number): number | undefined {
-  const { heading, speed } = device.fix.position;
-  const way = fromX === undefined ? 0 : metres(fromX, fromY, x, y);
-  if (!isMoving(device, speed, way)) return undefined;
+export function headingOf(position: Position, across: number, down: number, way: number | undefined, ms: number): number | undefined {
+  const { heading, speed } = position;
+  if (!(speed === undefined ? way !== undefined && way >= NOISE && way / Math.max(1, ms / 1000) > SLOWEST : speed > SLOWEST)) return undefined;
   if (heading !== undefined) return (heading * Math.PI) / 180;
-  if (fromX === undefined || way < NOISE) return undefined;
-  return Math.atan2(eastward(fromX, x) / X_UNITS, (fromY - y) / Y_UNITS);
-}
-
-function isMoving(device: Device, speed: number | undefined, way: number): boolean {
-  if (speed !== undefined) return speed > SLOWEST;
-  if (device.before === undefined || way < NOISE) return false;
-  return way / Math.max(1, (device.fix.at - device.before.at) / 1000) > SLOWEST;
+  if (way === undefined || way < NOISE) return undefined;
+  return Math.atan2(across / X_UNITS, -down / Y_UNITS);
 }

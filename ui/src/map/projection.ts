@@ -65,13 +65,16 @@ export function eastward(from: number, to: number): number {
 
 /** Metres in one world's width at a y in units. */
 export function worldMetres(y: number): number {
-  return EQUATOR / Math.cosh(Math.PI * (1 - (2 * y) / Y_UNITS));
+  // EQUATOR / cosh(...), by the function of the two that is quick.
+  const grown = Math.exp(Math.PI * (1 - (2 * y) / Y_UNITS));
+  return (2 * EQUATOR) / (grown + 1 / grown);
 }
 
 /** Metres between two places in units; right for short ways, as the scale is taken from the middle. */
 export function metres(x1: number, y1: number, x2: number, y2: number): number {
   const across = eastward(x1, x2) / X_UNITS, down = (y2 - y1) / Y_UNITS;
-  return Math.hypot(across, down) * worldMetres((y1 + y2) / 2);
+  // Not Math.hypot, which takes ten times as long.
+  return Math.sqrt(across * across + down * down) * worldMetres((y1 + y2) / 2);
 }
 
 /** The camera of a view on a map of so many pixels. */

@@ -18,6 +18,8 @@ const SHORTEST_GAP = 60_000, GAP_FACTOR = 5;
 /** Words of a point: x, y with the lowest bit of its word for "a gap leads here", and when. */
 const WORDS = 3;
 const FIRST_ROOM = 8;
+/** Trails that are thinned at once to make room. */
+const MOST_THINNED = 64;
 
 /** Points of one device. */
 class Trail {
@@ -54,7 +56,7 @@ class Trail {
     let kept = 1;
     for (let index = 1; index < this.length; index++) {
       if (index < half && index % 2 === 1 && !this.gap(index) && !this.gap(index + 1)) continue;
-      this.words.copyWithin(kept * WORDS, index * WORDS, (index + 1) * WORDS);
+      for (let word = 0; word < WORDS; word++) this.words[kept * WORDS + word] = this.words[index * WORDS + word]!;
       kept++;
     }
     this.length = kept;
@@ -62,7 +64,7 @@ class Trail {
 
   /** Gives back room that is not needed. */
   shrink(): void {
-    const room = Math.max(FIRST_ROOM, this.length);
+    const room = Math.max(FIRST_ROOM, this.length + 2);
     if (room < this.room) this.words = this.words.slice(0, room * WORDS);
   }
 }
@@ -83,6 +85,8 @@ export class TrailStore {
   readonly #budget: number;
   /** Room that all trails have together. */
   room = 0;
+  /** Whose turn it is to be thinned. */
+  #turn = this.#trails.entries();
 
   /** `since`: ms since 1970 that no fix of interest is older than. `budget`: room for points of all devices. */
   constructor(since: number, budget = MOST_IN_ALL) {
@@ -108,7 +112,7 @@ export class TrailStore {
     } else {
       this.#extend(trail, x, y, since);
     }
-    if (this.room > this.#budget) this.#save();
+    if (this.room > this.#budget) this.#save(id);
   }
 
   #extend(trail: Trail, x: number, y: number, at: number): void {
@@ -124,9 +128,9 @@ export class TrailStore {
     if (!gap && isStraight(trail, x, y, at)) return trail.set(last, x, y, trail.gap(last), at);
     if (trail.length === MOST_POINTS) trail.thin();
     if (trail.length === trail.room) {
-      const words = new Uint32Array(trail.words.length * 2);
+      const words = new Uint32Array((trail.room + (trail.room >> 1)) * WORDS);
       words.set(trail.words);
-      this.room += trail.room;
+      this.room += trail.room >> 1;
       trail.words = words;
     }
     trail.set(trail.length++, x, y, gap, at);
@@ -137,27 +141,34 @@ export class TrailStore {
     if (this.#trails.has(id)) this.#gone.add(id);
   }
 
-  /** Makes room: forgets those that are gone, then thins all. */
-  #save(): void {
-    const enough = this.#budget * 0.9;
+  /** Makes room, a little each time, so that no push takes long: forgets devices that are gone, then thins others in turn. */
+  #save(keep: string): void {
+    const enough = this.#budget * 0.995;
     for (const id of this.#gone) {
       if (this.room <= enough) return;
       this.#forget(id);
     }
-    for (let rounds = 0; this.room > enough && rounds < 8; rounds++) {
-      for (const trail of this.#trails.values()) {
-        if (trail.length <= FIRST_ROOM) continue;
-        this.room -= trail.room;
-        trail.thin();
-        trail.shrink();
-        this.room += trail.room;
-      }
+    let short: string | undefined;
+    for (let step = 0; step < MOST_THINNED && this.room > enough; step++) {
+      const [id, trail] = this.#inTurn();
+      if (trail.length > FIRST_ROOM) this.#thin(trail);
+      else if (id !== keep) short = id;
     }
     // More devices than there is room for even the shortest trails of.
-    for (const id of this.#trails.keys()) {
-      if (this.room <= this.#budget) return;
-      this.#forget(id);
-    }
+    if (this.room > this.#budget) this.#forget(short ?? this.#inTurn()[0]);
+  }
+
+  #inTurn(): [string, Trail] {
+    let next = this.#turn.next();
+    if (next.done) next = (this.#turn = this.#trails.entries()).next();
+    return next.value!;
+  }
+
+  #thin(trail: Trail): void {
+    this.room -= trail.room;
+    trail.thin();
+    trail.shrink();
+    this.room += trail.room;
   }
 
   #forget(id: string): void {
@@ -180,5 +191,6 @@ function isStraight(trail: Trail, x: number, y: number, at: number): boolean {
   if (last < 1 || trail.gap(last) || at - trail.at(last - 1) > LONGEST_STRAIGHT) return false;
   const ax = eastward(trail.x(last - 1), trail.x(last)) / X_UNITS, ay = (trail.y(last) - trail.y(last - 1)) / Y_UNITS;
   const bx = eastward(trail.x(last), x) / X_UNITS, by = (y - trail.y(last)) / Y_UNITS;
-  return ax * bx + ay * by > STRAIGHT * Math.hypot(ax, ay) * Math.hypot(bx, by);
+  const dot = ax * bx + ay * by;
+  return dot > 0 && dot * dot > STRAIGHT * STRAIGHT * (ax * ax + ay * ay) * (bx * bx + by * by);
 }

@@ -8,14 +8,14 @@ import type { Device } from "../device.ts";
 import { Emitter } from "../emitter.ts";
 import type { View } from "../state.ts";
 import { Basemap } from "./basemap.ts";
-import { DeviceBuffer, HEADING, STANDS, STRIDE } from "./buffer.ts";
+import { DeviceBuffer, HEADING, STANDS, STRIDE, TO } from "./buffer.ts";
 import { Controls } from "./controls.ts";
 import { Follow } from "./follow.ts";
 import { Frames } from "./frames.ts";
 import { DeviceLayer } from "./layer.ts";
 import type { Look } from "./layer.ts";
 import { Picker } from "./picker.ts";
-import { boxOf, cameraOf, projector, worldMetres, xOf, yOf } from "./projection.ts";
+import { boxOf, cameraOf, projector, worldMetres } from "./projection.ts";
 import type { Camera, Point } from "./projection.ts";
 import { Tail } from "./tail.ts";
 import { TrailStore } from "./trail.ts";
@@ -202,6 +202,11 @@ export class LiveMap extends Emitter<MapEvents> implements MapView {
     return this.#layer;
   }
 
+  /** MapLibre's map, for tests. */
+  get mapLibre(): MapLibreMap {
+    return this.#map;
+  }
+
   close(): void {
     this.#ended.abort();
     this.#frames.stop();
@@ -236,9 +241,8 @@ export class LiveMap extends Emitter<MapEvents> implements MapView {
         this.#trails.leave(id);
         continue;
       }
-      this.#buffer.put(device, rgba(color(device)), time, still, farthest);
-      const { position, at } = device.fix;
-      this.#trails.push(id, xOf(position.longitude), yOf(position.latitude), at);
+      const slot = this.#buffer.put(device, rgba(color(device)), time, still, farthest), at = slot * STRIDE + TO;
+      this.#trails.push(id, this.#buffer.words[at]!, this.#buffer.words[at + 1]!, device.fix.at);
     }
     if (this.#selected !== undefined && this.#pending.has(this.#selected)) this.#tail.select(this.#selected);
     this.#pending.clear();
