@@ -28,7 +28,7 @@ export class Basemap {
   /** What is being shown: tells late answers from current ones. */
   #turn = 0;
   /** The operator's map is shown; undefined: the built-in one. */
-  #theirs: { readonly what: string; styled: boolean; asked: boolean; seen: boolean } | undefined;
+  #theirs: Shown | undefined;
 
   /** The style to make a map with, before there is a `Basemap`. */
   static first(config: Config, world: string, dark: boolean): StyleSpecification {
@@ -43,15 +43,12 @@ export class Basemap {
     map.on("style.load", () => {
       if (this.#theirs) this.#theirs.styled = true;
     });
-    map.on("sourcedata", (event) => {
-      if (this.#theirs && "tile" in event && event.tile) this.#theirs.seen = true;
+    map.on("sourcedata", ({ tile }) => {
+      // A vector tile that is not there counts as one without anything in it.
+      if (this.#theirs && tile?.state === "loaded" && (tile.latestFeatureIndex || tile.texture)) this.#theirs.seen = true;
     });
-    map.on("sourcedataloading", (event) => {
-      if (this.#theirs && "tile" in event && event.tile) this.#theirs.asked = true;
-    });
-    map.on("idle", () => {
-      // MapLibre takes a tile that is not there for one without anything in it, and says nothing.
-      if (this.#theirs?.asked && !this.#theirs.seen) this.#fallBack(new Error("it has no tiles here"));
+    map.on("sourcedataloading", ({ tile }) => {
+      if (this.#theirs && tile && !this.#theirs.asked) this.#watch(this.#theirs);
     });
     const theirs = operators(options.config, dark);
     if (theirs === undefined) options.shown(true);
@@ -102,6 +99,17 @@ export class Basemap {
     else if (event.sourceId !== undefined || !theirs.styled) this.#fallBack(event.error);
   }
 
+  /** MapLibre says nothing of tiles that are not there. So it is looked up whether any was, once all have been asked for. */
+  #watch(theirs: Shown): void {
+    theirs.asked = true;
+    const timer = setInterval(() => {
+      if (theirs !== this.#theirs || theirs.seen) return clearInterval(timer);
+      if (!this.#map.areTilesLoaded()) return;
+      clearInterval(timer);
+      this.#fallBack(new Error("it has no tiles here"));
+    }, 1000);
+  }
+
   #fallBack(error: unknown): void {
     this.#showBuiltIn();
     const why = error instanceof Error ? error.message : String(error);
@@ -115,6 +123,17 @@ export class Basemap {
     this.#options.shown(true);
     this.#map.setStyle(builtIn(this.#options.world, this.#dark));
   }
+}
+
+/** What is known of the operator's map while it is shown. */
+interface Shown {
+  readonly what: string;
+  /** MapLibre has taken the style. */
+  styled: boolean;
+  /** It has asked for tiles. */
+  asked: boolean;
+  /** Some tile was there. */
+  seen: boolean;
 }
 
 interface Theirs {
