@@ -24,3 +24,11 @@ export interface PanelOptions {
   /** Why there is no map, where there is none. */
   readonly noMap: string | undefined;
 }
+
+/** The panel. */
+export interface Panel {
+  /** Something of the map for people to know, such as a style that did not load; undefined takes it back. */
+  notice(text: string | undefined): void;
+  /** Removes everything. */
+  close(): void;
+}

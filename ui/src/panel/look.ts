@@ -1,0 +1,33 @@
+// How a device is told apart: its name, its colour, how old what is known of it is, whether it moves.
+
+import { eventColor, PLAIN, type Color } from "../colors.ts";
+import type { Config } from "../config.ts";
+import type { Age, Device } from "../device.ts";
+
+/** Slower than this, m/s, is standing: receivers that stand report some drift. */
+const STANDING = 0.5;
+
+/** What people call it: its attribute `name`, or its id. */
+export function nameOf(device: Device): string {
+  const name = device.fix.position.attributes?.["name"];
+  return typeof name === "string" && name.trim() !== "" ? name.trim() : device.id;
+}
+
+/** The colour of the first event that was asked for and that it is in. */
+export function colorOf(device: Device, events: readonly string[]): Color {
+  if (device.events.size === 0) return PLAIN;
+  const first = events.findIndex((name) => device.events.has(name));
+  return first < 0 ? PLAIN : eventColor(first);
+}
+
+/** How old what is known of it is; `now` by the server's clock, ms since 1970. */
+export function ageOf(device: Device, now: number, config: Pick<Config, "stale_after_ms" | "lost_after_ms">): Age {
+  const ms = now - device.fix.at;
+  return ms >= config.lost_after_ms ? "lost" : ms >= config.stale_after_ms ? "stale" : "fresh";
+}
+
+/** Its heading, if it moves. */
+export function movingTo(device: Device): number | undefined {
+  const { speed, heading } = device.fix.position;
+  return heading !== undefined && (speed === undefined || speed >= STANDING) ? heading : undefined;
+}
