@@ -36,7 +36,7 @@ export async function files({ program = "src/main.ts", style = "src/page.css" } 
   out.set("index.html", Buffer.from(page.replace(/\{\{(\w+)\}\}/g, (_, name) => fill[name])));
   out.set("favicon.svg", await readFile(join(here, "src/favicon.svg")));
   // For other people's pages: the client as one file, for a <script> tag.
-  out.set("client.js", await bundled(join(here, "../clients/js/src/index.ts"), "iife"));
+  out.set("client.js", await bundled(join(here, "../clients/js/src/script.ts"), "iife"));
   return out;
 }
 
@@ -49,8 +49,7 @@ function put(out, name, ending, bytes) {
 
 async function bundled(entry, format) {
   const made = await build({
-    entryPoints: [entry], bundle: true, format, globalName: format === "iife" ? "processor" : undefined,
-    minify: true, target, write: false, legalComments: "none", logLevel: "warning",
+    entryPoints: [entry], bundle: true, format, minify: true, target, write: false, legalComments: "none", logLevel: "warning",
   });
   return Buffer.from(made.outputFiles[0].contents);
 }

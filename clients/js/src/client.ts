@@ -107,6 +107,11 @@ export class ProcessorClient extends Emitter<ClientEvents> implements Disposable
     this.#sync();
   }
 
+  /** @internal A subscription is to be served otherwise. */
+  changed(): void {
+    this.#sync();
+  }
+
   #set(state: State): void {
     this.#state = state;
     this.emit("statechange", state);

@@ -14,7 +14,7 @@ export class Subscription extends Emitter<SubscriptionEvents> implements AsyncIt
   /** The newest position of each device in the topic: live, read-only. */
   readonly devices: ReadonlyMap<string, Position> = new Devices(() => this.channel.devices);
   /** @internal */
-  readonly options: SubscribeOptions;
+  options: SubscribeOptions;
   /** @internal */
   channel: Channel;
   readonly #client: ProcessorClient;
@@ -56,6 +56,12 @@ export class Subscription extends Emitter<SubscriptionEvents> implements AsyncIt
     if (!this.channel.box) throw new TypeError(`${this.topic} is not an area`);
     if (this.#closed) throw new TypeError("this subscription is closed");
     this.#client.move(this, areaTopic(box));
+  }
+
+  /** Asks for updates at most so often, in ms, from now on; undefined: every update. The server answers with a new snapshot. */
+  setEvery(everyMs: number | undefined): void {
+    this.options = { ...this.options, everyMs };
+    this.#client.changed();
   }
 
   /** Ends it; iterators end too. May be called more than once, and without the subscription (it is bound to it). */

@@ -58,7 +58,7 @@ export interface ClientOptions {
 /** Options of a subscription. */
 export interface SubscribeOptions {
   /** Updates at most this often, in ms, rounded up to a step that the server has. Default: every update at once. */
-  readonly everyMs?: number;
+  readonly everyMs?: number | undefined;
   /** Several positions in one message: fewer bytes, and less to do for each. Default true. */
   readonly batch?: boolean;
   /** Closes the subscription when it is aborted. */

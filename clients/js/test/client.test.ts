@@ -75,6 +75,19 @@ describe("a client", () => {
     assert.throws(() => client.subscribe("device:1").setArea([0, 0, 1, 1]), /device:1 is not an area/);
   });
 
+  it("is served more or less often, as it is asked for", async () => {
+    using client = new ProcessorClient(server.url);
+    const subscription = client.subscribe("device:often", { everyMs: 30_000 });
+    await next(subscription, "snapshot");
+    await server.post({ device_id: "often", ...oslo, speed: 1 });
+    const snapshot = next(subscription, "snapshot");
+    subscription.setEvery(undefined);
+    assert.deepEqual((await snapshot).positions.map(({ speed }) => speed), [1]);
+    const position = next(subscription, "position");
+    await server.post({ device_id: "often", ...oslo, speed: 2 });
+    assert.equal((await position).speed, 2);
+  });
+
   it("says what the server refuses, and goes on with what it has", async () => {
     using client = new ProcessorClient(server.url);
     const wrong = client.subscribe("planet:mars");

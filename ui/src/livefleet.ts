@@ -1,0 +1,280 @@
+// LiveFleet: the fleet as the server tells of it: the area in view, the events that were asked for, the selected device.
+
+import type { Box, Position, ProcessorClient, ServerError, Snapshot, Subscription } from "../../clients/js/src/index.ts";
+import { cadence, does, grown } from "./area.ts";
+import type { Device } from "./device.ts";
+import { Emitter } from "./emitter.ts";
+import type { Fleet, FleetEvents, Status } from "./fleet.ts";
+import type { PageState } from "./state.ts";
+
+/** What has changed is told at most so often, ms. */
+const TELL_EVERY = 100;
+/** An area that the server refused is asked for again so often, ms: there may be fewer devices by then. */
+const TRY_AGAIN = 15_000;
+/** An error of the server that is about nothing in particular is shown for so long, ms. */
+const SHOW_ERROR = 10_000;
+/** A page that has been hidden for so long, ms, needs to be told less often. */
+const HIDDEN = 15_000;
+
+export class LiveFleet extends Emitter<FleetEvents> implements Fleet {
+  readonly devices = new Map<string, Device>();
+  heard: number | undefined;
+  readonly #client: ProcessorClient;
+  readonly #state: PageState;
+  #area: Subscription | undefined;
+  readonly #events = new Map<string, Subscription>();
+  #selected: Subscription | undefined;
+  /** What the map shows. */
+  #view: { box: Box; zoom: number };
+  /** The area that was asked for last. */
+  #asked: Box | undefined;
+  /** Up to this zoom the server does not send an area with a margin, so it is asked for without. */
+  #tightUpTo = -1;
+  #isHidden = false;
+  #tooMany: string | undefined;
+  #error: string | undefined;
+  readonly #refused = new Map<string, string>();
+  /** Devices that something was heard of, and when, by `performance.now()`. */
+  #touched = new Map<string, number>();
+  #timer: number | undefined;
+  #retry: number | undefined;
+  #forgetError: number | undefined;
+  #status: Status;
+  readonly #off = new AbortController();
+
+  /** `view` is what the map is going to show first. */
+  constructor(client: ProcessorClient, state: PageState, view: { box: Box; zoom: number }) {
+    super();
+    this.#client = client;
+    this.#state = state;
+    this.#view = view;
+    this.#status = this.#statusNow();
+    client.on("statechange", () => this.#tellStatus());
+    client.on("error", (error) => this.#showError(error.message));
+    state.on("change", ({ now, before }) => {
+      if (now.events !== before.events || now.only !== before.only || now.selected !== before.selected) this.#follow();
+    });
+    let timer = 0;
+    document.addEventListener("visibilitychange", () => {
+      clearTimeout(timer);
+      if (document.hidden) timer = setTimeout(() => this.#hide(true), HIDDEN);
+      else this.#hide(false);
+    }, { signal: this.#off.signal });
+    this.#follow();
+  }
+
+  get status(): Status {
+    return this.#status;
+  }
+
+  now(): number {
+    return this.#client.now();
+  }
+
+  /** The map shows something else. */
+  look(box: Box, zoom: number): void {
+    this.#view = { box, zoom };
+    this.#lookNow();
+  }
+
+  close(): void {
+    this.#off.abort();
+    for (const timer of [this.#timer, this.#retry, this.#forgetError]) clearTimeout(timer);
+    this.#client.close();
+  }
+
+  // What is subscribed to
+
+  /** Subscribes to what the page shows now. */
+  #follow(): void {
+    const { events, only, selected } = this.#state.shown;
+    for (const [name, subscription] of this.#events) {
+      if (events.includes(name)) continue;
+      this.#events.delete(name);
+      this.#refused.delete(name);
+      this.#end(subscription);
+    }
+    for (const name of events) {
+      if (this.#events.has(name)) continue;
+      const subscription = this.#subscribe(`event:${name}`, (error) => this.#refused.set(name, error.message));
+      subscription.on("snapshot", () => this.#refused.delete(name));
+      this.#events.set(name, subscription);
+    }
+    if (this.#selected?.topic !== (selected === undefined ? undefined : `device:${selected}`)) {
+      this.#end(this.#selected);
+      this.#selected = selected === undefined ? undefined : this.#subscribe(`device:${selected}`, (error) => this.#showError(error.message));
+    }
+    if (only) {
+      this.#end(this.#area);
+      this.#area = this.#asked = this.#tooMany = undefined;
+    }
+    this.#lookNow();
+    // Filters and colours concern everyone.
+    for (const id of this.devices.keys()) this.#touch(id);
+    for (const id of this.#area?.devices.keys() ?? []) this.#touch(id);
+    this.#tellStatus();
+  }
+
+  #lookNow(): void {
+    if (this.#state.shown.only) return;
+    const { box, zoom } = this.#view;
+    const everyMs = cadence(zoom, this.#isHidden);
+    if (!this.#area) {
+      this.#asked = grown(box);
+      this.#area = this.#subscribe({ area: this.#asked }, (error) => this.#areaRefused(error), everyMs);
+      this.#area.on("snapshot", () => this.#areaServed());
+    } else if (this.#asked && !does(this.#asked, box)) {
+      this.#ask(zoom > this.#tightUpTo ? grown(box) : box);
+      this.#area.setEvery(everyMs);
+    }
+  }
+
+  #ask(box: Box): void {
+    this.#asked = box;
+    this.#area?.setArea(box);
+  }
+
+  #areaServed(): void {
+    if (this.#tooMany === undefined) return;
+    this.#tooMany = undefined;
+    for (const id of this.#area?.devices.keys() ?? []) this.#touch(id);
+    this.#tellStatus();
+  }
+
+  #areaRefused({ code, message }: ServerError): void {
+    if (code !== "too-many-devices") return this.#showError(message);
+    const { box, zoom } = this.#view;
+    if (zoom > this.#tightUpTo) {
+      this.#tightUpTo = zoom;
+      return this.#ask(box);
+    }
+    this.#tooMany = message;
+    // What is known is of another view: part of this one would look like all of it.
+    for (const id of this.#area?.devices.keys() ?? []) this.#touch(id);
+    clearTimeout(this.#retry);
+    this.#retry = setTimeout(() => {
+      if (this.#tooMany !== undefined) this.#ask(this.#view.box);
+    }, TRY_AGAIN);
+  }
+
+  #hide(isHidden: boolean): void {
+    if (isHidden === this.#isHidden) return;
+    this.#isHidden = isHidden;
+    this.#area?.setEvery(cadence(this.#view.zoom, isHidden));
+  }
+
+  #subscribe(topic: string | { area: Box }, refused: (error: ServerError) => void, everyMs?: number): Subscription {
+    const subscription = this.#client.subscribe(topic, { everyMs });
+    subscription.on("snapshot", (snapshot) => this.#snapshot(snapshot));
+    subscription.on("position", ({ device_id }) => this.#touch(device_id));
+    subscription.on("left", ({ device_id }) => this.#touch(device_id));
+    subscription.on("error", (error) => {
+      refused(error);
+      this.#tellStatus();
+    });
+    return subscription;
+  }
+
+  #end(subscription: Subscription | undefined): void {
+    if (!subscription) return;
+    for (const id of subscription.devices.keys()) this.#touch(id);
+    subscription.close();
+  }
+
+  // What is heard
+
+  #snapshot({ positions, left }: Snapshot): void {
+    for (const { device_id } of positions) this.#touch(device_id);
+    for (const id of left) this.#touch(id);
+    // Whoever has opened the page waits for this.
+    this.#tell();
+    this.#tellStatus();
+  }
+
+  #touch(id: string): void {
+    this.#touched.set(id, performance.now());
+    this.#timer ??= setTimeout(() => this.#tell(), TELL_EVERY);
+  }
+
+  #tell(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    const touched = this.#touched;
+    this.#touched = new Map();
+    const changed = new Set<Device>();
+    const gone = new Set<string>();
+    for (const [id, came] of touched) {
+      const position = this.#newest(id);
+      const device = position && this.#keep(id, position, came);
+      if (device) changed.add(device);
+      else if (this.devices.delete(id)) gone.add(id);
+    }
+    if (changed.size > 0 || gone.size > 0) this.emit("change", { changed, gone });
+  }
+
+  /** Notes where a device is; undefined if a filter hides it. */
+  #keep(id: string, position: Position, came: number): Device | undefined {
+    const { only, selected } = this.#state.shown;
+    let device = this.devices.get(id);
+    const events = device?.events ?? new Set<string>();
+    for (const [name, { devices }] of this.#events) {
+      if (devices.has(id)) events.add(name);
+      else events.delete(name);
+    }
+    for (const name of events) if (!this.#events.has(name)) events.delete(name);
+    if (only && events.size === 0 && id !== selected) return undefined;
+    if (device?.fix.position.timestamp === position.timestamp) return device;
+    const fix = { position, at: Math.min(Date.parse(position.timestamp), this.now()), came };
+    if (device) {
+      device.before = device.fix;
+      device.fix = fix;
+    } else {
+      device = { id, fix, before: undefined, events };
+      this.devices.set(id, device);
+    }
+    // Of a device that is new here the position may be an old one.
+    const age = device.before ? 0 : Math.max(0, this.now() - fix.at);
+    this.heard = Math.max(this.heard ?? -Infinity, came - age);
+    return device;
+  }
+
+  /** The newest position of a device in any of the subscriptions. */
+  #newest(id: string): Position | undefined {
+    let newest = this.#tooMany === undefined ? this.#area?.devices.get(id) : undefined;
+    const look = (subscription: Subscription | undefined) => {
+      const position = subscription?.devices.get(id);
+      if (position && (!newest || position.timestamp > newest.timestamp)) newest = position;
+    };
+    for (const subscription of this.#events.values()) look(subscription);
+    if (id === this.#state.shown.selected) look(this.#selected);
+    return newest;
+  }
+
+  // How it is doing
+
+  #showError(message: string): void {
+    this.#error = message;
+    clearTimeout(this.#forgetError);
+    this.#forgetError = setTimeout(() => {
+      this.#error = undefined;
+      this.#tellStatus();
+    }, SHOW_ERROR);
+    this.#tellStatus();
+  }
+
+  #statusNow(): Status {
+    const { state } = this.#client;
+    return {
+      connection: state.name,
+      until: state.name === "waiting" ? state.until : undefined,
+      message: "why" in state ? state.why.message : this.#error,
+      tooMany: this.#tooMany === undefined ? undefined : { message: this.#tooMany },
+      refused: new Map(this.#refused),
+    };
+  }
+
+  #tellStatus(): void {
+    this.#status = this.#statusNow();
+    this.emit("status", this.#status);
+  }
+}

@@ -1,0 +1,193 @@
+// The page: joins the fleet, the map and the panel.
+
+import { ProcessorClient } from "../../clients/js/src/index.ts";
+import type { Box } from "../../clients/js/src/index.ts";
+import { bounds } from "./bounds.ts";
+import { PLAIN, eventColor } from "./colors.ts";
+import type { Color } from "./colors.ts";
+import { liveUrl, loadConfig } from "./config.ts";
+import type { Config } from "./config.ts";
+import type { Device } from "./device.ts";
+import { LiveFleet } from "./livefleet.ts";
+import { boxOf, cameraOf } from "./map/projection.ts";
+import { NoWebGL, openMap } from "./map/index.ts";
+import type { MapView } from "./map/types.ts";
+import { openPanel } from "./panel/index.ts";
+import { preferences } from "./panel/preferences.ts";
+import { isDark, keepTheme } from "./panel/theme.ts";
+import { PageState } from "./state.ts";
+import { keepUrl, readShown } from "./url.ts";
+
+const WORLD: Box = [-180, -90, 180, 90];
+/** A device that is gone to is shown at this zoom, if the map is farther away. */
+const CLOSE = 14;
+/** While the view moves, the server is asked for another area at most so often, ms. */
+const LOOK_EVERY = 250;
+/** Devices of everywhere are waited for so long, ms. */
+const FIT_TIMEOUT = 10_000;
+
+/** What tests look at. */
+export interface Page {
+  readonly config: Config;
+  readonly client: ProcessorClient;
+  readonly state: PageState;
+  readonly fleet: LiveFleet;
+  readonly map: MapView | undefined;
+}
+
+declare global {
+  interface Window {
+    /** The parts of the page, once it is open. */
+    processorMap?: Page;
+  }
+}
+
+async function open(): Promise<void> {
+  const config = await loadConfig();
+  const { theme, units } = preferences();
+  const shown = readShown(location.search);
+  const state = new PageState({
+    ...shown,
+    ...(shown.theme === "auto" && !shown.embed && { theme }),
+    ...(shown.units === undefined && !shown.embed && { units }),
+  });
+  keepUrl(state, window);
+  const container = element("map");
+  const client = new ProcessorClient(liveUrl(config, new URL(location.href)));
+  // Devices are asked for before there is a map: both take a while.
+  const { view } = state.shown;
+  const first = view ? boxOf(cameraOf(view, container.clientWidth, container.clientHeight)) : WORLD;
+  const fleet = new LiveFleet(client, state, { box: first, zoom: view?.zoom ?? 0 });
+
+  const still = matchMedia("(prefers-reduced-motion: reduce)");
+  let map: MapView | undefined;
+  let noMap: string | undefined;
+  const colorOf = coloring(state);
+  try {
+    map = await openMap({
+      container, config, view, dark: isDark(state.shown.theme), units: state.shown.units ?? config.units,
+      still: still.matches, now: () => fleet.now(), color: colorOf,
+    });
+  } catch (error) {
+    noMap = error instanceof NoWebGL ? error.message : `The map could not be loaded (${String(error)}).`;
+    fleet.look(WORLD, 0);
+  }
+  const panel = openPanel({ root: element("panel"), config, state, fleet, noMap, map: steering(map, client, fleet, state) });
+  if (map) {
+    map.on("notice", ({ text }) => panel.notice(text));
+    join(map, fleet, state, config, still);
+  }
+  window.processorMap = { config, client, state, fleet, map };
+}
+
+/** The map shows the fleet, and the page knows what the map does. */
+function join(map: MapView, fleet: LiveFleet, state: PageState, config: Config, still: MediaQueryList): void {
+  map.update(fleet.devices.values(), []);
+  fleet.on("change", ({ changed, gone }) => map.update(changed, gone));
+  const { selected, follow } = state.shown;
+  map.select(selected);
+  map.follow(follow);
+  state.on("change", ({ now, before }) => {
+    if (now.selected !== before.selected) map.select(now.selected);
+    if (now.follow !== before.follow) map.follow(now.follow);
+    if (now.units !== before.units) map.setUnits(now.units ?? config.units);
+    // Colours go by the order of events.
+    if (now.events !== before.events) map.update(fleet.devices.values(), []);
+  });
+  keepTheme(state, new AbortController().signal, (dark) => map.setDark(dark));
+  still.addEventListener("change", () => map.setStill(still.matches));
+  map.on("click", ({ id }) => state.set({ selected: id }));
+  watchView(map, fleet, state);
+  fitOnce(map, fleet, state);
+}
+
+/** The fleet and the URL follow the view. */
+function watchView(map: MapView, fleet: LiveFleet, state: PageState): void {
+  let looked = 0;
+  const look = () => {
+    looked = performance.now();
+    fleet.look(map.box(), map.view().zoom);
+  };
+  map.on("move", ({ byHand }) => {
+    if (byHand && state.shown.follow) state.set({ follow: false });
+    if (performance.now() - looked >= LOOK_EVERY) look();
+  });
+  map.on("moveend", () => {
+    look();
+    state.set({ view: map.view() });
+  });
+  look();
+}
+
+/** A page that was not told where to look shows the devices there are, as soon as there are some. */
+function fitOnce(map: MapView, fleet: LiveFleet, state: PageState): void {
+  if (state.shown.view) return;
+  const offs: (() => void)[] = [];
+  const done = () => offs.forEach((off) => off());
+  const fit = () => {
+    const { events, selected } = state.shown;
+    const devices = [...fleet.devices.values()];
+    const chosen = selected !== undefined
+      ? devices.filter(({ id }) => id === selected)
+      : devices.filter((device) => events.length === 0 || device.events.size > 0);
+    const box = bounds(chosen.map(({ fix }) => fix.position));
+    if (!box) return;
+    done();
+    map.fit(box);
+  };
+  offs.push(fleet.on("change", fit), map.on("move", ({ byHand }) => byHand && done()));
+  fit();
+}
+
+/** What the panel does with the map. */
+function steering(map: MapView | undefined, client: ProcessorClient, fleet: LiveFleet, state: PageState) {
+  return {
+    box: () => map?.box() ?? WORLD,
+    onMove: (listener: () => void) => void map?.on("moveend", listener),
+    show: ({ fix: { position } }: Device) =>
+      map?.go({ longitude: position.longitude, latitude: position.latitude, zoom: Math.max(CLOSE, map.view().zoom) }),
+    fitAll: () => void fitAll(map, client, fleet, state),
+  };
+}
+
+/** Shows all devices that the filter lets through, wherever they are. */
+async function fitAll(map: MapView | undefined, client: ProcessorClient, fleet: LiveFleet, state: PageState): Promise<void> {
+  const known = [...fleet.devices.values()].map(({ fix }) => fix.position);
+  state.set({ follow: false });
+  let all = known;
+  if (!state.shown.only) {
+    const world = client.subscribe({ area: WORLD }, { everyMs: 30_000, signal: AbortSignal.timeout(FIT_TIMEOUT) });
+    all = await new Promise((resolve) => {
+      world.on("snapshot", () => resolve([...world.devices.values()]));
+      // More than the server sends: the whole world, then, or what there is while it is away.
+      world.on("error", () => resolve([]));
+      world.on("statechange", () => resolve(known));
+    });
+    world.close();
+  }
+  map?.fit(bounds(all) ?? WORLD);
+}
+
+/** A device has the colour of the first of its events that was asked for. */
+function coloring(state: PageState): (device: Device) => Color {
+  return ({ events }) => {
+    if (events.size === 0) return PLAIN;
+    const index = state.shown.events.findIndex((name) => events.has(name));
+    return index < 0 ? PLAIN : eventColor(index);
+  };
+}
+
+function element(id: string): HTMLElement {
+  const found = document.getElementById(id);
+  if (!found) throw new Error(`the page has no #${id}`);
+  return found;
+}
+
+open().catch((error: unknown) => {
+  const text = document.createElement("p");
+  text.setAttribute("role", "alert");
+  text.className = "no-map";
+  text.textContent = `This page could not be opened: ${error instanceof Error ? error.message : String(error)}. Load it again in a while.`;
+  element("map").append(text);
+  console.error(error);
+});
