@@ -12,7 +12,7 @@ use actix_web::dev::{AppConfig, RequestHead};
 use actix_web::error::InternalError;
 use actix_web::{App, web};
 use futures_util::future::Either;
-use prometheus::IntCounterVec;
+use prometheus::{IntCounterVec, IntGauge};
 use tokio::sync::oneshot;
 
 use super::exchange::Exchange;
@@ -59,6 +59,8 @@ pub struct Server {
     pub body_timeout: Duration,
     /// Longest body, in bytes; a client may send a few times as many on the wire.
     pub max_body_bytes: usize,
+    /// Connections that are open.
+    pub open: IntGauge,
     /// Connections that the server closed, by reason.
     pub closes: IntCounterVec,
 }
@@ -93,7 +95,7 @@ impl Server {
 
     async fn serve<S: Site>(self, listener: TcpListener, site: Rc<S>, stop: oneshot::Receiver<()>) {
         let limits = Limits { body: self.body_timeout, body_bytes: self.max_body_bytes };
-        let table = ConnectionTable::new(self.max_connections, self.closes);
+        let table = ConnectionTable::new(self.max_connections, self.open, self.closes);
         let expecting = site.clone();
         let app =
             App::new().configure(|config| site.configure(config)).wrap_fn(move |mut request, service| {

@@ -146,8 +146,11 @@ impl ConnectionState {
         }
     }
 
-    /// The socket took some of a response (true), or none now.
+    /// The socket took some of a response (true), or none now. A long response is still being written after it was made.
     pub(super) fn sent(&self, some: bool, now: Instant) {
+        if some && self.stage.get() == Stage::Idle {
+            self.since.set(now);
+        }
         self.blocked.set(if some { None } else { self.blocked.get().or(Some(now)) });
     }
 
@@ -323,6 +326,9 @@ mod tests {
         assert_eq!(connection.deadline(), None);
         connection.response_made(now + 3 * SECOND);
         assert!(connection.is_quiet());
+        // As long as it is taken, the next request is not waited for.
+        connection.sent(true, now + 70 * SECOND);
+        assert_eq!(connection.deadline(), Some((now + 70 * SECOND + IDLE, CloseReason::Idle)));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use prometheus::IntCounterVec;
+use prometheus::{IntCounterVec, IntGauge};
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
@@ -18,6 +18,8 @@ pub(super) struct ConnectionTable {
     stopping: Cell<bool>,
     /// Told when a connection is gone.
     closed: Notify,
+    /// How many there are.
+    open: IntGauge,
     /// By [`CloseReason::label`].
     closes: IntCounterVec,
 }
@@ -37,13 +39,14 @@ pub(super) struct Entry {
 impl Drop for Entry {
     fn drop(&mut self) {
         self.table.connections.borrow_mut().remove(&self.number);
+        self.table.open.dec();
         self.table.closed.notify_waiters();
     }
 }
 
 impl ConnectionTable {
     /// Room for `max` connections.
-    pub(super) fn new(max: usize, closes: IntCounterVec) -> Rc<Self> {
+    pub(super) fn new(max: usize, open: IntGauge, closes: IntCounterVec) -> Rc<Self> {
         for reason in CloseReason::ALL {
             closes.with_label_values(&[reason.label()]);
         }
@@ -53,6 +56,7 @@ impl ConnectionTable {
             next: Cell::new(0),
             stopping: Cell::new(false),
             closed: Notify::new(),
+            open,
             closes,
         })
     }
@@ -61,6 +65,7 @@ impl ConnectionTable {
     pub(super) fn add(self: &Rc<Self>, state: Rc<ConnectionState>) -> Entry {
         let number = self.next.replace(self.next.get() + 1);
         self.connections.borrow_mut().insert(number, Connection { state, task: None });
+        self.open.inc();
         Entry { table: self.clone(), number }
     }
 
@@ -130,7 +135,9 @@ mod tests {
     #[actix::test]
     async fn the_one_that_is_idle_the_longest_is_evicted() {
         let opts = prometheus::Opts::new("closes", "by reason");
-        let table = ConnectionTable::new(8, IntCounterVec::new(opts, &["reason"]).unwrap());
+        let open = IntGauge::new("open", "now").unwrap();
+        let closes = IntCounterVec::new(opts, &["reason"]).unwrap();
+        let table = ConnectionTable::new(8, open.clone(), closes);
         let now = Instant::now();
         let mut tasks = Vec::new();
         for number in 0..3 {
@@ -150,7 +157,8 @@ mod tests {
         assert!(table.evict_one());
         assert!(tasks.pop().unwrap().await.unwrap_err().is_cancelled());
         assert!(table.evict_one());
+        assert!(tasks.pop().unwrap().await.unwrap_err().is_cancelled());
         assert!(!table.evict_one(), "the first is being worked on");
-        assert_eq!(table.connections.borrow().len(), 1);
+        assert_eq!((table.connections.borrow().len(), open.get()), (1, 1));
     }
 }

@@ -51,6 +51,7 @@ impl OpsServer {
             max_connections: self.settings.max_connections,
             body_timeout: self.settings.body_timeout,
             max_body_bytes: self.settings.max_body_bytes,
+            open: self.metrics.ops.connections.clone(),
             closes: self.metrics.ops.closes.clone(),
         };
         server.start(move || OpsSite::new(self))
