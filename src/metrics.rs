@@ -10,11 +10,13 @@ mod make;
 mod ops;
 mod positions;
 mod process;
+mod web;
 
 pub use live::LiveMetrics;
 use make::Maker;
 pub use ops::OpsMetrics;
 pub use positions::PositionsMetrics;
+pub use web::WebMetrics;
 
 /// Everything that is measured. Cheap to clone: the parts are shared.
 #[derive(Clone, Debug)]
@@ -28,6 +30,8 @@ pub struct Metrics {
     pub positions: Arc<PositionsMetrics>,
     /// The ops server's.
     pub ops: Arc<OpsMetrics>,
+    /// The web server's.
+    pub web: Arc<WebMetrics>,
 }
 
 impl Metrics {
@@ -47,6 +51,7 @@ impl Metrics {
             live: Arc::new(LiveMetrics::new(&make)?),
             positions: Arc::new(PositionsMetrics::new(&make)?),
             ops: Arc::new(OpsMetrics::new(&make)?),
+            web: Arc::new(WebMetrics::new(&make)?),
             process,
             registry,
         })

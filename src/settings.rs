@@ -1,7 +1,7 @@
 //! Settings: read once from files and the environment, checked all together, handed on as typed values.
 //!
 //! `settings/table.rs` names each of them once. What was set (`source`) is read by `read`, whose values are of the kinds
-//! in `kind` and `network`, into the structs of the rooms (`live`, `ops`, `positions`).
+//! in `kind`, `network` and `map`, into the structs of the rooms (`live`, `ops`, `positions`, `web`).
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -9,6 +9,7 @@ use std::path::Path;
 mod error;
 mod kind;
 mod live;
+mod map;
 mod network;
 mod ops;
 mod pages;
@@ -17,15 +18,19 @@ mod read;
 mod secret;
 mod source;
 mod table;
+mod warnings;
+mod web;
 
 pub use error::{Fault, SettingsError};
 pub use live::LiveSettings;
+pub use map::{PageUrl, Units};
 pub use network::ForwardedHeader;
 pub use ops::OpsSettings;
 pub use pages::{default_file, reference};
 pub use positions::PositionsSettings;
 use read::Reader;
 pub use secret::Secret;
+pub use web::WebSettings;
 
 /// Everything that can be set, checked.
 #[derive(Clone, Debug)]
@@ -38,6 +43,8 @@ pub struct Settings {
     pub ops: OpsSettings,
     /// Consumer and store.
     pub positions: PositionsSettings,
+    /// The web server of the map page.
+    pub web: WebSettings,
     lines: Vec<String>,
 }
 
@@ -48,11 +55,21 @@ impl Settings {
     /// # Errors
     /// [`SettingsError`] with all that is wrong.
     pub fn load() -> Result<Self, SettingsError> {
+        Self::load_with([])
+    }
+
+    /// The same, where `variables` win over all else.
+    ///
+    /// # Errors
+    /// [`SettingsError`] with all that is wrong.
+    pub fn load_with(
+        variables: impl IntoIterator<Item = (&'static str, String)>,
+    ) -> Result<Self, SettingsError> {
         // `vars` would panic at a variable that is not UTF-8; no key of ours is such a one.
         let environment = std::env::vars_os()
-            .filter_map(|(key, value)| Some((key.into_string().ok()?, value.to_string_lossy().into_owned())))
-            .collect();
-        Self::from(Path::new("settings"), environment)
+            .filter_map(|(key, value)| Some((key.into_string().ok()?, value.to_string_lossy().into_owned())));
+        let variables = variables.into_iter().map(|(key, value)| (key.to_owned(), value));
+        Self::from(Path::new("settings"), environment.chain(variables).collect())
     }
 
     /// Reads the files in `folder` and the given environment.
@@ -66,7 +83,8 @@ impl Settings {
         let positions = PositionsSettings::read(read);
         let live = LiveSettings::read(read);
         let ops = OpsSettings::read(read);
-        Ok(Self { instance_id, live, ops, positions, lines: reader.finish()? })
+        let web = WebSettings::read(read);
+        Ok(Self { instance_id, live, ops, positions, web, lines: reader.finish()? })
     }
 
     /// The effective settings as they were read, a line `NAME=value` each, as `processor check` prints them. A secret is

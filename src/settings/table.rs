@@ -1,12 +1,13 @@
 //! The table of settings: name, kind, default, unit and help of each. Reading, errors, `processor check`,
 //! `settings/default.toml` and `docs/settings.md` follow it.
 //!
-//! To add a setting, add its entry here, a field to the struct of its room (`live.rs`, `ops.rs`, `positions.rs`) and the
-//! line beside it that reads it; then run `UPDATE=1 cargo test --test it made_pages`.
+//! To add a setting, add its entry here, a field to the struct of its room (`live.rs`, `ops.rs`, `positions.rs`, `web.rs`) and
+//! the line beside it that reads it; then run `UPDATE=1 cargo test --test it made_pages`.
 
 use std::marker::PhantomData;
 
 use super::kind::{Kind, Label, Millis, Number, Port, SecretText, SqliteUrl, Switch};
+use super::map::{Ancestor, FilePath, HttpUrl, SocketUrl, TileOrigin, Units};
 use super::network::{Address, ForwardedHeader, Host, List, Network, Origin};
 
 /// One setting, of the kind `K`.
@@ -276,6 +277,63 @@ settings! {
         OPS_ALLOWED_HOSTS: List<Host> {
             help: "Names, with commas between them, that requests may give as `Host`, besides localhost and loopback \
                 addresses, while `OPS_HOST` is a loopback address.",
+        }
+    }
+    "Web server: the map page", Some("web_") => {
+        WEB_ENABLED: Switch {
+            default: Text("true"),
+            help: "Whether the map page is served. Needs the feature `ui`, which is on unless it was switched off when the \
+                program was built.",
+        }
+        WEB_HOST: Address {
+            default: Text("127.0.0.1"),
+            help: "Address to listen on.",
+        }
+        WEB_PORT: Port {
+            default: Text("8080"),
+            help: "Port to listen on. 0 takes any free one.",
+        }
+        WEB_MAX_CONNECTIONS: Number<usize, 8, 65536> {
+            default: Text("256"),
+            unit: "connections",
+            help: "Connections of the web server, at most an eighth of the limit of open files. Beyond that, the one that is \
+                idle the longest makes room.",
+        }
+        WEB_LIVE_URL: SocketUrl {
+            help: "Where the page connects to the live server. Empty: the host that the page was loaded from, at the live \
+                server's port; behind a reverse proxy name the public URL.",
+        }
+        WEB_MAP_STYLE_URL: HttpUrl {
+            help: "The style of the base map, as MapLibre reads it. Visitors see the URL, a key in it too. Empty: the map \
+                that is built in.",
+        }
+        WEB_MAP_STYLE_DARK_URL: HttpUrl {
+            help: "The same for visitors who prefer dark pages.",
+        }
+        WEB_PMTILES_FILE: FilePath {
+            help: "A file of map tiles in PMTiles format (version 3), served at `/map.pmtiles` and shown as the base map. It \
+                must be there at the start; a file that takes its place is served after the next start.",
+        }
+        WEB_MAP_ORIGINS: List<TileOrigin> {
+            help: "Further origins, with commas between them, from which the styles load tiles, sprites and glyphs. The \
+                page may load from nowhere else but the styles' own origins.",
+        }
+        WEB_FRAME_ANCESTORS: List<Ancestor> {
+            help: "Origins of web pages, with commas between them, that may show the page in a frame. Empty: none.",
+        }
+        WEB_STALE_AFTER_MS: Millis<1000> {
+            default: Text("60000"),
+            unit: "milliseconds",
+            help: "A device that has not been heard of for so long fades.",
+        }
+        WEB_LOST_AFTER_MS: Millis<1000> {
+            default: Text("600000"),
+            unit: "milliseconds",
+            help: "A device that has not been heard of for so long is grey. Must be more than `WEB_STALE_AFTER_MS`.",
+        }
+        WEB_UNITS: Units {
+            default: Text("metric"),
+            help: "Units of lengths and speeds on the page; visitors can change them.",
         }
     }
 }
