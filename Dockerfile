@@ -7,6 +7,8 @@ RUN mkdir -p src benches/live data \
     && echo '//! Stands in for the library while its dependencies are built.' > src/lib.rs \
     && echo 'fn main() {}' | tee src/main.rs benches/live/main.rs > /dev/null \
     && cargo build --profile dist --locked --bin processor
+COPY build.rs ./
+COPY ui/dist ui/dist
 COPY src src
 # The stand-ins are older than the sources only by the clock of the build; `touch` makes sure.
 RUN touch src/lib.rs src/main.rs && cargo build --profile dist --locked --bin processor
@@ -15,10 +17,10 @@ RUN touch src/lib.rs src/main.rs && cargo build --profile dist --locked --bin pr
 FROM gcr.io/distroless/cc-debian12:nonroot
 COPY --from=build /build/target/dist/processor /usr/local/bin/processor
 COPY --from=build --chown=nonroot:nonroot /build/data /data
-# Metrics and health must be reachable from outside the container; posts then want OPS_INGEST_TOKEN.
-ENV OPS_HOST=0.0.0.0 DATABASE_URL=sqlite:///data/positions.db
+# Metrics, health and the map page must be reachable from outside the container; posts then want OPS_INGEST_TOKEN.
+ENV OPS_HOST=0.0.0.0 WEB_HOST=0.0.0.0 DATABASE_URL=sqlite:///data/positions.db
 VOLUME /data
-EXPOSE 8081 9090
+EXPOSE 8080 8081 9090
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=5s --start-period=5s CMD ["/usr/local/bin/processor", "health"]
 ENTRYPOINT ["/usr/local/bin/processor"]

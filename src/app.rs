@@ -20,6 +20,8 @@ use crate::phase::{Phase, PhaseOwner, PhaseWatch, phase};
 use crate::positions::{Consumer, Opened, Publish, Stop, Stored, Submit, SubmitError};
 use crate::process::{avoid_huge_pages, prepare_for_connections, room_for_connections};
 use crate::settings::Settings;
+#[cfg(feature = "ui")]
+use crate::web::{self, WebError, WebServer};
 
 /// When the consumer must be done, counted from the end of the drain's timeout. The whole stop may take a second more than
 /// that timeout; the rest of it is for the last responses and, on a machine that does much else, for ending the process.
@@ -31,26 +33,32 @@ pub struct App {
     phase: PhaseOwner,
     live: live::Running,
     ops: ops::Running,
+    /// `None` where it is switched off.
+    #[cfg(feature = "ui")]
+    web: Option<web::Running>,
     consumer: Addr<Consumer>,
 }
 
 impl App {
-    /// Binds both ports, answers on the ops port, then loads the store, and only then takes clients. Must be called in an
-    /// actix system. May be dropped at any time, and the process ended. `dropped_lines` counts what the log could not take.
+    /// Binds all ports, answers on the ops port and the web port, then loads the store, and only then takes clients. Must be
+    /// called in an actix system. May be dropped at any time, and the process ended. `dropped_lines` counts what the log could not take.
     ///
     /// # Errors
     /// What failed first; each message names the setting, its value and the reason. What was started before it
     /// ends with the process.
     pub async fn start(mut settings: Settings, dropped_lines: Option<IntCounter>) -> anyhow::Result<Self> {
         avoid_huge_pages();
-        let room = room_for_connections(settings.ops.max_connections, settings.live.workers);
+        settings.warnings().iter().for_each(|warning| log::warn!("{warning}"));
+        let web = if settings.web.enabled && cfg!(feature = "ui") { settings.web.max_connections } else { 0 };
+        let room = room_for_connections(settings.ops.max_connections, web, settings.live.workers);
         let live = room.live;
         if live < settings.live.max_connections {
             log::info!("at most {live} connections: the limit of open files (ulimit -n) allows no more");
             settings.live.max_connections = live;
         }
         settings.ops.max_connections = room.ops;
-        prepare_for_connections(settings.live.max_connections.saturating_add(room.ops));
+        settings.web.max_connections = room.web;
+        prepare_for_connections(settings.live.max_connections.saturating_add(room.ops + room.web));
         let (phase, watch) = phase();
         let mut metrics = Metrics::new(&settings.instance_id).context("metrics")?;
         if let Some(dropped_lines) = dropped_lines {
@@ -66,6 +74,8 @@ impl App {
         let ingest = Arc::new(IngestTo { consumer: OnceLock::new(), metrics: metrics.clone() });
         let connections = Arc::new(ConnectionsOf(OnceLock::new()));
         let ops = start_ops(&settings, &metrics, watch, ingest.clone(), connections.clone())?;
+        #[cfg(feature = "ui")]
+        let web = start_web(&settings, &metrics)?;
 
         let file = &settings.positions.database;
         let unusable = || format!("setting DATABASE_URL: \"sqlite://{}\" cannot be used", file.display());
@@ -78,9 +88,21 @@ impl App {
             Consumer::new(opened, positions, metrics.positions.clone(), HubsOf(live.hubs())).start();
         ingest.consumer.get_or_init(|| consumer.clone());
         connections.0.get_or_init(|| live.registry());
+        #[cfg(feature = "ui")]
+        if let Some(web) = &web {
+            web.set_live_port(live.address().port());
+        }
         phase.advance(Phase::Ready);
         log::info!("live server ready on {}", live.address());
-        Ok(Self { settings, phase, live, ops, consumer })
+        Ok(Self {
+            settings,
+            phase,
+            live,
+            ops,
+            #[cfg(feature = "ui")]
+            web,
+            consumer,
+        })
     }
 
     /// Where WebSocket clients connect.
@@ -93,13 +115,24 @@ impl App {
         self.ops.address()
     }
 
-    /// Stops in order: readiness, connections, positions, ops server. Returns how the drain went.
+    /// Where the map page is; `None` where it is switched off.
+    #[cfg(feature = "ui")]
+    pub fn web_address(&self) -> Option<SocketAddr> {
+        self.web.as_ref().map(web::Running::address)
+    }
+
+    /// Stops in order: readiness, connections and map page, positions, ops server. Returns how the drain went.
     pub async fn stop(self) -> DrainReport {
         // First of all: whoever reads the log must find readiness gone.
         self.phase.advance(Phase::Draining);
         log::info!("live server stopping");
         let deadline = Instant::now() + self.settings.live.drain_timeout + STORE_GRACE;
-        let report = self.live.stop(self.settings.live.drain_timeout).await;
+        let drain = self.live.stop(self.settings.live.drain_timeout);
+        // Whoever opened the page now could not connect.
+        #[cfg(feature = "ui")]
+        let (report, ()) = tokio::join!(drain, stop_web(self.web));
+        #[cfg(not(feature = "ui"))]
+        let report = drain.await;
         let DrainReport { closed, terminated, took } = report;
         log::info!(
             "live server stopped: {closed} closed, {terminated} terminated, took {} ms",
@@ -135,6 +168,35 @@ fn start_ops(
     }
     log::info!("ops server ready on {}", ops.address());
     Ok(ops)
+}
+
+/// The web server of the map page, unless it is switched off.
+#[cfg(feature = "ui")]
+fn start_web(settings: &Settings, metrics: &Metrics) -> anyhow::Result<Option<web::Running>> {
+    let web = &settings.web;
+    if !web.enabled {
+        return Ok(None);
+    }
+    let running = WebServer::new(web.clone(), metrics.web.clone()).start().map_err(|error| {
+        let setting = match (&error, &web.pmtiles_file) {
+            (WebError::Tiles(_), Some(file)) => format!("WEB_PMTILES_FILE: {file:?} cannot be used"),
+            _ => format!("WEB_HOST, WEB_PORT: cannot listen on {}:{}", web.host, web.port),
+        };
+        anyhow::Error::new(error).context(format!("setting {setting}"))
+    })?;
+    if settings.live.port != 0 {
+        running.set_live_port(settings.live.port);
+    }
+    let reach = if web.host.is_loopback() { "" } else { " for everyone who reaches this address" };
+    log::info!("map on http://{}/{reach}", running.address());
+    Ok(Some(running))
+}
+
+#[cfg(feature = "ui")]
+async fn stop_web(web: Option<web::Running>) {
+    if let Some(web) = web {
+        web.stop().await;
+    }
 }
 
 /// Positions go to the hubs.

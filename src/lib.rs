@@ -9,6 +9,7 @@
 //! | [`positions`] | the consumer, which commits positions in groups, and the store |
 //! | [`ingest`] | positions that are posted over HTTP |
 //! | [`ops`] | the ops server: metrics, health, the list of connections, ingest |
+//! | `web` | the web server of the map page (feature `ui`) |
 //! | [`http`] | an HTTP server with deadlines and bounds |
 //! | [`health`] | asking a server whether it is alive |
 //! | [`simulate`] | devices that move, for trying it out |
@@ -39,3 +40,5 @@ pub mod settings;
 pub mod shutdown;
 #[cfg(feature = "simulate")]
 pub mod simulate;
+#[cfg(feature = "ui")]
+pub mod web;

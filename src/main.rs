@@ -148,7 +148,14 @@ async fn serve(logging: &Logging) -> anyhow::Result<()> {
 }
 
 fn check() -> anyhow::Result<()> {
-    let mut page = Settings::load()?.lines().join("\n");
+    let settings = Settings::load()?;
+    settings.warnings().iter().for_each(|warning| log::warn!("{warning}"));
+    #[cfg(feature = "ui")]
+    if let (true, Some(file)) = (settings.web.enabled, &settings.web.pmtiles_file) {
+        let unusable = || format!("setting WEB_PMTILES_FILE: {file:?} cannot be used");
+        processor::web::check_tiles(file).with_context(unusable)?;
+    }
+    let mut page = settings.lines().join("\n");
     page.push('\n');
     std::io::stdout().write_all(page.as_bytes()).context("cannot print")
 }

@@ -22,12 +22,14 @@ pub struct Room {
     pub live: usize,
     /// At the ops server.
     pub ops: usize,
+    /// At the web server.
+    pub web: usize,
 }
 
 /// Raises the soft limit of open files to the hard one, and returns how many connections that leaves room for, where
-/// the ops server is to have `ops` of them. (The soft limit is 1024 on most systems for the sake of programs that use
+/// the ops server is to have `ops` of them and the web server `web`. (The soft limit is 1024 on most systems for the sake of programs that use
 /// `select(2)`; see `systemd.exec(5)`.)
-pub fn room_for_connections(ops: usize, workers: usize) -> Room {
+pub fn room_for_connections(ops: usize, web: usize, workers: usize) -> Room {
     let limit = getrlimit(Resource::Nofile);
     if limit.current != limit.maximum
         && let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit })
@@ -36,15 +38,16 @@ pub fn room_for_connections(ops: usize, workers: usize) -> Room {
     }
     let descriptors = getrlimit(Resource::Nofile).current;
     let descriptors = descriptors.and_then(|count| usize::try_from(count).ok()).unwrap_or(usize::MAX);
-    share(descriptors, ops, workers)
+    share(descriptors, ops, web, workers)
 }
 
-/// Whatever live clients do, the ops server keeps its part: who looks after the server must reach it.
-fn share(descriptors: usize, ops: usize, workers: usize) -> Room {
-    let ops = ops.min((descriptors / 4).max(8));
-    let reserve = ops + RESERVE + RESERVE_ARRIVING + workers.saturating_mul(RESERVE_WORKER);
+/// Whatever live clients do, the ops server keeps its part: who looks after the server must reach it. So does the web
+/// server, for which half of that is enough.
+fn share(descriptors: usize, ops: usize, web: usize, workers: usize) -> Room {
+    let (ops, web) = (ops.min((descriptors / 4).max(8)), web.min((descriptors / 8).max(8)));
+    let reserve = ops + web + RESERVE + RESERVE_ARRIVING + workers.saturating_mul(RESERVE_WORKER);
     // Where there are hardly any, a quarter of them is better than none.
-    Room { live: descriptors.saturating_sub(reserve).max(descriptors / 4), ops }
+    Room { live: descriptors.saturating_sub(reserve).max(descriptors / 4), ops, web }
 }
 
 /// Makes the kernel's table of descriptors large enough for so many connections and all else, now.
@@ -76,12 +79,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_ops_server_keeps_its_part_of_the_descriptors() {
-        assert_eq!(share(100_000, 1024, 2), Room { live: 100_000 - 1024 - 136, ops: 1024 });
-        assert_eq!(share(512, 1024, 2), Room { live: 512 - 128 - 136, ops: 128 });
-        assert_eq!(share(512, 20, 2), Room { live: 512 - 20 - 136, ops: 20 });
-        assert_eq!(share(256, 1024, 2), Room { live: 64, ops: 64 });
-        assert_eq!(share(20, 1024, 1000), Room { live: 5, ops: 8 });
-        assert!(share(usize::MAX, 1024, 1024).live > 1 << 40);
+    fn the_ops_server_and_the_web_server_keep_their_parts_of_the_descriptors() {
+        let room = |live, ops, web| Room { live, ops, web };
+        assert_eq!(share(100_000, 1024, 0, 2), room(100_000 - 1024 - 136, 1024, 0));
+        assert_eq!(share(100_000, 1024, 256, 2), room(100_000 - 1024 - 256 - 136, 1024, 256));
+        assert_eq!(share(512, 1024, 256, 2), room(512 - 128 - 64 - 136, 128, 64));
+        assert_eq!(share(512, 20, 0, 2), room(512 - 20 - 136, 20, 0));
+        assert_eq!(share(256, 1024, 256, 2), room(64, 64, 32));
+        assert_eq!(share(20, 1024, 256, 1000), room(5, 8, 8));
+        assert!(share(usize::MAX, 1024, 256, 1024).live > 1 << 40);
     }
 }

@@ -189,6 +189,7 @@ fn processor(program: &Path, setup: &Setup, folder: &Path) -> Result<Command> {
         .env("LIVE_WS_HOST", "127.0.0.1")
         .env("LIVE_WS_PORT", "0")
         .env("OPS_PORT", "0")
+        .env("WEB_ENABLED", "false")
         .env("OPS_MAX_BODY_BYTES", (16 << 20).to_string())
         .env("LIVE_WS_WORKERS", setup.workers.to_string())
         .env("LIVE_WS_PING_INTERVAL_MS", ping.to_string())

@@ -39,7 +39,8 @@ pub(crate) fn folder() -> TempDir {
 /// The binary, ready to be run in `folder` with nothing in its environment but `settings`.
 pub(crate) fn command(folder: &Path, settings: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_processor"));
-    command.current_dir(folder).env_clear().envs([("LIVE_WS_PORT", "0"), ("OPS_PORT", "0")]);
+    command.current_dir(folder).env_clear();
+    command.envs([("LIVE_WS_PORT", "0"), ("OPS_PORT", "0"), ("WEB_PORT", "0")]);
     command.env("RUST_LOG", "info,processor=debug").envs(settings.iter().copied());
     command.stdin(Stdio::null());
     command
@@ -170,6 +171,14 @@ impl Server {
     pub(crate) async fn connections(&self) -> f64 {
         assert_eq!(self.get("/connections?limit=1").await.0, 200);
         self.metric("processor_live_connections", "").await
+    }
+
+    /// Where its map page is.
+    #[allow(dead_code, reason = "not all tests look at the page")]
+    pub(crate) fn web(&self) -> SocketAddr {
+        let line = self.logged("map on http://");
+        let rest = line.split_once("http://").unwrap().1;
+        address(rest.split('/').next().unwrap())
     }
 
     pub(crate) async fn client(&self) -> Client {

@@ -35,4 +35,6 @@ mod restart;
 mod running;
 mod subscriptions;
 mod tidy;
+#[cfg(feature = "ui")]
+mod web;
 mod wscat;
