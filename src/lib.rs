@@ -13,6 +13,7 @@
 //! | [`http`] | an HTTP server with deadlines and bounds |
 //! | [`health`] | asking a server whether it is alive |
 //! | [`simulate`] | devices that move, for trying it out |
+//! | `demo` | a server with such devices and a store that is thrown away (features `simulate` and `ui`) |
 //! | [`logging`] | the log |
 //! | [`settings`], [`metrics`], [`phase`], [`shutdown`], [`process`] | what all of them use |
 //!
@@ -24,6 +25,8 @@ compile_error!(
 );
 
 pub mod app;
+#[cfg(all(feature = "simulate", feature = "ui"))]
+pub mod demo;
 pub mod domain;
 pub mod health;
 pub mod http;

@@ -8,11 +8,13 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use processor::app::App;
+#[cfg(all(feature = "simulate", feature = "ui"))]
+use processor::demo::{self, Demo};
 use processor::logging::Logging;
 use processor::settings::Settings;
-use processor::shutdown::Shutdown;
+use processor::shutdown::{Cause, Shutdown};
 #[cfg(feature = "simulate")]
-use processor::simulate::{self, Simulation};
+use processor::simulate::{self, Names, Simulation};
 use processor::{health, positions};
 
 #[global_allocator]
@@ -48,9 +50,28 @@ enum Command {
         /// The copy, as `backup` made it.
         file: PathBuf,
     },
-    /// Move devices along plausible paths and post where they are.
+    /// See it work: serve the map page with devices that drive through a made-up city. What they post is thrown away.
+    Demo(DemoArguments),
+    /// Move devices through the streets of a made-up city and post where they are.
     #[cfg(feature = "simulate")]
     Simulate(SimulateArguments),
+}
+
+#[derive(clap::Args)]
+#[cfg_attr(not(all(feature = "simulate", feature = "ui")), allow(dead_code, reason = "there is no demo"))]
+struct DemoArguments {
+    /// How many devices.
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    devices: u32,
+    /// Positions a second of each device, 0.001 to 1000.
+    #[arg(long, default_value_t = 1.0, value_parser = rate)]
+    rate: f64,
+    /// The event that all take part in; couriers are in the event `couriers` too.
+    #[arg(long, default_value = "demo")]
+    event: String,
+    /// The port of the map page, instead of WEB_PORT.
+    #[arg(long)]
+    port: Option<u16>,
 }
 
 #[cfg(feature = "simulate")]
@@ -82,7 +103,6 @@ struct SimulateArguments {
     longitude: f64,
 }
 
-#[cfg(feature = "simulate")]
 fn rate(text: &str) -> Result<f64, String> {
     let rate = text.parse().ok().filter(|rate| (0.001..=1000.0).contains(rate));
     rate.ok_or_else(|| "a number from 0.001 to 1000".to_owned())
@@ -105,6 +125,7 @@ fn main() -> ExitCode {
             Command::Health => check_health().await,
             Command::Backup { file } => backup(&file).await,
             Command::Restore { file } => restore(&file).await,
+            Command::Demo(arguments) => demo(arguments, &logging).await,
             #[cfg(feature = "simulate")]
             Command::Simulate(arguments) => simulate(arguments).await,
         }
@@ -139,12 +160,44 @@ async fn serve(logging: &Logging) -> anyhow::Result<()> {
     log::info!("{} received", cause.name());
     tokio::select! {
         _ = app.stop() => Ok(()),
-        again = shutdown.signalled() => {
-            log::warn!("{} received while stopping: ending at once", again.name());
-            logging.flush(LAST_LINES);
-            std::process::exit(i32::from(again.exit_code()))
-        }
+        again = shutdown.signalled() => end_at_once(again, logging),
     }
+}
+
+/// A signal came while the program was stopping for another one.
+fn end_at_once(cause: Cause, logging: &Logging) -> ! {
+    log::warn!("{} received while stopping: ending at once", cause.name());
+    logging.flush(LAST_LINES);
+    std::process::exit(i32::from(cause.exit_code()))
+}
+
+#[cfg(all(feature = "simulate", feature = "ui"))]
+async fn demo(arguments: DemoArguments, logging: &Logging) -> anyhow::Result<()> {
+    let mut shutdown = Shutdown::listen().context("cannot listen for signals")?;
+    let DemoArguments { devices, rate, event, port } = arguments;
+    let options = demo::Options { devices: devices as usize, rate, event, port };
+    let demo = tokio::select! {
+        biased;
+        _ = shutdown.signalled() => return Ok(()),
+        demo = Demo::start(options, Some(logging.dropped())) => demo?,
+    };
+    say(&format!("open {}", demo.url()))?;
+    let result = tokio::select! {
+        cause = shutdown.signalled() => {
+            log::info!("{} received", cause.name());
+            Ok(())
+        }
+        result = demo.drive() => result,
+    };
+    tokio::select! {
+        () = demo.stop() => result,
+        again = shutdown.signalled() => end_at_once(again, logging),
+    }
+}
+
+#[cfg(not(all(feature = "simulate", feature = "ui")))]
+async fn demo(_: DemoArguments, _: &Logging) -> anyhow::Result<()> {
+    anyhow::bail!("this program was built without what a demo needs: the features simulate and ui")
 }
 
 fn check() -> anyhow::Result<()> {
@@ -197,9 +250,11 @@ async fn check_health() -> anyhow::Result<()> {
 async fn simulate(arguments: SimulateArguments) -> anyhow::Result<()> {
     let simulation = Simulation {
         devices: arguments.devices as usize,
+        names: Names::Numbers,
         rate: arguments.rate,
         url: arguments.url,
         event: arguments.event,
+        courier_event: None,
         token: arguments.token,
         duration: arguments.seconds.map(Duration::from_secs),
         centre: (arguments.latitude.clamp(-80.0, 80.0), arguments.longitude.clamp(-180.0, 180.0)),

@@ -4,7 +4,7 @@
 //! in `kind`, `network` and `map`, into the structs of the rooms (`live`, `ops`, `positions`, `web`).
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 mod error;
 mod kind;
@@ -92,6 +92,11 @@ impl Settings {
     pub fn lines(&self) -> Vec<String> {
         self.lines.clone()
     }
+}
+
+/// The folder for files that nobody needs for long: `TMPDIR`, or the system's.
+pub fn temporary_files() -> PathBuf {
+    std::env::temp_dir()
 }
 
 fn host_name() -> String {

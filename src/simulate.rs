@@ -1,4 +1,4 @@
-//! `processor simulate`: moves devices along plausible paths and posts where they are, so that there is something
+//! `processor simulate`: moves devices through a made-up street network and posts where they are, so that there is something
 //! to see.
 
 use std::time::{Duration, Instant};
@@ -6,13 +6,19 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use ureq::Agent;
 
+use self::kind::Kind;
+use self::mover::{Fix, Mover};
+use self::random::Random;
+use self::streets::Streets;
 use crate::domain::Timestamp;
+
+mod kind;
+mod mover;
+mod random;
+mod streets;
 
 /// Metres in one degree of latitude.
 const METRES_PER_DEGREE: f64 = 111_320.0;
-
-/// How far a device may stray from the middle before it turns back, in metres.
-const RANGE: f64 = 5_000.0;
 
 /// Most positions in one post: well under the default body size.
 const PER_POST: usize = 1_000;
@@ -23,14 +29,18 @@ const POST_TIMEOUT: Duration = Duration::from_secs(10);
 /// What to simulate.
 #[derive(Clone, Debug)]
 pub struct Simulation {
-    /// How many devices, named `1` to this number.
+    /// How many devices.
     pub devices: usize,
+    /// How they are named.
+    pub names: Names,
     /// Positions a second of each.
     pub rate: f64,
     /// Where to post: the full URL.
     pub url: String,
     /// The event they report to, if any.
     pub event: Option<String>,
+    /// The event that couriers report to besides, if any.
+    pub courier_event: Option<String>,
     /// The bearer token that ingest wants, if any.
     pub token: Option<String>,
     /// When to stop; `None` for never.
@@ -39,87 +49,73 @@ pub struct Simulation {
     pub centre: (f64, f64),
 }
 
-/// A device on its way.
-struct Mover {
+/// How devices are named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Names {
+    /// `1` and so on.
+    Numbers,
+    /// `car-1`, `courier-2` and so on.
+    Kinds,
+}
+
+/// A device that posts.
+struct Device {
     id: String,
-    /// Metres north and east of the middle.
-    north: f64,
-    east: f64,
-    /// Degrees clockwise from north.
-    heading: f64,
-    /// Metres per second.
-    speed: f64,
+    /// The topics that it names.
+    topics: Vec<String>,
+    mover: Mover,
 }
 
-/// Small and repeatable; nothing here needs better (Marsaglia's xorshift64).
-struct Random(u64);
-
-impl Random {
-    /// Evenly from -1 to 1.
-    fn next(&mut self) -> f64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) as f64 / (1_u64 << 52) as f64 - 1.0
-    }
-}
-
-impl Mover {
-    fn new(number: usize, random: &mut Random) -> Self {
-        Self {
-            id: (number + 1).to_string(),
-            north: random.next() * RANGE / 2.0,
-            east: random.next() * RANGE / 2.0,
-            heading: (random.next() + 1.0) * 180.0,
-            speed: 8.0 + random.next() * 6.0,
-        }
-    }
-
-    /// Drives on for `seconds`: turns a little, or back to the middle if it strayed.
-    fn drive(&mut self, seconds: f64, random: &mut Random) {
-        let home = (-self.east).atan2(-self.north).to_degrees();
-        let strayed = self.north.hypot(self.east) > RANGE;
-        let turn = if strayed {
-            (home - self.heading + 540.0).rem_euclid(360.0) - 180.0
-        } else {
-            random.next() * 20.0
+impl Device {
+    fn new(number: usize, simulation: &Simulation, streets: &Streets, random: &mut Random) -> Self {
+        let kind = Kind::of(number);
+        let id = match simulation.names {
+            Names::Numbers => (number + 1).to_string(),
+            Names::Kinds => format!("{}-{}", kind.name(), number + 1),
         };
-        self.heading = (self.heading + turn.clamp(-30.0, 30.0) * seconds.min(1.0)).rem_euclid(360.0);
-        self.speed = (self.speed + random.next() * seconds).clamp(1.0, 20.0);
-        let (sine, cosine) = self.heading.to_radians().sin_cos();
-        self.north += cosine * self.speed * seconds;
-        self.east += sine * self.speed * seconds;
+        let couriers = simulation.courier_event.iter().filter(|_| kind == Kind::Courier);
+        let events = simulation.event.iter().chain(couriers);
+        let mut topics: Vec<_> = events.map(|event| format!("event:{event}")).collect();
+        topics.dedup();
+        Self { id, topics, mover: Mover::new(kind, streets, random) }
     }
 
-    fn report(&self, simulation: &Simulation, now: Timestamp) -> Value {
-        let (latitude, longitude) = simulation.centre;
+    fn report(&self, centre: (f64, f64), streets: &Streets, now: Timestamp) -> Value {
+        let (latitude, longitude) = centre;
+        let Fix { north, east, speed, heading, accuracy } = self.mover.fix(streets);
         let per_degree_east = METRES_PER_DEGREE * latitude.to_radians().cos().max(0.01);
         let round = |value: f64, digits: i32| (value * 10_f64.powi(digits)).round() / 10_f64.powi(digits);
         let mut report = json!({
             "device_id": self.id,
             "timestamp": now,
-            "latitude": round(latitude + self.north / METRES_PER_DEGREE, 6).clamp(-90.0, 90.0),
-            "longitude": round((longitude + self.east / per_degree_east + 540.0).rem_euclid(360.0) - 180.0, 6),
-            "accuracy": 5,
-            "heading": round(self.heading, 1).rem_euclid(360.0),
-            "speed": round(self.speed, 1),
+            "latitude": round(latitude + north / METRES_PER_DEGREE, 6).clamp(-90.0, 90.0),
+            "longitude": round((longitude + east / per_degree_east + 540.0).rem_euclid(360.0) - 180.0, 6),
+            "accuracy": accuracy,
+            "speed": round(speed, 1),
+            "attributes": self.mover.attributes(),
         });
-        if let Some(event) = &simulation.event {
-            report["topics"] = json!([format!("event:{event}")]);
+        if let Some(heading) = heading {
+            report["heading"] = json!(round(heading, 1).rem_euclid(360.0));
+        }
+        if !self.topics.is_empty() {
+            report["topics"] = json!(self.topics);
         }
         report
     }
 }
 
-/// Runs until the duration is over, or for ever. The devices move on a thread of their own; it ends with the process if
-/// nobody waits for it any longer.
+/// Runs until the duration is over, or for ever. The devices move on a thread of their own; it ends soon when this is
+/// dropped.
 ///
 /// # Errors
 /// If nothing answers at the URL for the first post, or a post is refused for what it is. A server that is away for a
 /// while is waited for, as a device would.
 pub async fn run(simulation: Simulation) -> Result<(), SimulateError> {
     let (done, result) = tokio::sync::oneshot::channel();
-    let devices = move || drop(done.send(Fleet::new(simulation).run()));
+    let devices = move || {
+        let result = Fleet::new(simulation).run(&|| done.is_closed());
+        drop(done.send(result));
+    };
     std::thread::Builder::new().name("simulate".into()).spawn(devices).map_err(SimulateError::Thread)?;
     result.await.unwrap_or(Err(SimulateError::Panicked))
 }
@@ -165,7 +161,8 @@ struct Fleet {
     simulation: Simulation,
     client: Agent,
     random: Random,
-    movers: Vec<Mover>,
+    streets: Streets,
+    devices: Vec<Device>,
     /// Positions that the server accepted.
     posted: usize,
     /// The last post failed, which the log has said.
@@ -181,46 +178,54 @@ impl Fleet {
             .proxy(None)
             .build()
             .new_agent();
-        let mut random = Random(0x9E37_79B9_7F4A_7C15);
-        let movers = (0..simulation.devices).map(|number| Mover::new(number, &mut random)).collect();
-        Self { simulation, client, random, movers, posted: 0, is_away: false }
+        let (streets, mut random) = (Streets::new(), Random::new(0x9E37_79B9_7F4A_7C15));
+        let device = |number| Device::new(number, &simulation, &streets, &mut random);
+        let devices = (0..simulation.devices).map(device).collect();
+        Self { simulation, client, random, streets, devices, posted: 0, is_away: false }
     }
 
-    fn run(mut self) -> Result<(), SimulateError> {
+    /// Until the duration is over, or nobody waits for it any longer.
+    fn run(mut self, is_abandoned: &dyn Fn() -> bool) -> Result<(), SimulateError> {
         let period = Duration::from_secs_f64(1.0 / self.simulation.rate);
-        log::info!("{} devices report to {} every {period:?}", self.movers.len(), self.simulation.url);
+        log::info!("{} devices report to {} every {period:?}", self.devices.len(), self.simulation.url);
         let began = Instant::now();
         let (mut due, mut reported) = (began, began);
         while self.simulation.duration.is_none_or(|duration| began.elapsed() < duration) {
             std::thread::sleep(due.saturating_duration_since(Instant::now()));
+            if is_abandoned() {
+                return Ok(());
+            }
             // A server that was slow is not made to catch up.
             due = due.max(Instant::now().checked_sub(period).unwrap_or(due)) + period;
-            self.drive(period)?;
+            self.drive(period, is_abandoned)?;
             if reported.elapsed() > Duration::from_secs(10) {
                 reported = Instant::now();
                 log::info!("{} positions posted", self.posted);
             }
         }
-        log::info!("{} positions posted by {} devices", self.posted, self.movers.len());
+        log::info!("{} positions posted by {} devices", self.posted, self.devices.len());
         Ok(())
     }
 
     /// Every device drives on for `period` and reports.
-    fn drive(&mut self, period: Duration) -> Result<(), SimulateError> {
+    fn drive(&mut self, period: Duration, is_abandoned: &dyn Fn() -> bool) -> Result<(), SimulateError> {
         let now = Timestamp::now();
-        for mover in &mut self.movers {
-            mover.drive(period.as_secs_f64(), &mut self.random);
+        for device in &mut self.devices {
+            device.mover.drive(period.as_secs_f64(), &self.streets, &mut self.random);
         }
-        let simulation = &self.simulation;
-        let report = |mover: &Mover| mover.report(simulation, now);
-        let posts =
-            self.movers.chunks(PER_POST).map(|some| (some.len(), some.iter().map(report).collect::<Value>()));
+        let report = |device: &Device| device.report(self.simulation.centre, &self.streets, now);
+        let posts = self
+            .devices
+            .chunks(PER_POST)
+            .map(|some| (some.len(), some.iter().map(report).collect::<Value>()));
         for (count, reports) in posts.collect::<Vec<_>>() {
             match self.post(&reports) {
                 Ok(()) => {
                     self.posted += count;
                     self.is_away = false;
                 }
+                // The server may be stopping for the same reason.
+                Err(_) if is_abandoned() => return Ok(()),
                 Err(error) if self.posted > 0 && error.is_passing() => {
                     if !std::mem::replace(&mut self.is_away, true) {
                         log::warn!("{error}; trying again");
@@ -254,25 +259,52 @@ mod tests {
     use super::*;
     use crate::domain::Position;
 
-    #[test]
-    fn reports_are_positions_and_stay_in_range() {
-        let simulation = Simulation {
-            devices: 1,
+    fn simulation(names: Names, centre: (f64, f64)) -> Simulation {
+        Simulation {
+            devices: 20,
+            names,
             rate: 1.0,
             url: String::new(),
             event: Some("rally-42".into()),
+            courier_event: Some("couriers".into()),
             token: None,
             duration: None,
-            centre: (52.5, 13.4),
-        };
-        let mut random = Random(42);
-        let mut mover = Mover::new(0, &mut random);
-        for _ in 0..10_000 {
-            mover.drive(1.0, &mut random);
-            let now = Timestamp::now();
-            let position = Position::from_json(&mover.report(&simulation, now).to_string(), now).unwrap();
-            assert!((position.latitude - 52.5).abs() < 0.1 && (position.longitude - 13.4).abs() < 0.2);
-            assert_eq!(position.topics.len(), 1);
+            centre,
+        }
+    }
+
+    /// What each device reports after an hour.
+    fn positions(simulation: Simulation) -> Vec<Position> {
+        let mut fleet = Fleet::new(simulation);
+        let now = Timestamp::now();
+        for device in &mut fleet.devices {
+            device.mover.drive(3600.0, &fleet.streets, &mut fleet.random);
+        }
+        let report =
+            |device: &Device| device.report(fleet.simulation.centre, &fleet.streets, now).to_string();
+        fleet.devices.iter().map(|device| Position::from_json(&report(device), now).unwrap()).collect()
+    }
+
+    #[test]
+    fn reports_are_positions_near_the_middle() {
+        let positions = positions(simulation(Names::Numbers, (52.5, 13.4)));
+        for (number, position) in positions.iter().enumerate() {
+            assert!((position.latitude - 52.5).abs() < 0.05 && (position.longitude - 13.4).abs() < 0.08);
+            assert_eq!(&*position.device_id, (number + 1).to_string());
+            assert_eq!(position.topics.len(), if Kind::of(number) == Kind::Courier { 2 } else { 1 });
+            assert!(position.attributes.is_some());
+        }
+    }
+
+    #[test]
+    fn they_are_positions_at_the_edges_of_the_map_too() {
+        for centre in [(80.0, 180.0), (-80.0, -180.0), (0.0, 179.99)] {
+            let positions = positions(simulation(Names::Kinds, centre));
+            assert_eq!(&*positions[1].device_id, "courier-2");
+            for position in positions {
+                let east = (position.longitude - centre.1 + 540.0).rem_euclid(360.0) - 180.0;
+                assert!((position.latitude - centre.0).abs() < 0.05 && east.abs() < 0.3, "{position:?}");
+            }
         }
     }
 }

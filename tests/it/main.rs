@@ -10,6 +10,8 @@ mod alerts;
 mod areas;
 mod asyncapi;
 mod deflate;
+#[cfg(all(feature = "simulate", feature = "ui"))]
+mod demo;
 mod docs;
 
 mod door;
