@@ -74,6 +74,8 @@ fn weight(parameters: &str) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -108,5 +110,13 @@ mod tests {
             assert_eq!(Coding::choose(Some(accepted)), expected, "{accepted}");
         }
         assert_eq!(Coding::choose(None), Coding::Identity);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_ruled_out_is_not_chosen(others in r"[a-z*;=q0-9., ]{0,20}|\PC{0,20}") {
+            let chosen = Coding::choose(Some(&format!("br;q=0,gzip;q=0.0,{others}")));
+            prop_assert_eq!(chosen, Coding::Identity);
+        }
     }
 }

@@ -29,6 +29,8 @@ fn tags(list: &str) -> impl Iterator<Item = (bool, &str)> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -51,6 +53,19 @@ mod tests {
             assert!(!has(list, "\"a\""), "{list}");
         }
         assert!(tags("W/\"a\"").eq([(true, "\"a\"")]));
+    }
+
+    proptest! {
+        #[test]
+        fn a_tag_is_found_wherever_it_stands_in_a_list(
+            before in prop::collection::vec("(W/)?\"[a-z, ]{0,5}\"", 0..4),
+            after in r"\PC{0,20}",
+            gap in "[ \t,]{0,3}",
+        ) {
+            let list = format!("{}{gap}\"X\",{after}", before.iter().map(|tag| format!("{tag},")).collect::<String>());
+            prop_assert!(has(&list, "\"X\""), "{}", list);
+            prop_assert!(!has(&before.join(","), "\"X\""));
+        }
     }
 
     #[test]

@@ -29,7 +29,7 @@ impl Host {
     }
 
     /// Reads `uri-host [ ":" port ]`.
-    fn parse(authority: &str) -> Option<Self> {
+    pub(super) fn parse(authority: &str) -> Option<Self> {
         let (host, port) = match authority.strip_prefix('[') {
             Some(rest) => {
                 let (address, port) = rest.split_once(']')?;

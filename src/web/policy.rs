@@ -67,6 +67,8 @@ mod tests {
     use std::collections::HashMap;
     use std::path::Path;
 
+    use proptest::prelude::*;
+
     use super::*;
     use crate::settings::Settings;
 
@@ -86,6 +88,21 @@ mod tests {
         assert_eq!(set, expected.replace("ws://map.example:81 wss://map.example:81", "wss://live.example"));
         let ipv6 = policy(&[]).of_page(&Host::new("[::1]:8080"), 81);
         assert_eq!(ipv6, expected.replace("ws://map.example:81 wss://map.example:81", "ws: wss:"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_host_adds_a_source_or_a_directive(
+            authority in r"[a-z0-9._-]{0,5}([^a-z]{0,2}|\PC)[a-z0-9._-]{0,5}(:[0-9]{1,3})?",
+        ) {
+            let Some(host) = Host::parse(&authority) else { return Ok(()) };
+            let of_page = |host| policy(&[]).of_page(host, 81);
+            let (at_host, at_name) = (of_page(&host), of_page(&Host::new("a")));
+            let words = |policy: &str| policy.split([' ', ';']).count();
+            prop_assert_eq!(words(&at_host), words(&at_name), "{}", at_host);
+            let is_header = at_host.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
+            prop_assert!(is_header && !at_host.contains([',', '*']), "{}", at_host);
+        }
     }
 
     #[test]

@@ -51,6 +51,8 @@ fn number(digits: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -82,5 +84,14 @@ mod tests {
             assert_eq!(Part::read(range, 100), expected, "{range}");
         }
         assert_eq!(Part::read("bytes=0-", 0), Part::Whole);
+    }
+
+    proptest! {
+        #[test]
+        fn every_part_is_inside_the_file(range in r"bytes=[0-9]{0,21}-[0-9]{0,21}|\PC*", length in 0..200_u64) {
+            if let Part::Bytes { first, last } = Part::read(&range, length) {
+                prop_assert!(first <= last && last < length, "{}-{} of {}", first, last, length);
+            }
+        }
     }
 }
