@@ -26,6 +26,7 @@ export class Card {
   readonly #name = el("bdi", {});
   readonly #id = el("bdi", { class: "card-id" });
   readonly #age = el("time", {});
+  readonly #ageLine: HTMLElement;
   readonly #fullTime = el("span", { class: "visually-hidden" });
   readonly #state = el("span", { class: "state" });
   readonly #waiting = el("p", { class: "card-waiting", hidden: true });
@@ -34,10 +35,10 @@ export class Card {
   readonly #attributes = new Fields("attributes");
   readonly #attributesTitle = el("h3", {}, "Attributes");
   readonly #all = el("button", { type: "button", class: "link-button", "aria-expanded": "false", hidden: true });
-  readonly #follow = action("follow", "Follow");
-  readonly #show = action("show", "Show on map");
-  readonly #copyPlace = action("copy", "Copy coordinates");
-  readonly #copy = action("copy", "Copy as JSON");
+  readonly #follow = action("follow", "Follow", "Keep the map with it (f)");
+  readonly #show = action("show", "Show", "Show on the map (s)");
+  readonly #copy = action("copy", "Copy", "Copy the position as JSON");
+  readonly #copyPlace = iconButton(icon("copy"), "Copy coordinates");
   readonly #said = el("p", { class: "card-said", role: "status" });
   readonly #known = el("div", { class: "card-known" });
   readonly #throttle: Throttle;
@@ -48,14 +49,11 @@ export class Card {
   constructor(context: Context) {
     this.#context = context;
     const close = iconButton(icon("close"), "Close", "Esc");
-    this.#known.append(
-      el("p", { class: "card-age" }, this.#state, " ", this.#age, this.#fullTime), this.#facts.element, this.#events,
-      this.#attributesTitle, this.#attributes.element, this.#all,
-    );
+    this.#known.append(this.#facts.element, this.#events, this.#attributesTitle, this.#attributes.element, this.#all);
+    this.#ageLine = el("p", { class: "card-age" }, this.#state, " ", this.#age, this.#fullTime);
     this.element = el("section", { class: "card", "aria-labelledby": "card-name", hidden: true },
-      el("div", { class: "card-head" }, this.#mark, el("h2", { id: "card-name" }, this.#name), close), this.#id,
-      el("div", { class: "card-actions" }, this.#follow, this.#show, this.#copyPlace, this.#copy), this.#said,
-      this.#waiting, this.#known);
+      el("div", { class: "card-head" }, this.#mark, el("h2", { id: "card-name" }, this.#name), close), this.#id, this.#ageLine,
+      el("div", { class: "card-actions" }, this.#follow, this.#show, this.#copy), this.#said, this.#waiting, this.#known);
     this.#throttle = new Throttle(() => this.update(), PAUSE, context.signal);
     close.addEventListener("click", () => this.close());
     this.#actions();
@@ -144,11 +142,12 @@ export class Card {
     setHidden(this.#id, name === id);
     setAttribute(this.#follow, "aria-pressed", String(state.shown.follow));
     setText(this.#follow.lastElementChild ?? this.#follow, state.shown.follow ? "Following" : "Follow");
-    for (const button of [this.#show, this.#copy, this.#copyPlace]) button.disabled = device === undefined;
+    for (const button of [this.#show, this.#copy]) button.disabled = device === undefined;
     setHidden(this.#waiting, device !== undefined);
     setText(this.#waiting, device ? "" : `Waiting for news of ${id}. It may not have reported yet, or its id may be written differently.`);
     setHidden(this.#known, device === undefined);
     setHidden(this.#mark, device === undefined);
+    setHidden(this.#ageLine, device === undefined);
     if (device) this.#showDevice(device);
   }
 
@@ -173,6 +172,7 @@ export class Card {
   #showDevice(device: Device): void {
     this.#showAge(device);
     this.#facts.show(facts(device, this.#context.units()));
+    this.#facts.beside(0, this.#copyPlace);
     this.#showEvents(device);
     const all = lines(device.fix.position.attributes);
     setHidden(this.#attributesTitle, all.length === 0);
@@ -208,6 +208,6 @@ export function facts(device: Device, units: Units): Line[] {
   return found;
 }
 
-function action(name: Parameters<typeof icon>[0], text: string): HTMLButtonElement {
-  return el("button", { type: "button", class: "action" }, icon(name), el("span", {}, text));
+function action(name: Parameters<typeof icon>[0], text: string, title: string): HTMLButtonElement {
+  return el("button", { type: "button", class: "action", title }, icon(name), el("span", {}, text));
 }

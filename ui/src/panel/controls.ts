@@ -14,7 +14,7 @@ export class Choice<Value extends string> {
   constructor(name: string, title: string, values: Readonly<Record<Value, string>>, choose: (value: Value) => void) {
     const entries = Object.entries(values) as [Value, string][];
     this.#inputs = entries.map(([value]) => el("input", { type: "radio", name, value, id: `${name}-${value}` }));
-    this.element = el("fieldset", { class: "choice" }, el("legend", {}, title),
+    this.element = el("fieldset", { class: `choice ${name}` }, el("legend", {}, title),
       el("div", { class: "segments" }, ...entries.map(([, text], index) => el("label", {}, this.#inputs[index] as HTMLElement, el("span", {}, text)))));
     this.element.addEventListener("change", (event) => choose((event.target as HTMLInputElement).value as Value));
   }

@@ -21,7 +21,7 @@ export class Events {
   readonly #chips = el("ul", { class: "chips", "aria-label": "Events shown" });
   readonly #input = el("input", {
     type: "text", id: "event-name", autocomplete: "off", autocapitalize: "off", spellcheck: "false", "aria-describedby": "event-fault",
-    placeholder: "Name of an event",
+    placeholder: "Add an event by name",
   });
   readonly #fault = el("p", { id: "event-fault", class: "fault", role: "alert" });
   readonly #only = el("input", { type: "checkbox", id: "events-only" });
@@ -32,10 +32,10 @@ export class Events {
   constructor(context: Context) {
     this.#context = context;
     const add = el("button", { type: "submit", class: "button" }, "Add");
-    const form = el("form", { class: "event-form" }, this.#input, add);
+    const form = el("form", { class: "event-form" }, el("h2", { id: "events-title" }, el("label", { for: "event-name" }, "Events")), this.#input, add);
     this.#onlyLabel = el("label", { class: "check" }, this.#only, "Only devices of these events");
     this.element = el("section", { class: "events", "aria-labelledby": "events-title" },
-      el("h2", { id: "events-title" }, el("label", { for: "event-name" }, "Events")), this.#chips, form, this.#fault, this.#onlyLabel);
+      form, this.#fault, this.#chips, this.#onlyLabel);
     const { state, fleet, signal } = context;
     form.addEventListener("submit", (event) => {
       event.preventDefault();

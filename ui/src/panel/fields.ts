@@ -22,6 +22,11 @@ class Field {
     });
   }
 
+  /** Puts something after the value. */
+  beside(element: HTMLElement): void {
+    if (element.previousElementSibling !== this.#more) this.#more.after(element);
+  }
+
   show(name: string, text: string): void {
     if (name !== this.#key) this.#open = false;
     this.#key = name;
@@ -48,6 +53,11 @@ export class Fields {
 
   constructor(name: string) {
     this.element = el("dl", { class: `fields ${name}` });
+  }
+
+  /** Puts something beside a value. */
+  beside(index: number, element: HTMLElement): void {
+    this.#fields[index]?.beside(element);
   }
 
   show(lines: readonly { readonly name: string; readonly value: string }[]): void {

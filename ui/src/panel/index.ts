@@ -4,7 +4,7 @@ import { Card } from "./card.ts";
 import { everySecond } from "./clock.ts";
 import type { Context } from "./context.ts";
 import { Choice, Controls } from "./controls.ts";
-import { el, setHidden, setText } from "./dom.ts";
+import { el, setText } from "./dom.ts";
 import { fullPageLink } from "./embed.ts";
 import { Events } from "./events.ts";
 import { Help } from "./help.ts";
@@ -40,7 +40,7 @@ export function openPanel(options: PanelOptions): Panel {
   const status = new StatusLine(context), card = new Card(context);
   document.body.classList.toggle("embed", state.shown.embed);
   if (state.shown.embed) {
-    root.append(fullPageLink(context), status.element, status.notices, card.element, said);
+    root.append(el("h1", { class: "visually-hidden" }, "Live map"), fullPageLink(context), status.element, status.notices, card.element, said);
     everySecond(() => [status.update(), card.tick()], signal);
     listenToKeys(signal, { escape: () => card.close() });
   } else {
@@ -62,14 +62,14 @@ function openWhole(context: Context, status: StatusLine, card: Card, said: HTMLE
   const sort = sorting(list, noMap);
   list.onChange = (count) => {
     search.update(count);
-    setHidden(list.element, count === 0 && list.devices.length === 0);
+    // Not `hidden`: the list keeps its height, by which it knows that it is seen.
+    list.element.classList.toggle("empty", list.devices.length === 0);
   };
   const devices = el("section", { class: "devices", "aria-labelledby": "list-count" },
     el("div", { class: "devices-head" }, list.count, sort), search.offer, list.element);
   const body = el("div", { class: "panel-body", id: "panel-body" }, controls.settings, card.element, events.element, devices);
   root.append(el("div", { class: "panel-head" },
-    el("div", { class: "bar" }, sheet.grip, el("div", { class: "title" }, el("h1", {}, "Live map"), status.element), controls.element),
-    status.notices, search.element), body, said, help.element);
+    el("div", { class: "bar" }, sheet.grip, el("h1", {}, "Live map"), controls.element), status.element, status.notices, search.element), body, said, help.element);
   const reveal = () => {
     root.classList.toggle("has-card", state.shown.selected !== undefined);
     if (state.shown.selected !== undefined) sheet.reveal();

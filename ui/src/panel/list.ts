@@ -6,7 +6,7 @@ import { Throttle } from "./clock.ts";
 import type { Context } from "./context.ts";
 import { el, setAttribute, setHidden, setText } from "./dom.ts";
 import { Hold } from "./hold.ts";
-import { inBox, metresBetween, middle, type Order, sorted } from "./order.ts";
+import { inBox, metresBetween, middle, type Order, Sorter } from "./order.ts";
 import { Row, ROW, type RowLook } from "./row.ts";
 import { find, searched } from "./search.ts";
 import { moveBy, rowsOnPage, scrollTo } from "./window.ts";
@@ -28,8 +28,9 @@ export class DeviceList {
   #order: Order;
   #query = "";
   #devices: Device[] = [];
-  /** Those that belong into the list; while its order is held, it may have others too. */
-  #members: ReadonlySet<Device> = new Set();
+  /** While the order is held: those that belong into the list, which may have others too. Otherwise all do. */
+  #members: ReadonlySet<Device> | undefined;
+  readonly #sorter = new Sorter();
   #from: readonly [number, number] = [0, 0];
   /** The device that the keys have come to. */
   #active: Device | undefined;
@@ -129,13 +130,16 @@ export class DeviceList {
     this.#from = middle(box);
     const members = this.#query !== "" ? [...fleet.devices.values()] : inside(fleet.devices.values(), box);
     const hold = !anew && this.#query === "" && this.#hold.held();
-    let devices = hold ? [] : sorted(members, this.#order, fleet.now(), this.#from, this.#devices);
-    if (this.#query !== "") devices = find(devices, this.#query);
-    if (hold) devices = held(this.#devices, members, (id) => fleet.devices.get(id));
-    this.#members = new Set(hold ? members : devices);
-    this.#replace(devices);
-    setText(this.count, this.#query !== "" ? `${plural(devices.length, "device")} found` : `${plural(this.#members.size, "device")} in view`);
-    this.onChange(this.#members.size);
+    this.#members = hold ? new Set(members) : undefined;
+    if (hold) {
+      this.#replace(held(this.#devices, members, (id) => fleet.devices.get(id)));
+    } else {
+      const devices = this.#sorter.sort(members, this.#order, fleet.now(), this.#from);
+      this.#replace(this.#query === "" ? devices : find(devices, this.#query));
+    }
+    const count = this.#members?.size ?? this.#devices.length;
+    setText(this.count, `${plural(count, "device")} ${this.#query === "" ? "in view" : "found"}`);
+    this.onChange(count);
   }
 
   /** Puts other devices into the list; the row that the keys have come to stays where it is on the screen. */
@@ -192,7 +196,7 @@ export class DeviceList {
       now: fleet.now(), config, units: this.#context.units(), events: state.shown.events, selected: state.shown.selected,
       distance: ({ fix: { position } }) =>
         this.#order === "distance" ? metresBetween(...this.#from, position.longitude, position.latitude) : undefined,
-      there: (device) => this.#members.has(device),
+      there: (device) => this.#members?.has(device) ?? true,
     };
   }
 

@@ -33,7 +33,7 @@ export function metresBetween(longitude1: number, latitude1: number, longitude2:
 }
 
 /**
- * Sorts by a number, the smallest first; what is equal stays in its order. Numbers count as whole ones of at least 0.
+ * Sorts by a number, the smallest first; what is equal stays in its order. Numbers count as whole ones of at least 0; no number is 0.
  * Sorting numbers without a comparing function is several times faster, so each number carries its index in its low digits.
  */
 export function sortByNumber<Item>(items: readonly Item[], key: (item: Item) => number): Item[] {
@@ -41,7 +41,8 @@ export function sortByNumber<Item>(items: readonly Item[], key: (item: Item) => 
   const most = Math.floor(Number.MAX_SAFE_INTEGER / step) - 1;
   const keys = new Float64Array(count);
   for (let index = 0; index < count; index++) {
-    keys[index] = Math.max(0, Math.min(most, Math.floor(key(items[index] as Item)))) * step + index;
+    const value = Math.floor(key(items[index] as Item));
+    keys[index] = (value > 0 ? Math.min(value, most) : 0) * step + index;
   }
   keys.sort();
   const sorted: Item[] = new Array(count);
@@ -49,35 +50,57 @@ export function sortByNumber<Item>(items: readonly Item[], key: (item: Item) => 
   return sorted;
 }
 
-/** Names as people sort them: without regard to case, and 2 before 10. */
-const names = new WeakMap<Device, { name: string; key: string }>();
-
-function nameKey(device: Device): string {
-  const name = nameOf(device), known = names.get(device);
-  if (known?.name === name) return known.key;
-  const key = name.toLowerCase().replace(/\d+/g, (digits) => digits.padStart(16, "0"));
-  names.set(device, { name, key });
-  return key;
+/** A device among those sorted by name. */
+interface Named {
+  readonly device: Device;
+  name: string;
+  /** The name as people sort: without regard to case, and 2 before 10. */
+  key: string;
+  /** The number of the sorting that it was last in. */
+  sorting: number;
 }
 
-function byName(one: Device, other: Device): number {
-  const a = nameKey(one), b = nameKey(other);
-  return a < b ? -1 : a > b ? 1 : one.id < other.id ? -1 : one.id > other.id ? 1 : 0;
+/** Sorts by name. Names change little, and what is almost sorted is sorted quickly: it starts from how they were last. */
+class ByName {
+  readonly #named = new WeakMap<Device, Named>();
+  #last: Named[] = [];
+  #sorting = 0;
+
+  sort(devices: readonly Device[]): Device[] {
+    const before = this.#sorting++, news: Named[] = [];
+    for (const device of devices) {
+      const named = this.#name(device);
+      if (named.sorting !== before) news.push(named);
+      named.sorting = this.#sorting;
+    }
+    this.#last = this.#last.filter(({ sorting }) => sorting === this.#sorting);
+    this.#last.push(...news);
+    this.#last.sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : a.device.id < b.device.id ? -1 : 1));
+    return this.#last.map(({ device }) => device);
+  }
+
+  #name(device: Device): Named {
+    const name = nameOf(device);
+    let named = this.#named.get(device);
+    if (!named) this.#named.set(device, (named = { device, name: "", key: "", sorting: -1 }));
+    if (named.name !== name) {
+      named.name = name;
+      named.key = name.toLowerCase().replace(/\d+/g, (digits) => digits.padStart(16, "0"));
+    }
+    return named;
+  }
 }
 
-/** Those of `before` that are still there, in their order, then those that are new. */
-export function likeBefore(devices: readonly Device[], before: readonly Device[]): Device[] {
-  const there = new Set(devices), known = new Set(before);
-  return [...before.filter((device) => there.has(device)), ...devices.filter((device) => !known.has(device))];
-}
+/** Sorts devices, again and again. */
+export class Sorter {
+  readonly #byName = new ByName();
 
-/** Sorts devices. `before` is how they were sorted last: names change little, and what is almost sorted is sorted quickly. */
-export function sorted(
-  devices: readonly Device[], order: Order, now: number, from: readonly [number, number], before: readonly Device[],
-): Device[] {
-  if (order === "age") return sortByNumber(devices, (device) => now - device.fix.at);
-  if (order === "name") return likeBefore(devices, before).sort(byName);
-  const [longitude, latitude] = from;
-  return sortByNumber(devices, ({ fix: { position } }) =>
-    10 * metresBetween(longitude, latitude, position.longitude, position.latitude));
+  /** `now` by the server's clock; `from`: where distances count from, longitude and latitude. */
+  sort(devices: readonly Device[], order: Order, now: number, from: readonly [number, number]): Device[] {
+    if (order === "age") return sortByNumber(devices, (device) => now - device.fix.at);
+    if (order === "name") return this.#byName.sort(devices);
+    const [longitude, latitude] = from;
+    return sortByNumber(devices, ({ fix: { position } }) =>
+      10 * metresBetween(longitude, latitude, position.longitude, position.latitude));
+  }
 }

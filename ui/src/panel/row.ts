@@ -50,7 +50,7 @@ export class Row {
     showMark(this.#mark, device, look);
     setText(this.#name, nameOf(device));
     setText(this.#more, more(device, look));
-    setText(this.#age, duration(look.now - device.fix.at));
+    setText(this.#age, since(look.now - device.fix.at));
     const metres = look.distance(device);
     setText(this.#end, stateText(device, look) ?? (metres === undefined ? "" : distance(metres, look.units)));
   }
@@ -67,6 +67,10 @@ export function showMark(mark: HTMLElement, device: Device, look: Pick<RowLook, 
     mark.style.color = color;
   }
   if (mark.style.transform !== turn) mark.style.transform = turn;
+}
+
+function since(ms: number): string {
+  return ms < 1000 ? "now" : duration(ms);
 }
 
 function stateText(device: Device, look: RowLook): string | undefined {
