@@ -8,7 +8,7 @@ import { link } from "./gl.ts";
 import type { Program } from "./gl.ts";
 import { copies, X_UNITS, Y_UNITS } from "./projection.ts";
 import type { Camera } from "./projection.ts";
-import { DEVICE_FRAGMENT, DEVICE_VERTEX, TRAIL_FRAGMENT, TRAIL_VERTEX } from "./shaders.ts";
+import { DEVICE_FRAGMENT, DEVICE_VERTEX, MARK_FRAGMENT, MARK_VERTEX, TRAIL_FRAGMENT, TRAIL_VERTEX } from "./shaders.ts";
 
 /** Words of a segment of the trail: from, to, and whether it is a gap. */
 export const SEGMENT = 5;
@@ -51,11 +51,12 @@ const LOST_LIGHT: Rgb = [0.5, 0.53, 0.57], LOST_DARK: Rgb = [0.56, 0.59, 0.63];
 
 interface Resources {
   readonly devices: Program;
+  readonly marks: Program;
   readonly trail: Program;
   readonly buffer: WebGLBuffer;
   readonly segments: WebGLBuffer;
   readonly deviceArrays: WebGLVertexArrayObject;
-  readonly oneArrays: WebGLVertexArrayObject;
+  readonly markArrays: WebGLVertexArrayObject;
   readonly trailArrays: WebGLVertexArrayObject;
   /** Devices that the buffer of the graphics card has room for. */
   capacity: number;
@@ -95,20 +96,21 @@ export class DeviceLayer {
   #make(): Resources {
     const gl = this.#gl;
     const own: Resources = {
-      devices: link(gl, DEVICE_VERTEX, DEVICE_FRAGMENT), trail: link(gl, TRAIL_VERTEX, TRAIL_FRAGMENT),
+      devices: link(gl, DEVICE_VERTEX, DEVICE_FRAGMENT), marks: link(gl, MARK_VERTEX, MARK_FRAGMENT),
+      trail: link(gl, TRAIL_VERTEX, TRAIL_FRAGMENT),
       buffer: gl.createBuffer(), segments: gl.createBuffer(),
-      deviceArrays: gl.createVertexArray(), oneArrays: gl.createVertexArray(), trailArrays: gl.createVertexArray(),
+      deviceArrays: gl.createVertexArray(), markArrays: gl.createVertexArray(), trailArrays: gl.createVertexArray(),
       capacity: 0,
     };
     gl.bindVertexArray(own.deviceArrays);
-    this.#describeDevices(own, 0);
+    this.#describeDevices(own, 0, 0);
     gl.bindVertexArray(own.trailArrays);
     gl.bindBuffer(gl.ARRAY_BUFFER, own.segments);
     const bytes = SEGMENT * 4;
     gl.vertexAttribIPointer(0, 2, gl.UNSIGNED_INT, bytes, 0);
     gl.vertexAttribIPointer(1, 2, gl.UNSIGNED_INT, bytes, 8);
     gl.vertexAttribIPointer(2, 1, gl.UNSIGNED_INT, bytes, 16);
-    for (let place = 0; place < 3; place++) this.#perInstance(place);
+    for (let place = 0; place < 3; place++) this.#enable(place, 1);
     gl.bindVertexArray(null);
     gl.enable(gl.BLEND);
     gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
@@ -116,8 +118,8 @@ export class DeviceLayer {
     return own;
   }
 
-  /** Where the shader finds the devices from `first` on. */
-  #describeDevices(own: Resources, first: number): void {
+  /** Where the shader finds the devices from `first` on; `divisor` 1: one for all vertices. */
+  #describeDevices(own: Resources, first: number, divisor: number): void {
     const gl = this.#gl, bytes = STRIDE * 4, start = first * bytes;
     gl.bindBuffer(gl.ARRAY_BUFFER, own.buffer);
     gl.vertexAttribIPointer(0, 2, gl.UNSIGNED_INT, bytes, start + FROM * 4);
@@ -125,12 +127,12 @@ export class DeviceLayer {
     gl.vertexAttribPointer(2, 2, gl.FLOAT, false, bytes, start + START * 4);
     gl.vertexAttribPointer(3, 2, gl.FLOAT, false, bytes, start + AT * 4);
     gl.vertexAttribPointer(4, 4, gl.UNSIGNED_BYTE, true, bytes, start + COLOR * 4);
-    for (let place = 0; place < 5; place++) this.#perInstance(place);
+    for (let place = 0; place < 5; place++) this.#enable(place, divisor);
   }
 
-  #perInstance(place: number): void {
+  #enable(place: number, divisor: number): void {
     this.#gl.enableVertexAttribArray(place);
-    this.#gl.vertexAttribDivisor(place, 1);
+    this.#gl.vertexAttribDivisor(place, divisor);
   }
 
   resize(width: number, height: number, ratio: number): void {
@@ -174,44 +176,55 @@ export class DeviceLayer {
   }
 
   #drawDevices(own: Resources, camera: Camera, look: Look, aside: number): void {
-    const gl = this.#gl, { devices } = own, halo = look.dark ? DARK_HALO : LIGHT_HALO, lost = look.dark ? LOST_DARK : LOST_LIGHT;
+    const gl = this.#gl, { devices } = own;
     if (this.#devices.end === 0) return;
-    gl.useProgram(devices.program);
-    this.#project(devices, camera);
-    gl.uniform1f(devices.uniform("u_time"), this.#devices.seconds(look.time));
+    if (look.selected !== undefined && look.accuracy > 0) this.#mark(own, camera, look, aside, look.selected, look.accuracy, true);
+    this.#prepare(devices, camera, look);
     gl.uniform1f(devices.uniform("u_now"), this.#devices.serverSeconds(look.now));
-    gl.uniform1i(devices.uniform("u_still"), Number(look.still));
     gl.uniform2f(devices.uniform("u_ages"), look.staleAfter / 1000, look.lostAfter / 1000);
-    gl.uniform3f(devices.uniform("u_halo"), ...halo);
-    gl.uniform3f(devices.uniform("u_lostColor"), ...lost);
-    if (look.selected !== undefined && look.accuracy > 0) this.#drawOne(own, camera, aside, look.selected, 2, look.accuracy, 0);
+    gl.uniform3f(devices.uniform("u_lostColor"), ...(look.dark ? LOST_DARK : LOST_LIGHT));
+    gl.uniform1f(devices.uniform("u_ratio"), this.#ratio);
     gl.bindVertexArray(own.deviceArrays);
-    this.#instances(own.devices, camera, aside, this.#devices.end, 0, DOT * look.size, ARROW * look.size);
-    const large = Math.max(1, look.size) * 1.25;
-    if (look.hovered !== undefined) this.#drawOne(own, camera, aside, look.hovered, 0, DOT * large, ARROW * large);
+    this.#points(devices, camera, aside, 0, this.#devices.end, look.size);
+    const large = Math.max(0.8, look.size) * 1.25;
+    if (look.hovered !== undefined) this.#points(devices, camera, aside, look.hovered, 1, large);
     if (look.selected === undefined) return;
-    this.#drawOne(own, camera, aside, look.selected, 0, DOT * large, ARROW * large);
-    this.#drawOne(own, camera, aside, look.selected, 1, DOT * large, ARROW * large);
+    this.#points(devices, camera, aside, look.selected, 1, large);
+    this.#mark(own, camera, look, aside, look.selected, ARROW * large + 4, false);
   }
 
-  #drawOne(own: Resources, camera: Camera, aside: number, slot: number, mode: number, dot: number, arrow: number): void {
-    this.#gl.bindVertexArray(own.oneArrays);
-    this.#describeDevices(own, slot);
-    this.#instances(own.devices, camera, aside, 1, mode, dot, arrow);
-  }
-
-  #instances(program: Program, camera: Camera, aside: number, count: number, mode: number, dot: number, arrow: number): void {
+  #points(program: Program, camera: Camera, aside: number, first: number, count: number, size: number): void {
     const gl = this.#gl;
-    gl.uniform1i(program.uniform("u_mode"), mode);
-    gl.uniform2f(program.uniform("u_radius"), dot, arrow);
-    this.#inCopies(program, camera, aside, count);
+    gl.uniform2f(program.uniform("u_radius"), DOT * size, ARROW * size);
+    this.#inCopies(program, camera, aside, () => gl.drawArrays(gl.POINTS, first, count));
   }
 
-  #inCopies(program: Program, camera: Camera, aside: number, count: number): void {
+  /** A ring, or a filled circle, around one device. */
+  #mark(own: Resources, camera: Camera, look: Look, aside: number, slot: number, reach: number, filled: boolean): void {
+    const gl = this.#gl;
+    this.#prepare(own.marks, camera, look);
+    gl.uniform1f(own.marks.uniform("u_reach"), reach);
+    gl.uniform1i(own.marks.uniform("u_filled"), Number(filled));
+    gl.bindVertexArray(own.markArrays);
+    this.#describeDevices(own, slot, 1);
+    this.#inCopies(own.marks, camera, aside, () => gl.drawArraysInstanced(gl.TRIANGLE_STRIP, 0, 4, 1));
+  }
+
+  #inCopies(program: Program, camera: Camera, aside: number, draw: () => void): void {
     for (let copy = -aside; copy <= aside; copy++) {
       this.#gl.uniform1f(program.uniform("u_copy"), copy * camera.scale);
-      this.#gl.drawArraysInstanced(this.#gl.TRIANGLE_STRIP, 0, 4, count);
+      draw();
     }
+  }
+
+  /** What devices and their marks have in common. */
+  #prepare(program: Program, camera: Camera, look: Look): void {
+    const gl = this.#gl;
+    gl.useProgram(program.program);
+    this.#project(program, camera);
+    gl.uniform1f(program.uniform("u_time"), this.#devices.seconds(look.time));
+    gl.uniform1i(program.uniform("u_still"), Number(look.still));
+    gl.uniform3f(program.uniform("u_halo"), ...(look.dark ? DARK_HALO : LIGHT_HALO));
   }
 
   #drawTrail(own: Resources, camera: Camera, trail: Trail, aside: number): void {
@@ -223,7 +236,7 @@ export class DeviceLayer {
     gl.bindVertexArray(own.trailArrays);
     gl.bindBuffer(gl.ARRAY_BUFFER, own.segments);
     gl.bufferData(gl.ARRAY_BUFFER, trail.words, gl.STREAM_DRAW, 0, trail.segments * SEGMENT);
-    this.#inCopies(own.trail, camera, aside, trail.segments);
+    this.#inCopies(own.trail, camera, aside, () => gl.drawArraysInstanced(gl.TRIANGLE_STRIP, 0, 4, trail.segments));
   }
 
   /** The uniforms of the projection. */
