@@ -239,7 +239,7 @@ settings! {
                 one that is there; if both are and do not agree, neither, and the client counts as the proxy.",
         }
         LIVE_WS_ALLOWED_ORIGINS: List<Origin> {
-            help: "Origins of web pages, with commas between them, that may connect. Empty: any.",
+            help: "Origins of web pages, with commas between them, that may connect, the map page's own among them. Empty: any.",
         }
     }
 
