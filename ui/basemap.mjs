@@ -33,7 +33,20 @@ const rounded = (number) => Number(number.toFixed(DECIMALS));
 function thinned(line) {
   return line.map((point) => point.map(rounded)).filter(([x, y], index, all) => index === 0 || x !== all[index - 1][0] || y !== all[index - 1][1]);
 }
-const ring = (points) => thinned(points);
+const ring = (points) => thinned(unwrapped(points));
+
+/**
+ * A ring that crosses the antimeridian (Russia, Fiji) goes on beyond 180 degrees, which MapLibre's worker takes: otherwise it would go
+ * back around the whole world. One that goes around a pole (Antarctica) has its edge there, and stays.
+ */
+function unwrapped(points) {
+  let turns = 0;
+  return points.map(([x, y], index) => {
+    const [before] = points[index - 1] ?? [x];
+    if (Math.abs(x - before) > 180 && Math.abs(y) < 85) turns += x < before ? 360 : -360;
+    return [x + turns, y];
+  });
+}
 
 /** A country's name where its largest part has the most room, and from which zoom on there is room for it. */
 function named(country) {

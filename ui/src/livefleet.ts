@@ -71,6 +71,12 @@ export class LiveFleet extends Emitter<FleetEvents> implements Fleet {
     return this.#client.now();
   }
 
+  /** The server has said of everything that it was asked for what there is, or that it does not send it. */
+  get isAnswered(): boolean {
+    const all = [this.#area, this.#selected, ...this.#events.values()];
+    return all.every((subscription) => !subscription || subscription.live || subscription.refused);
+  }
+
   /** The map shows something else. */
   look(box: Box, zoom: number): void {
     this.#view = { box, zoom };
@@ -186,7 +192,7 @@ export class LiveFleet extends Emitter<FleetEvents> implements Fleet {
   #snapshot({ positions, left }: Snapshot): void {
     for (const { device_id } of positions) this.#touch(device_id);
     for (const id of left) this.#touch(id);
-    // Whoever has opened the page waits for this.
+    // Whoever has opened the page waits for this, also if it is empty.
     this.#tell();
     this.#tellStatus();
   }

@@ -119,7 +119,7 @@ function watchView(map: MapView, fleet: LiveFleet, state: PageState): void {
   look();
 }
 
-/** A page that was not told where to look shows the devices there are, as soon as there are some. */
+/** A page that was not told where to look shows the devices there are, as soon as there are some: the selected one, or those of events. */
 function fitOnce(map: MapView, fleet: LiveFleet, state: PageState): void {
   if (state.shown.view) return;
   const offs: (() => void)[] = [];
@@ -127,15 +127,18 @@ function fitOnce(map: MapView, fleet: LiveFleet, state: PageState): void {
   const fit = () => {
     const { events, selected } = state.shown;
     const devices = [...fleet.devices.values()];
-    const chosen = selected !== undefined
-      ? devices.filter(({ id }) => id === selected)
-      : devices.filter((device) => events.length === 0 || device.events.size > 0);
+    const one = selected === undefined ? undefined : fleet.devices.get(selected);
+    const those = devices.filter((device) => device.events.size > 0);
+    // Answers come one by one, that about the area first.
+    const isMissing = (selected !== undefined && !one) || (events.length > 0 && those.length === 0);
+    if (isMissing && !fleet.isAnswered) return;
+    const chosen = one ? [one] : those.length > 0 ? those : devices;
     const box = bounds(chosen.map(({ fix }) => fix.position));
     if (!box) return;
     done();
     map.fit(box);
   };
-  offs.push(fleet.on("change", fit), map.on("move", ({ byHand }) => byHand && done()));
+  offs.push(fleet.on("change", fit), fleet.on("status", fit), map.on("move", ({ byHand }) => byHand && done()));
   fit();
 }
 

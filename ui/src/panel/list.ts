@@ -75,7 +75,7 @@ export class DeviceList {
 
   /** Devices have moved: the list is made anew soon. */
   changed(): void {
-    if (this.#height > 0) this.#throttle.ask();
+    if (this.#isNeeded()) this.#throttle.ask();
   }
 
   /** Something that a person did: the list is made anew now. */
@@ -92,6 +92,11 @@ export class DeviceList {
     this.#box.focus();
   }
 
+  /** It can be seen. An empty one is hidden, and must find out that it is empty no longer. */
+  #isNeeded(): boolean {
+    return this.#height > 0 || this.#devices.length === 0;
+  }
+
   #listen(): void {
     const { signal, fleet, state, map } = this.#context;
     signal.addEventListener("abort", fleet.on("change", () => this.changed()));
@@ -100,7 +105,7 @@ export class DeviceList {
       else if (now.selected !== before.selected || now.units !== before.units) this.#draw();
     }));
     map.onMove(() => {
-      if (!signal.aborted && this.#height > 0) this.#make(false);
+      if (!signal.aborted && this.#isNeeded()) this.#make(false);
     });
     this.#box.addEventListener("scroll", () => {
       this.#scroll = this.#box.scrollTop;
