@@ -7,11 +7,11 @@ use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress};
 use processor::live::{ScaffoldHandler, SubscriptionHandler};
 use serde_json::{Value, json};
 
+use crate::browser::Browser;
 use crate::harness::header::{BINARY, CONTINUATION, FIN, PING, RSV1, TEXT};
 use crate::harness::{
     Live, Raw, Server, eventually, folder, frame, node_modules, position, project, until_closed, upgrade_with,
 };
-use crate::map::Browser;
 
 /// What a message leaves out of a flush (RFC 7692 section 7.2.1).
 const FLUSHED: [u8; 4] = [0, 0, 0xFF, 0xFF];

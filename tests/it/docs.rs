@@ -147,16 +147,28 @@ async fn the_post_of_the_readme_works_as_typed() {
 }
 
 #[test]
-fn the_readme_shows_the_page_that_is_in_the_examples() {
-    assert_eq!(block(&read("README.md"), "html", "<script>"), read("examples/map.html").trim_end());
+fn the_pages_for_embedding_are_those_in_the_examples() {
+    let page = read("docs/embedding.md");
+    for name in ["maplibre", "leaflet"] {
+        let example = read(&format!("examples/{name}.html"));
+        assert_eq!(block(&page, "html", &format!("{name}@")), example.trim_end());
+        assert!(example.lines().count() <= 30, "{name}");
+    }
 }
 
 /// The documents whose links are followed.
 fn pages() -> Vec<String> {
-    let mut pages: Vec<_> =
-        ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "benches/README.md", "fuzz/README.md"]
-            .map(str::to_owned)
-            .into();
+    let mut pages: Vec<_> = [
+        "README.md",
+        "ARCHITECTURE.md",
+        "CHANGELOG.md",
+        "benches/README.md",
+        "clients/js/README.md",
+        "clients/js/API.md",
+        "fuzz/README.md",
+    ]
+    .map(str::to_owned)
+    .into();
     for entry in fs::read_dir(project().join("docs")).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
         if name.ends_with(".md") {

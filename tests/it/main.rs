@@ -9,11 +9,11 @@
 mod alerts;
 mod areas;
 mod asyncapi;
+mod browser;
 mod deflate;
 #[cfg(all(feature = "simulate", feature = "ui"))]
 mod demo;
 mod docs;
-
 mod door;
 mod drain;
 mod durability;
@@ -30,7 +30,6 @@ mod ingest;
 mod limits;
 mod logging;
 mod made_pages;
-mod map;
 mod ops;
 mod options;
 mod restart;

@@ -1,4 +1,4 @@
-//! `examples/map.html` in a real browser: Chromium, asked over its debugging port what the page shows.
+//! `Browser`: Chromium with one page, asked over its debugging port what the page shows.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -6,14 +6,13 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
-use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::harness::{PATIENCE, Server, eventually, folder, get, position, project, soon};
+use crate::harness::{PATIENCE, folder, get, soon};
 
 /// The browser's process, ended when dropped.
 struct Process(Child);
@@ -85,13 +84,6 @@ impl Browser {
             }
         }
     }
-
-    /// Waits until the page shows these devices and no others.
-    async fn shows(&mut self, devices: &[&str]) {
-        let shown = r#"[...document.querySelectorAll("svg text")].map(text => text.textContent).sort()"#;
-        eventually(&format!("a map with {devices:?}"), async || self.evaluate(shown).await == json!(devices))
-            .await;
-    }
 }
 
 impl Drop for Process {
@@ -99,36 +91,4 @@ impl Drop for Process {
         self.0.kill().ok();
         self.0.wait().ok();
     }
-}
-
-#[actix::test]
-async fn the_map_shows_who_is_in_the_event_also_after_a_restart() {
-    let folder = folder();
-    let mut server = Server::start(folder.path(), &[]);
-    let at = |device: &str, millis, latitude, events: &[&str]| {
-        let mut position = position(device, millis, latitude);
-        position["topics"] = json!(events);
-        position
-    };
-    server.accept(&json!([at("a", 1, 52.5, &["event:e"]), at("b", 1, 52.6, &["event:e"])])).await;
-    let page = project().join("examples/map.html");
-    let mut browser =
-        Browser::open(&format!("file://{}?server=ws://{}/&topic=event:e", page.display(), server.live)).await;
-    browser.shows(&["a", "b"]).await;
-    let places =
-        r#"new Set([...document.querySelectorAll("svg g")].map(dot => dot.getAttribute("transform"))).size"#;
-    assert_eq!(browser.evaluate(places).await, 2);
-
-    server.accept(&at("c", 2, 52.55, &["event:e"])).await;
-    browser.shows(&["a", "b", "c"]).await;
-    server.accept(&at("a", 2, 52.5, &[])).await;
-    browser.shows(&["b", "c"]).await;
-
-    server.signal(Signal::SIGTERM);
-    assert_eq!(server.ended(PATIENCE).code(), Some(0));
-    let port = server.live.port().to_string();
-    let server = Server::start(folder.path(), &[("LIVE_WS_PORT", &port)]);
-    // Were the snapshot only added to what is shown, this one would stay if it left before the page is back.
-    server.accept(&at("b", 3, 52.6, &[])).await;
-    browser.shows(&["c"]).await;
 }
