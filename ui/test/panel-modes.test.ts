@@ -122,6 +122,37 @@ test("closed, it leaves nothing and does nothing", async () => {
   assert.deepEqual(await page.evaluate(() => [document.querySelector("#panel")!.innerHTML, window.page.map.fitted]), ["", 0]);
 });
 
+test("a page that cannot start says why, and can be tried again", async () => {
+  const page = await browser.open("fail=HTTP+503+%3Cb%3E");
+  assert.match(await page.locator("#map").innerText(), /The live map could not start\s+config\.json: HTTP 503 <b>\s+Try again/);
+  assert.equal(await page.isVisible("#panel"), false);
+  await Promise.all([page.waitForEvent("load"), page.click("text=Try again")]);
+});
+
+test("looks are remembered for the next visit, but not for a frame", async () => {
+  const page = await browser.open("devices=3");
+  await page.keyboard.press("d");
+  await page.goto(browser.url("devices=3"));
+  await page.waitForFunction(() => document.documentElement.dataset["theme"] === "dark");
+  await page.goto(browser.url("devices=3&theme=light"));
+  await page.waitForFunction(() => document.documentElement.dataset["theme"] === "light");
+  await page.goto(browser.url("devices=3&embed=1"));
+  await page.waitForFunction(() => document.documentElement.dataset["theme"] === "light");
+  await page.evaluate(() => window.page.state.set({ theme: "light" }));
+  assert.equal(await page.evaluate(() => JSON.parse(localStorage.getItem("processor-map")!).theme), "dark");
+});
+
+test("where the card takes the place of the list, it takes the focus too, and gives it back", async () => {
+  const page = await browser.open("devices=30", { viewport: { width: 1000, height: 500 } });
+  await page.keyboard.press("l");
+  await page.keyboard.press("ArrowDown");
+  await page.keyboard.press("Enter");
+  assert.equal(await page.evaluate(() => document.activeElement?.id), "card-name");
+  await page.keyboard.press("Escape");
+  assert.equal(await page.evaluate(() => document.activeElement?.id), "list");
+  assert.equal(await page.locator("[data-active]").getAttribute("aria-posinset"), "2");
+});
+
 type State = (page: Page) => Promise<unknown>;
 const STATES: [name: string, query: string, act?: State | undefined, options?: object][] = [
   ["list", "devices=50&event=rally-42"],
@@ -140,6 +171,7 @@ const STATES: [name: string, query: string, act?: State | undefined, options?: o
   ["closed panel", "devices=50", (page) => page.keyboard.press("p")],
   ["frame", "devices=50&embed=1&device=device-1", (page) => page.evaluate(() => window.page.fleet.say({ connection: "closed", message: "gone" }))],
   ["no map", "devices=50&nomap=No+WebGL2."],
+  ["failure", "fail=HTTP+503"],
   ["phone", "devices=50", undefined, PHONE],
   ["phone with card", "devices=50&device=device-1", undefined, PHONE],
 ];
@@ -172,7 +204,8 @@ async function cost(page: Page, seconds: number): Promise<{ task: number; script
   await page.evaluate(() => {
     let part = 0;
     const timing = Object.assign(window, { longest: 0 });
-    setInterval(() => window.page.fleet.move(part++ % 10, 10), 100);
+    // Not quite ten times a second: each time that the list is made, others have moved last.
+    setInterval(() => window.page.fleet.move(part++ % 10, 10), 97);
     new PerformanceObserver((list) => list.getEntries().forEach(({ duration }) => (timing.longest = Math.max(timing.longest, duration)))).observe({ type: "longtask" });
   });
   await page.waitForTimeout(1500);

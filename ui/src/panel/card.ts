@@ -43,7 +43,7 @@ export class Card {
   readonly #known = el("div", { class: "card-known" });
   readonly #throttle: Throttle;
   #showAll = false;
-  #id_: string | undefined;
+  #shownId: string | undefined;
   #saidTimer: number | undefined;
 
   constructor(context: Context) {
@@ -52,7 +52,7 @@ export class Card {
     this.#known.append(this.#facts.element, this.#events, this.#attributesTitle, this.#attributes.element, this.#all);
     this.#ageLine = el("p", { class: "card-age" }, this.#state, " ", this.#age, this.#fullTime);
     this.element = el("section", { class: "card", "aria-labelledby": "card-name", hidden: true },
-      el("div", { class: "card-head" }, this.#mark, el("h2", { id: "card-name" }, this.#name), close), this.#id, this.#ageLine,
+      el("div", { class: "card-head" }, this.#mark, el("h2", { id: "card-name", tabindex: "-1" }, this.#name), close), this.#id, this.#ageLine,
       el("div", { class: "card-actions" }, this.#follow, this.#show, this.#copy), this.#said, this.#waiting, this.#known);
     this.#throttle = new Throttle(() => this.update(), PAUSE, context.signal);
     close.addEventListener("click", () => this.close());
@@ -70,6 +70,11 @@ export class Card {
     this.update();
   }
 
+  /** For keyboards and screen readers, where the card has taken the place of what had the focus. */
+  focus(): void {
+    this.element.querySelector("h2")?.focus();
+  }
+
   close(): void {
     this.#context.state.set({ selected: undefined });
   }
@@ -80,12 +85,9 @@ export class Card {
   }
 
   #actions(): void {
-    const { state, map, noMap } = this.#context;
+    const { state, noMap } = this.#context;
     this.#follow.addEventListener("click", () => this.follow());
-    this.#show.addEventListener("click", () => {
-      const device = this.#device();
-      if (device) map.show(device);
-    });
+    this.#show.addEventListener("click", () => this.show());
     this.#copyPlace.addEventListener("click", () => {
       const position = this.#device()?.fix.position;
       if (position) void this.#copied(coordinates(position.latitude, position.longitude), "Coordinates copied");
@@ -100,7 +102,7 @@ export class Card {
     });
     setHidden(this.#follow, noMap !== undefined);
     setHidden(this.#show, noMap !== undefined);
-    this.#id_ = state.shown.selected;
+    this.#shownId = state.shown.selected;
   }
 
   /** Follows the selected device, or no longer. */
@@ -128,12 +130,12 @@ export class Card {
   update(): void {
     const { state } = this.#context;
     const id = state.shown.selected, device = this.#device();
-    if (id !== this.#id_) {
+    if (id !== this.#shownId) {
       this.#showAll = false;
       this.element.scrollTop = 0;
-      if (id === undefined || this.#id_ !== undefined) setText(this.#said, "");
+      if (id === undefined || this.#shownId !== undefined) setText(this.#said, "");
     }
-    this.#id_ = id;
+    this.#shownId = id;
     setHidden(this.element, id === undefined);
     if (id === undefined) return;
     const name = device ? nameOf(device) : id;

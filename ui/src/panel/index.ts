@@ -10,6 +10,7 @@ import { Events } from "./events.ts";
 import { Help } from "./help.ts";
 import { type Action, actionOf, isTyping } from "./keys.ts";
 import { DeviceList } from "./list.ts";
+import { nameOf } from "./look.ts";
 import { showNoMap } from "./nomap.ts";
 import { inBox, type Order } from "./order.ts";
 import { prefer, preferences, rememberLooks } from "./preferences.ts";
@@ -34,6 +35,7 @@ export function openPanel(options: PanelOptions): Panel {
     announce: (text) => setText(said, text),
   };
   const { state, root } = options;
+  root.replaceChildren();
   signal.addEventListener("abort", rememberLooks(state));
   keepTheme(state, signal);
   if (options.noMap !== undefined) showNoMap(options.noMap, signal);
@@ -41,12 +43,15 @@ export function openPanel(options: PanelOptions): Panel {
   document.body.classList.toggle("embed", state.shown.embed);
   if (state.shown.embed) {
     root.append(el("h1", { class: "visually-hidden" }, "Live map"), fullPageLink(context), status.element, status.notices, card.element, said);
-    everySecond(() => [status.update(), card.tick()], signal);
+    everySecond(() => {
+      status.tick();
+      card.tick();
+    }, signal);
     listenToKeys(signal, { escape: () => card.close() });
   } else {
     openWhole(context, status, card, said);
   }
-  titleFollows(context);
+  selectionIsSaid(context);
   signal.addEventListener("abort", () => {
     root.replaceChildren();
     document.body.classList.remove("embed");
@@ -71,14 +76,22 @@ function openWhole(context: Context, status: StatusLine, card: Card, said: HTMLE
   root.append(el("div", { class: "panel-head" },
     el("div", { class: "bar" }, sheet.grip, el("h1", {}, "Live map"), controls.element), status.element, status.notices, search.element), body, said, help.element);
   const reveal = () => {
+    const focused = document.activeElement === list.element;
     root.classList.toggle("has-card", state.shown.selected !== undefined);
-    if (state.shown.selected !== undefined) sheet.reveal();
+    if (state.shown.selected === undefined) return;
+    sheet.reveal();
+    // Where there is not room for both, the list has gone, and the focus with it.
+    if (focused && !list.element.checkVisibility()) card.focus();
   };
   reveal();
-  signal.addEventListener("abort", state.on("change", ({ now, before }) => now.selected !== before.selected && reveal()));
+  signal.addEventListener("abort", state.on("change", ({ now, before }) => {
+    if (now.selected !== before.selected) reveal();
+  }));
   search.element.addEventListener("focusin", () => sheet.reveal("full"));
   controls.element.addEventListener("click", () => controls.settings.hidden || sheet.reveal());
-  everySecond(() => [status.update(), card.tick(), list.tick(), events.tick()], signal);
+  everySecond(() => {
+    for (const part of [status, card, list, events]) part.tick();
+  }, signal);
   const withPanel = (focus: () => void) => {
     sheet.reveal();
     focus();
@@ -123,11 +136,16 @@ function listenToKeys(signal: AbortSignal, actions: Partial<Record<Action, () =>
   }, { signal });
 }
 
-/** The title of the page names what is selected, so that tabs are told apart. */
-function titleFollows({ state, signal }: Context): void {
-  const update = () => {
-    document.title = state.shown.selected === undefined ? "Live map" : `${state.shown.selected} – Live map`;
+/** The title of the page names what is selected, so that tabs are told apart; screen readers hear of it, also of a click on the map. */
+function selectionIsSaid({ state, signal, announce, fleet }: Context): void {
+  const title = (id: string | undefined) => {
+    document.title = id === undefined ? "Live map" : `${id} – Live map`;
   };
-  signal.addEventListener("abort", state.on("change", ({ now, before }) => now.selected !== before.selected && update()));
-  update();
+  signal.addEventListener("abort", state.on("change", ({ now: { selected }, before }) => {
+    if (selected === before.selected) return;
+    title(selected);
+    const device = selected === undefined ? undefined : fleet.devices.get(selected);
+    announce(selected === undefined ? "Nothing selected" : `${device ? nameOf(device) : selected} selected`);
+  }));
+  title(state.shown.selected);
 }

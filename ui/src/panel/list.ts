@@ -73,16 +73,6 @@ export class DeviceList {
     this.#scrollTo(0);
   }
 
-  /** Devices have moved: the list is made anew soon. */
-  changed(): void {
-    if (this.#isNeeded()) this.#throttle.ask();
-  }
-
-  /** Something that a person did: the list is made anew now. */
-  refresh(): void {
-    this.#make(true);
-  }
-
   /** Ages have grown. */
   tick(): void {
     this.#draw();
@@ -99,7 +89,9 @@ export class DeviceList {
 
   #listen(): void {
     const { signal, fleet, state, map } = this.#context;
-    signal.addEventListener("abort", fleet.on("change", () => this.changed()));
+    signal.addEventListener("abort", fleet.on("change", () => {
+      if (this.#isNeeded()) this.#throttle.ask();
+    }));
     signal.addEventListener("abort", state.on("change", ({ now, before }) => {
       if (now.events !== before.events || now.only !== before.only) this.#make(true);
       else if (now.selected !== before.selected || now.units !== before.units) this.#draw();

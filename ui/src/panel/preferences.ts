@@ -1,7 +1,8 @@
 // Preferences: what this browser remembers of how the page is to look. Storage may be missing, full or forbidden.
 
 import type { Units } from "../config.ts";
-import type { PageState, Theme } from "../state.ts";
+import type { PageState, Shown, Theme } from "../state.ts";
+import { readShown } from "../url.ts";
 import { ORDERS, type Order } from "./order.ts";
 
 const KEY = "processor-map";
@@ -39,6 +40,14 @@ export function prefer(change: Partial<Preferences>): void {
   } catch {
     // Then it is as at first the next time.
   }
+}
+
+/** What to show first: what the URL asks for; looks that it does not name are as this browser remembers. */
+export function shownAtFirst(query: string): Shown {
+  const shown = readShown(query);
+  if (shown.embed) return shown;
+  const { theme, units } = preferences();
+  return { ...shown, theme: shown.theme === "auto" ? theme : shown.theme, units: shown.units ?? units };
 }
 
 /** Remembers looks as they are changed on the page. A page in another's frame leaves no trace. */

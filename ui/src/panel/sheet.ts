@@ -35,10 +35,6 @@ export class Sheet {
     this.set(matchMedia(NARROW).matches && context.noMap === undefined ? "peek" : "half");
   }
 
-  get size(): Size {
-    return this.#size;
-  }
-
   set(size: Size): void {
     this.#size = size;
     this.#root.dataset["size"] = size;

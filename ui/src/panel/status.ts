@@ -45,8 +45,8 @@ export class StatusLine {
     this.#context = context;
     this.element = el("div", { class: "status" }, el("span", { class: "status-dot", "aria-hidden": "true" }), el("div", {}, this.#text, " ", this.#more));
     this.notices.append(this.#tooMany, this.#refused, this.#map);
-    context.signal.addEventListener("abort", context.fleet.on("status", () => this.update()));
-    this.update();
+    context.signal.addEventListener("abort", context.fleet.on("status", () => this.tick()));
+    this.tick();
   }
 
   /** Something of the map for people to know; undefined takes it back. */
@@ -54,7 +54,8 @@ export class StatusLine {
     say(this.#map, text);
   }
 
-  update(): void {
+  /** Time has passed, or the state is another. */
+  tick(): void {
     const { status, heard } = this.#context.fleet;
     const { text, more } = statusLine(status, heard === undefined ? undefined : performance.now() - heard, Date.now());
     this.element.dataset["state"] = status.connection;

@@ -3,9 +3,11 @@
 import type { Box } from "../../../clients/js/src/index.ts";
 import type { Config } from "../../src/config.ts";
 import type { Device } from "../../src/device.ts";
+import { showFailure } from "../../src/panel/failure.ts";
 import { openPanel } from "../../src/panel/index.ts";
 import { PageState } from "../../src/state.ts";
-import { keepUrl, readShown } from "../../src/url.ts";
+import { shownAtFirst } from "../../src/panel/preferences.ts";
+import { keepUrl } from "../../src/url.ts";
 import { MadeUpFleet } from "./fleet.ts";
 
 const query = new URLSearchParams(location.search);
@@ -16,7 +18,7 @@ const config: Config = {
 };
 
 const fleet = new MadeUpFleet();
-const state = new PageState(readShown(location.search));
+const state = new PageState(shownAtFirst(location.search));
 const moved: (() => void)[] = [];
 const map = {
   at: (noMap === undefined ? [13, 52, 14, 53] : [-180, -90, 180, 90]) as Box,
@@ -42,3 +44,7 @@ const panel = openPanel({ root: document.querySelector<HTMLElement>("#panel")!, 
 const page = { fleet, state, map, panel, violations };
 export type TestPage = typeof page;
 Object.assign(window, { page });
+if (query.has("fail")) {
+  panel.close();
+  showFailure(new Error(`config.json: ${query.get("fail")}`));
+}
