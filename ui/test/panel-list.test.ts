@@ -53,7 +53,8 @@ test("sorting by a number is the same as with a comparing function, whatever the
 
 test("by age the newest first, by distance the nearest, by name as people count", () => {
   const devices = [
-    device("van 10", { at: 500, longitude: 3 }), device("Van 2", { at: 900, longitude: -1 }), device("x", { at: 100, attributes: { name: "alpha" } }), device("van 2", { at: 700, longitude: 2 }),
+    device("van 10", { at: 500, longitude: 3 }), device("Van 2", { at: 900, longitude: -1 }),
+    device("x", { at: 100, attributes: { name: "alpha" } }), device("van 2", { at: 700, longitude: 2 }),
   ];
   const sorter = new Sorter();
   assert.equal(ids(sorter.sort(devices, "age", 1000, [0, 0])), "Van 2 van 2 van 10 x");
@@ -68,7 +69,8 @@ test("by age the newest first, by distance the nearest, by name as people count"
 
 test("a search finds ids first, then what begins so, then what holds it, then other attributes", () => {
   const devices = [
-    device("1", { attributes: { driver: "Bus 7 GmbH" } }), device("old bus 7"), device("bus 71"), device("BUS 7"), device("2", { attributes: { name: "Bus 7 b", load: 7, nested: { a: "bus 7" } } }), device("3", { attributes: { nested: { a: "bus 7" } } }),
+    device("1", { attributes: { driver: "Bus 7 GmbH" } }), device("old bus 7"), device("bus 71"), device("BUS 7"),
+    device("2", { attributes: { name: "Bus 7 b", load: 7, nested: { a: "bus 7" } } }), device("3", { attributes: { nested: { a: "bus 7" } } }),
   ];
   assert.equal(find(devices, " Bus 7 ").map(({ id }) => id).join("|"), "BUS 7|bus 71|2|old bus 7|1");
   assert.equal(find(devices, "tram").length, 0);

@@ -20,8 +20,11 @@ async function says(page: Page, selector: string, wanted: RegExp | string): Prom
     [selector, pattern.source, pattern.flags], { timeout: 5000 }).catch(async () => assert.fail(`${selector} is "${await text(page, selector)}", not ${wanted}`));
 }
 const selected = (page: Page) => page.evaluate(() => window.page.state.shown.selected);
+/** The names in the list from above, those rows that are on the page. */
 const names = (page: Page) => page.evaluate(() =>
-  [...document.querySelectorAll<HTMLElement>(".row:not([hidden])")].sort((a, b) => Number(a.ariaPosInSet) - Number(b.ariaPosInSet)).map((row) => row.querySelector(".row-name")!.textContent));
+  [...document.querySelectorAll<HTMLElement>(".row:not([hidden])")]
+    .sort((a, b) => Number(a.ariaPosInSet) - Number(b.ariaPosInSet))
+    .map((row) => row.querySelector(".row-name")!.textContent));
 /** The row that the keys have come to, as a screen reader finds it. */
 const active = (page: Page) => page.evaluate(() => {
   const id = document.querySelector("#list")!.getAttribute("aria-activedescendant");
@@ -55,7 +58,7 @@ test("notices: too many devices, what the server refused, what the map has to sa
     window.page.fleet.say({ message: "event refused", tooMany: { message: "12345 devices are inside this area, at most 10000 may be; ask for a smaller one" } });
     window.page.panel.notice("The style could not be loaded.");
   });
-  await says(page, ".notices", /^12,345 devices are in view, more than the server sends at once \(10,000\)\. Zoom in to see them\.\s+event refused\s+The style could not be loaded\.$/);
+  await says(page, ".notices", /^12,345 devices are in view, .* \(10,000\)\. Zoom in to see them\.\s+event refused\s+The style could not be loaded\.$/);
   await page.evaluate(() => [window.page.fleet.say({}), window.page.panel.notice(undefined)]);
   await says(page, ".notices", /^$/);
 });
@@ -121,7 +124,8 @@ test("the order is held while the pointer is over the list, and no longer", asyn
   await says(page, "#list", /out of view/);
   await page.mouse.move(800, 400);
   await put(page, last);
-  await page.waitForFunction((id) => document.querySelectorAll(".row:not([hidden])").length === 3 && document.querySelector("[aria-posinset='1'] .row-name")?.textContent === id, last);
+  await page.waitForFunction(() => document.querySelectorAll(".row:not([hidden])").length === 3);
+  assert.equal((await names(page))[0], last);
 });
 
 test("the row that the keys have come to stays in its place when the order changes", async () => {
@@ -346,15 +350,20 @@ test("by keyboard alone: every control is reached, and the first leads to the ma
       return element.getAttribute("aria-label") ?? (element.id !== "" ? element.id : element.textContent ?? "");
     }));
   }
-  for (const wanted of ["Hide the panel", "Show all devices", "Settings", "Help and keyboard shortcuts", "Search devices by id, name or other text", "Close", "Follow", "Show",
-    "Copy coordinates", "Copy", "Remove event rally-42", "event-name", "Add", "events-only", "order-age", "list"]) {
+  for (const wanted of [
+    "Hide the panel", "Show all devices", "Settings", "Help and keyboard shortcuts", "Search devices by id, name or other text", "Close", "Follow", "Show",
+    "Copy coordinates", "Copy", "Remove event rally-42", "event-name", "Add", "events-only", "order-age", "list",
+  ]) {
     assert.ok(reached.has(wanted), `${wanted} of ${[...reached].join(", ")}`);
   }
 });
 
 test("names that mean harm are text", async () => {
   const page = await browser.open("devices=0&event=%3Cimg+src%3Dx+onerror%3Dalert(1)%3E");
-  const hostile = ["<img src=x onerror=alert(1)>", "\u202Ertl", "x".repeat(128), "🚚👩‍🚒".repeat(6), "\"'><script>alert(1)</script>", "a\u0301\u0301\u0301".repeat(20), "شاحنة"];
+  const hostile = [
+    "<img src=x onerror=alert(1)>", "\u202Ertl", "x".repeat(128), "🚚👩‍🚒".repeat(6), "\"'><script>alert(1)</script>",
+    "a\u0301\u0301\u0301".repeat(20), "شاحنة",
+  ];
   page.on("dialog", () => assert.fail("a script of a device has run"));
   for (const id of hostile) {
     await put(page, id, { attributes: { name: id, [id]: { [id]: id }, __proto__: null, constructor: 1 } }, [id]);
@@ -362,7 +371,8 @@ test("names that mean harm are text", async () => {
     await says(page, ".card h2", id.replace("\u202E", "") === id ? id : /rtl/);
   }
   await says(page, ".list-count", "7 devices in view");
-  assert.deepEqual(await page.evaluate(() => [document.querySelectorAll("#panel img, #panel script").length, document.querySelector("#panel")!.scrollWidth <= document.querySelector("#panel")!.clientWidth]), [0, true]);
+  assert.equal(await page.locator("#panel img, #panel script").count(), 0);
+  assert.ok(await page.locator("#panel").evaluate((panel) => panel.scrollWidth <= panel.clientWidth), "nothing is wider than the panel");
   const heights = await page.locator(".row").evaluateAll((rows) => rows.map((row) => row.getBoundingClientRect().height));
   assert.deepEqual(new Set(heights), new Set([52]));
 });

@@ -40,10 +40,14 @@ test("names are 1 to 128 bytes without control characters", () => {
 });
 
 test("attributes of any shape become lines", () => {
-  assert.deepEqual(lines({ name: "x", n: 12_345, f: 1.5, yes: true, none: null, list: [1, "a"], empty: {}, engine: { rpm: 900, deep: { a: { b: { c: { d: 1 } } } } }, rows: [{ a: 1 }] }), [
-    { name: "name", value: "x" }, { name: "n", value: "12,345" }, { name: "f", value: "1.5" }, { name: "yes", value: "yes" }, { name: "none", value: "none" },
-    { name: "list", value: "1, a" }, { name: "empty", value: "{}" }, { name: "engine › rpm", value: "900" }, { name: "engine › deep › a › b › c", value: '{"d":1}' }, { name: "rows › 0 › a", value: "1" },
-  ]);
+  const attributes = {
+    name: "x", n: 12_345, f: 1.5, yes: true, none: null, list: [1, "a"], empty: {},
+    engine: { rpm: 900, deep: { a: { b: { c: { d: 1 } } } } }, rows: [{ a: 1 }],
+  };
+  assert.deepEqual(Object.fromEntries(lines(attributes).map(({ name, value }) => [name, value])), {
+    name: "x", n: "12,345", f: "1.5", yes: "yes", none: "none", list: "1, a", empty: "{}",
+    "engine › rpm": "900", "engine › deep › a › b › c": '{"d":1}', "rows › 0 › a": "1",
+  });
   assert.equal(lines(Object.fromEntries(Array.from({ length: 2000 }, (_, index) => [`k${index}`, index]))).length, MOST_LINES);
   assert.deepEqual(lines(undefined), []);
 });

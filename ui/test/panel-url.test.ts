@@ -27,7 +27,10 @@ test("ids and names of any characters survive", () => {
 });
 
 test("what is wrong is ignored, each value for itself", () => {
-  const wrong = ["", "x", "1", "1/2", "1/2/3/4/5", "-1/0/0", "25/0/0", "3/91/0", "3/0/181", "NaN/0/0", "1e1/0/0", "Infinity/0/0", "3/0x10/0", "3/ 1/0", "3/1,5/0", `3/${"9".repeat(400)}/0`];
+  const wrong = [
+    "", "x", "1", "1/2", "1/2/3/4/5", "-1/0/0", "25/0/0", "3/91/0", "3/0/181", "NaN/0/0", "1e1/0/0", "Infinity/0/0", "3/0x10/0", "3/ 1/0", "3/1,5/0",
+    `3/${"9".repeat(400)}/0`,
+  ];
   for (const at of wrong) {
     const query = `?${new URLSearchParams({ at, theme: "dark" })}`;
     assert.deepEqual(readShown(query), { ...NOTHING, theme: "dark" }, at);

@@ -52,7 +52,8 @@ export class Card {
     this.#known.append(this.#facts.element, this.#events, this.#attributesTitle, this.#attributes.element, this.#all);
     this.#ageLine = el("p", { class: "card-age" }, this.#state, " ", this.#age, this.#fullTime);
     this.element = el("section", { class: "card", "aria-labelledby": "card-name", hidden: true },
-      el("div", { class: "card-head" }, this.#mark, el("h2", { id: "card-name", tabindex: "-1" }, this.#name), close), this.#id, this.#ageLine,
+      el("div", { class: "card-head" }, this.#mark, el("h2", { id: "card-name", tabindex: "-1" }, this.#name), close),
+      this.#id, this.#ageLine,
       el("div", { class: "card-actions" }, this.#follow, this.#show, this.#copy), this.#said, this.#waiting, this.#known);
     this.#throttle = new Throttle(() => this.update(), PAUSE, context.signal);
     close.addEventListener("click", () => this.close());
@@ -118,7 +119,8 @@ export class Card {
   }
 
   async #copied(text: string, done: string): Promise<void> {
-    this.#say(await copyText(text) ? done : "The browser does not let this page copy. Mark the text and copy it by hand; a page by https may.");
+    const refused = "The browser does not let this page copy. Mark the text and copy it by hand; a page by https may.";
+    this.#say(await copyText(text) ? done : refused);
   }
 
   #say(text: string): void {

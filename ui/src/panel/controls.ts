@@ -14,8 +14,8 @@ export class Choice<Value extends string> {
   constructor(name: string, title: string, values: Readonly<Record<Value, string>>, choose: (value: Value) => void) {
     const entries = Object.entries(values) as [Value, string][];
     this.#inputs = entries.map(([value]) => el("input", { type: "radio", name, value, id: `${name}-${value}` }));
-    this.element = el("fieldset", { class: `choice ${name}` }, el("legend", {}, title),
-      el("div", { class: "segments" }, ...entries.map(([, text], index) => el("label", {}, this.#inputs[index] as HTMLElement, el("span", {}, text)))));
+    const labels = entries.map(([, text], index) => el("label", {}, this.#inputs[index] as HTMLElement, el("span", {}, text)));
+    this.element = el("fieldset", { class: `choice ${name}` }, el("legend", {}, title), el("div", { class: "segments" }, ...labels));
     this.element.addEventListener("change", (event) => choose((event.target as HTMLInputElement).value as Value));
   }
 
@@ -42,7 +42,8 @@ export class Controls {
     question.addEventListener("click", help);
     this.#theme = new Choice<Theme>("theme", "Theme", { auto: "Auto", light: "Light", dark: "Dark" }, (theme) => state.set({ theme }));
     this.#units = new Choice<Units>("units", "Units", { metric: "km, km/h", imperial: "mi, mph" }, (units) => state.set({ units }));
-    this.settings = el("div", { class: "settings", id: "settings", hidden: true, role: "group", "aria-label": "Settings" }, this.#theme.element, this.#units.element);
+    this.settings = el("div", { class: "settings", id: "settings", hidden: true, role: "group", "aria-label": "Settings" },
+      this.#theme.element, this.#units.element);
     this.#button.setAttribute("aria-controls", "settings");
     this.#button.addEventListener("click", () => this.open(this.settings.hidden !== false));
     this.settings.addEventListener("keydown", (event) => {

@@ -32,7 +32,8 @@ export class Events {
   constructor(context: Context) {
     this.#context = context;
     const add = el("button", { type: "submit", class: "button" }, "Add");
-    const form = el("form", { class: "event-form" }, el("h2", { id: "events-title" }, el("label", { for: "event-name" }, "Events")), this.#input, add);
+    const title = el("h2", { id: "events-title" }, el("label", { for: "event-name" }, "Events"));
+    const form = el("form", { class: "event-form" }, title, this.#input, add);
     this.#onlyLabel = el("label", { class: "check" }, this.#only, "Only devices of these events");
     this.element = el("section", { class: "events", "aria-labelledby": "events-title" },
       form, this.#fault, this.#chips, this.#onlyLabel);

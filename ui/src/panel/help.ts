@@ -21,7 +21,8 @@ export class Help {
       ]),
       el("h3", {}, "Keyboard"), el("dl", { class: "shortcuts" }, ...[
         ...KEYS.map(({ key, text }) => shortcut([key === "Escape" ? "Esc" : key], text)),
-        shortcut(["↑", "↓"], "Move in the list; also Home, End, Page Up, Page Down"), shortcut(["Enter"], "Select the device in the list"),
+        shortcut(["↑", "↓"], "Move in the list; also Home, End, Page Up, Page Down"),
+        shortcut(["Enter"], "Select the device in the list"),
       ]),
       el("label", { class: "check" }, this.#keys, "Single keys are on"),
       el("p", { class: "version" }, `processor ${version}`));

@@ -42,7 +42,8 @@ export function openPanel(options: PanelOptions): Panel {
   const status = new StatusLine(context), card = new Card(context);
   document.body.classList.toggle("embed", state.shown.embed);
   if (state.shown.embed) {
-    root.append(el("h1", { class: "visually-hidden" }, "Live map"), fullPageLink(context), status.element, status.notices, card.element, said);
+    const title = el("h1", { class: "visually-hidden" }, "Live map");
+    root.append(title, fullPageLink(context), status.element, status.notices, card.element, said);
     everySecond(() => {
       status.tick();
       card.tick();
@@ -73,8 +74,9 @@ function openWhole(context: Context, status: StatusLine, card: Card, said: HTMLE
   const devices = el("section", { class: "devices", "aria-labelledby": "list-count" },
     el("div", { class: "devices-head" }, list.count, sort), search.offer, list.element);
   const body = el("div", { class: "panel-body", id: "panel-body" }, controls.settings, card.element, events.element, devices);
-  root.append(el("div", { class: "panel-head" },
-    el("div", { class: "bar" }, sheet.grip, el("h1", {}, "Live map"), controls.element), status.element, status.notices, search.element), body, said, help.element);
+  const bar = el("div", { class: "bar" }, sheet.grip, el("h1", {}, "Live map"), controls.element);
+  const head = el("div", { class: "panel-head" }, bar, status.element, status.notices, search.element);
+  root.append(head, body, said, help.element);
   const reveal = () => {
     const focused = document.activeElement === list.element;
     root.classList.toggle("has-card", state.shown.selected !== undefined);

@@ -141,7 +141,7 @@ export class DeviceList {
 
   /** Puts other devices into the list; the row that the keys have come to stays where it is on the screen. */
   #replace(devices: Device[]): void {
-    const active = this.#active, focused = document.activeElement === this.#box;
+    const active = this.#active, focused = this.#box.matches(":focus-visible");
     const before = focused && active ? this.#devices.indexOf(active) : -1;
     this.#devices = devices;
     const height = `${devices.length * ROW}px`;

@@ -34,7 +34,8 @@ export class Row {
 
   constructor(id: string) {
     this.element = el("div", { role: "option", class: "row", id },
-      this.#mark, el("span", { class: "row-text" }, this.#name, " ", this.#more), el("span", { class: "row-side" }, this.#age, " ", this.#end));
+      this.#mark, el("span", { class: "row-text" }, this.#name, " ", this.#more),
+      el("span", { class: "row-side" }, this.#age, " ", this.#end));
   }
 
   /** Shows a device as row `index` of `count`. */

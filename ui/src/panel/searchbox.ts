@@ -17,8 +17,8 @@ export class SearchBox {
   readonly #context: Context;
   readonly #list: DeviceList;
   readonly #input = el("input", {
-    type: "search", id: "search", placeholder: "Search devices", "aria-label": "Search devices by id, name or other text", "aria-controls": "list",
-    "aria-keyshortcuts": "/", autocomplete: "off", autocapitalize: "off", spellcheck: "false", enterkeyhint: "search",
+    type: "search", id: "search", placeholder: "Search devices", "aria-label": "Search devices by id, name or other text",
+    "aria-controls": "list", "aria-keyshortcuts": "/", autocomplete: "off", autocapitalize: "off", spellcheck: "false", enterkeyhint: "search",
   });
   readonly #text = el("p", {});
   readonly #look = el("button", { type: "button", class: "button" });
@@ -55,7 +55,7 @@ export class SearchBox {
     const text = this.#input.value.trim();
     const exact = this.#context.fleet.devices.has(text);
     const offers = text !== "" && !exact && nameFault(text) === undefined;
-    setText(this.#text, count > 0 ? "" : text === "" ? "No devices in view." : `No device the page knows has “${text}” in its id or attributes.`);
+    setText(this.#text, text === "" ? "No devices in view." : `No device the page knows has “${text}” in its id or attributes.`);
     setHidden(this.#text, count > 0);
     setHidden(this.#look, !offers);
     setText(this.#look, `Look up the id “${text}”`);

@@ -27,7 +27,9 @@ export function statusLine(status: Status, heardAgo: number | undefined, now: nu
 /** What to say of more devices than the server sends. Its message has how many there are, and how many it sends. */
 export function tooManyText(message: string): string {
   const [inside, most] = (message.match(/\d+/g) ?? []).map(Number);
-  if (inside === undefined || most === undefined) return `More devices are in view than the server sends at once. Zoom in to see them. (${message})`;
+  if (inside === undefined || most === undefined) {
+    return `More devices are in view than the server sends at once. Zoom in to see them. (${message})`;
+  }
   return `${number(inside)} devices are in view, more than the server sends at once (${number(most)}). Zoom in to see them.`;
 }
 
@@ -43,7 +45,8 @@ export class StatusLine {
 
   constructor(context: Context) {
     this.#context = context;
-    this.element = el("div", { class: "status" }, el("span", { class: "status-dot", "aria-hidden": "true" }), el("div", {}, this.#text, " ", this.#more));
+    const dot = el("span", { class: "status-dot", "aria-hidden": "true" });
+    this.element = el("div", { class: "status" }, dot, el("div", {}, this.#text, " ", this.#more));
     this.notices.append(this.#tooMany, this.#refused, this.#map);
     context.signal.addEventListener("abort", context.fleet.on("status", () => this.tick()));
     this.tick();
