@@ -16,7 +16,7 @@ export function world() {
 
 async function make() {
   const atlas = JSON.parse(await readFile(join(import.meta.dirname, "node_modules/world-atlas/countries-50m.json"), "utf8"));
-  const land = polygons(feature(atlas, atlas.objects.land).features[0].geometry)
+  const land = polygons(feature(atlas, atlas.objects.land).features[0].geometry).map(unwrapped).flatMap(cut)
     .map((polygon) => polygon.map(ring).filter((points) => points.length >= 4)).filter((polygon) => polygon.length > 0)
     .map((coordinates) => item("land", { type: "Polygon", coordinates }));
   const borders = mesh(atlas, atlas.objects.countries, (a, b) => a !== b).coordinates
@@ -33,38 +33,66 @@ const rounded = (number) => Number(number.toFixed(DECIMALS));
 function thinned(line) {
   return line.map((point) => point.map(rounded)).filter(([x, y], index, all) => index === 0 || x !== all[index - 1][0] || y !== all[index - 1][1]);
 }
-const ring = (points) => thinned(unwrapped(points));
+const ring = (points) => thinned(points);
 
 /**
- * A ring that crosses the antimeridian (Russia, Fiji) goes on beyond 180 degrees, which MapLibre's worker takes: otherwise it would go
- * back around the whole world. One that goes around a pole (Antarctica) has its edge there, and stays.
+ * A polygon whose rings go on beyond 180 degrees where the source jumps from one edge of the map to the other. A ring
+ * around the pole, which is Antarctica's, is led along the edge of the map.
  */
-function unwrapped(points) {
-  let turns = 0;
-  return points.map(([x, y], index) => {
-    const [before] = points[index - 1] ?? [x];
-    if (Math.abs(x - before) > 180 && Math.abs(y) < 85) turns += x < before ? 360 : -360;
-    return [x + turns, y];
+function unwrapped(polygon) {
+  const rings = polygon.map((points) => {
+    let turn = 0;
+    const out = points.map(([x, y], index) => {
+      if (index > 0) turn -= 360 * Math.round((x - points[index - 1][0]) / 360);
+      return [x + turn, y];
+    });
+    if (turn === 0) return out;
+    return [...out, [out.at(-1)[0], -90], [out[0][0], -90], out[0]];
   });
+  // Holes are where their polygon is.
+  const east = middleOf(rings[0]);
+  return rings.map((points) => {
+    const shift = 360 * Math.round((east - middleOf(points)) / 360);
+    return points.map(([x, y]) => [x + shift, y]);
+  });
+}
+
+const onMap = ([x, y]) => [((x + 540) % 360) - 180, y];
+const middleOf = (points) => points.reduce((sum, [x]) => sum + x, 0) / points.length;
+
+/** The parts of a polygon on the map from -180 to 180 degrees, cut at its edges. */
+function cut(polygon) {
+  return [-360, 0, 360].map((shift) => polygon
+    .map((points) => clip(clip(points.map(([x, y]) => [x + shift, y]), (x) => x + 180, -180), (x) => 180 - x, 180))
+    .filter((points) => points.length >= 4)).filter((parts) => parts.length > 0 && area(parts[0]) > 0);
+}
+
+/** What of a ring is inside of a meridian (Sutherland and Hodgman). */
+function clip(points, inside, meridian) {
+  const out = [];
+  for (let i = 1; i < points.length; i++) {
+    const [a, b] = [points[i - 1], points[i]], [from, to] = [inside(a[0]), inside(b[0])];
+    if (from >= 0) out.push(a);
+    if (from >= 0 !== to >= 0) out.push([meridian, a[1] + ((b[1] - a[1]) * from) / (from - to)]);
+  }
+  return out.length > 0 ? [...out, out[0]] : out;
 }
 
 /** A country's name where its largest part has the most room, and from which zoom on there is room for it. */
 function named(country) {
-  const largest = polygons(country.geometry).reduce((a, b) => (area(b[0]) > area(a[0]) ? b : a));
+  const largest = polygons(country.geometry).map(unwrapped).reduce((a, b) => (area(b[0]) > area(a[0]) ? b : a));
   const squareDegrees = area(largest[0]);
   // Half a zoom for each halving of its width, from those that have room on a map of the world.
-  const rank = Math.min(6, Math.max(0, rounded((Math.log2(600 / squareDegrees) / 2))));
-  return item("name", { type: "Point", coordinates: middle(largest).map(rounded) }, { name: country.properties.name, rank });
+  const rank = Math.min(6, Math.max(0, rounded((Math.log2(400 / squareDegrees) / 2))));
+  return item("name", { type: "Point", coordinates: onMap(middle(largest)).map(rounded) }, { name: country.properties.name, rank });
 }
 
-/** Square degrees of a ring, those at high latitudes counted for as little as they are. */
+/** Square degrees of a ring on the sphere. */
 function area(points) {
+  const sine = (y) => Math.sin((y * Math.PI) / 180);
   let sum = 0;
-  for (let i = 1; i < points.length; i++) {
-    const [x1, y1] = points[i - 1], [x2, y2] = points[i];
-    sum += (x1 * y2 - x2 * y1) * Math.cos((((y1 + y2) / 2) * Math.PI) / 180);
-  }
-  return Math.abs(sum / 2);
+  for (let i = 1; i < points.length; i++) sum += (points[i][0] - points[i - 1][0]) * (sine(points[i][1]) + sine(points[i - 1][1]));
+  return Math.abs((sum / 2) * 180) / Math.PI;
 }
 
 /** The point of a polygon that is farthest from its edges, of a grid of them refined around the best. */

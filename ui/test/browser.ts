@@ -30,7 +30,12 @@ export async function openSite(program: string, style: string): Promise<Site> {
     const extra = more.get(name), body = extra?.body ?? built.get(name);
     if (body === undefined) return response.writeHead(404).end();
     const type = `${types[name.split(".").at(-1) ?? ""] ?? "application/octet-stream"}; charset=utf-8`;
-    response.writeHead(extra?.status ?? 200, { "content-type": type, "content-security-policy": policy }).end(body);
+    const headers = { "content-type": type, "content-security-policy": policy };
+    // Readers of PMTiles ask for parts of the file.
+    const range = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? "");
+    if (!range || extra?.status !== undefined) return response.writeHead(extra?.status ?? 200, headers).end(body);
+    const bytes = Buffer.from(body), part = bytes.subarray(Number(range[1]), Number(range[2]) + 1);
+    response.writeHead(206, { ...headers, "content-range": `bytes ${range[1]}-${Number(range[1]) + part.length - 1}/${bytes.length}` }).end(part);
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const browser = await chromium.launch({ executablePath: "/usr/bin/chromium" });

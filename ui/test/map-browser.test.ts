@@ -5,6 +5,7 @@ import { after, before, test } from "node:test";
 import type { Page } from "playwright-core";
 import { openPage, openSite } from "./browser.ts";
 import type { Site } from "./browser.ts";
+import { pmtiles } from "./pmtiles.ts";
 import type { Page as Harness } from "./map-page.ts";
 
 declare const page: Harness;
@@ -340,6 +341,65 @@ onPage("a PMTiles file that is not there: the built-in map, and a notice", async
   assert.match(await notice(tab), /could not be loaded.*built-in/);
   await tab.waitForFunction(() => page.map.mapLibre.getLayer("countries") !== undefined);
 }, { errors: NOT_FOUND });
+
+onPage("a PMTiles file is shown, light and dark, and is credited", async (tab) => {
+  site.more.set("file.pmtiles", { body: pmtiles() });
+  await tab.evaluate(() => page.open({ config: { pmtiles: "file.pmtiles" } }));
+  for (const [dark, earth] of [[false, [0xe2, 0xdf, 0xda]], [true, [0x1f, 0x1f, 0x1f]]] as const) {
+    await tab.evaluate((dark) => page.map.setDark(dark), dark);
+    await tab.waitForFunction((dark) => page.map.mapLibre.getLayer("earth") && page.map.mapLibre.getPaintProperty("earth", "fill-color") === (dark ? "#1f1f1f" : "#e2dfda"), dark);
+    await idle(tab);
+    const [ground] = await colorsAt(tab, [{ x: 100, y: 100 }]);
+    assert.ok(near(ground!, [...earth]), String(ground));
+  }
+  assert.match(await tab.locator(".maplibregl-ctrl-attrib").innerText(), /Somebody/);
+});
+
+onPage("a PMTiles file of another kind of map: the built-in one, and a notice", async (tab) => {
+  site.more.set("other.pmtiles", { body: pmtiles("transportation") });
+  await tab.evaluate(() => page.open({ config: { pmtiles: "other.pmtiles" } }));
+  assert.match(await notice(tab), /not of the Protomaps basemap/);
+});
+
+onPage("the trail of what is selected leads to where it is drawn, with a gap where nothing is known", async (tab) => {
+  const at = await tab.evaluate(async () => {
+    await page.open({ view: { longitude: 13.4, latitude: 52.5, zoom: 14, bearing: 0 }, still: true });
+    page.colors.set("a", "#cc3311");
+    const now = Date.now() - 1_000_000;
+    const fixes = [[13.39, 52.5, 0], [13.39, 52.505, 20], [13.4, 52.505, 40], [13.41, 52.505, 900], [13.41, 52.5, 920]] as const;
+    for (const [longitude, latitude, seconds] of fixes) {
+      page.put("a", longitude, latitude, {}, now + seconds * 1000);
+      page.map.drawn();
+    }
+    page.map.select("a");
+    return fixes.map(([longitude, latitude]) => page.map.mapLibre.project([longitude, latitude]));
+  });
+  await idle(tab);
+  await tab.waitForTimeout(150);
+  const middle = (a: { x: number; y: number }, b: { x: number; y: number }, part = 0.5) => ({ x: a.x + (b.x - a.x) * part, y: a.y + (b.y - a.y) * part });
+  const legs = [0, 1, 3].map((leg) => middle(at[leg]!, at[leg + 1]!)), gap = Array.from({ length: 40 }, (_, i) => middle(at[2]!, at[3]!, 0.2 + i / 70));
+  const red = ([r, g, b]: number[]) => r! > 170 && g! < 120 && b! < 110;
+  for (const color of await colorsAt(tab, legs)) assert.ok(red(color), `leg ${color}`);
+  const drawn = (await colorsAt(tab, gap)).map((color) => near(color, [0xf5, 0xf4, 0xef]));
+  assert.ok(drawn.filter(Boolean).length > 10 && drawn.filter((bare) => !bare).length > 5, `dots: ${drawn}`);
+  await tab.evaluate(() => page.map.select(undefined));
+  await tab.waitForTimeout(150);
+  for (const color of await colorsAt(tab, legs)) assert.ok(near(color, [0xf5, 0xf4, 0xef]), `no trail ${color}`);
+});
+
+onPage("devices are drawn in each copy of the world that is shown", async (tab) => {
+  await tab.setViewportSize({ width: 1200, height: 480 });
+  await tab.evaluate(async () => {
+    await page.open({ view: { longitude: 150, latitude: 10, zoom: 0, bearing: 0 } });
+    page.put("a", -40, 20);
+  });
+  await idle(tab);
+  await tab.waitForTimeout(150);
+  const { at, width } = await tab.evaluate(() => ({ at: page.map.drawn().get("a")!, width: 512 * 2 ** page.map.mapLibre.getZoom() }));
+  const places = [-1, 0, 1].map((copy) => ({ x: at.x + copy * width, y: at.y })).filter(({ x }) => x > 0 && x < 1200);
+  assert.ok(places.length >= 2);
+  for (const color of await colorsAt(tab, places)) assert.ok(near(color, PLAIN), String(color));
+});
 
 onPage("units of the scale bar", async (tab) => {
   await tab.evaluate(() => page.open());

@@ -81,6 +81,14 @@ test("a new colour does not begin the way anew", () => {
   assert.deepEqual(place(buffer, "a", 1500), then);
 });
 
+test("two fixes that come at once are two fixes", () => {
+  const buffer = new DeviceBuffer(0, START), one = device("a", 10, 50, 0);
+  buffer.put(one, RED, 0, false, 1);
+  one.fix = { ...fix("a", 10.001, 50, 1000), came: 0 };
+  buffer.put(one, RED, 0, false, 1);
+  assert.equal(place(buffer, "a", 200).x, xOf(10.001));
+});
+
 test("arrow or dot", () => {
   const shape = (one: Device) => {
     const buffer = new DeviceBuffer(0, START);

@@ -32,8 +32,8 @@ export class DeviceBuffer {
   readonly devices: (Device | undefined)[] = [];
   readonly #slots = new Map<string, number>();
   readonly #free: number[] = [];
-  /** `fix.came` of what is in each slot: tells a new fix from a new colour. */
-  #came = new Float64Array(1024);
+  /** The fix that each slot has: tells a new fix from a new colour. */
+  readonly #fixes: (Fix | undefined)[] = [];
   #dirty = new Uint8Array(1024 / BLOCK);
   #changed = false;
   /** The last slide ends then, ms by `performance.now()`. */
@@ -86,7 +86,7 @@ export class DeviceBuffer {
     const known = this.#slots.get(device.id);
     const slot = known ?? this.#take(device);
     if (known === undefined) this.#begin(device, slot);
-    else if (this.#came[slot] !== device.fix.came) this.#move(device.fix, slot, time, still, farthest);
+    else if (this.#fixes[slot] !== device.fix) this.#move(device.fix, slot, time, still, farthest);
     this.devices[slot] = device;
     this.words[slot * STRIDE + COLOR] = color;
     this.#touch(slot);
@@ -112,7 +112,7 @@ export class DeviceBuffer {
     const worlds = Math.max(Math.abs(eastward(fromX, x)) / X_UNITS, Math.abs(y - fromY) / Y_UNITS);
     if (still || worlds === 0 || worlds > farthest || isJump(way, ms)) this.#set(slot, x, y, x, y, 0, 0, fix);
     else {
-      const duration = slideOf(fix.came - this.#came[slot]!);
+      const duration = slideOf(fix.came - (this.#fixes[slot]?.came ?? fix.came));
       this.#set(slot, fromX, fromY, x, y, this.seconds(time), duration / 1000, fix);
       this.#note(worlds / duration, time, time + duration);
     }
@@ -128,7 +128,7 @@ export class DeviceBuffer {
     floats[at + START] = start;
     floats[at + DURATION] = duration;
     floats[at + AT] = this.serverSeconds(fix.at);
-    this.#came[slot] = fix.came;
+    this.#fixes[slot] = fix;
   }
 
   #turn(slot: number, heading: number | undefined): void {
@@ -159,6 +159,7 @@ export class DeviceBuffer {
     if (slot === undefined) return;
     this.#slots.delete(id);
     this.devices[slot] = undefined;
+    this.#fixes[slot] = undefined;
     this.#free.push(slot);
     this.words[slot * STRIDE + COLOR] = 0;
     this.#touch(slot);
@@ -237,13 +238,11 @@ export class DeviceBuffer {
   }
 
   #grow(): void {
-    const words = this.words, came = this.#came;
+    const words = this.words;
     this.#bytes = new ArrayBuffer(this.#bytes.byteLength * 2);
     this.words = new Uint32Array(this.#bytes);
     this.floats = new Float32Array(this.#bytes);
     this.words.set(words);
-    this.#came = new Float64Array(came.length * 2);
-    this.#came.set(came);
     this.#dirty = new Uint8Array(this.capacity / BLOCK);
     this.touchAll();
   }

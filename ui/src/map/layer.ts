@@ -44,7 +44,7 @@ export interface Trail {
 }
 
 /** CSS pixels: the radius of a dot, and of an arrow from its middle to its tip. */
-const DOT = 5.5, ARROW = 9.5;
+const DOT = 5.5, ARROW = 10.5;
 const TRAIL_WIDTH = 3;
 const LIGHT_HALO: Rgb = [1, 1, 1], DARK_HALO: Rgb = [0.06, 0.08, 0.1];
 const LOST_LIGHT: Rgb = [0.5, 0.53, 0.57], LOST_DARK: Rgb = [0.56, 0.59, 0.63];

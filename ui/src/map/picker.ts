@@ -13,7 +13,7 @@ const GRID_AGE = 250;
 const SIZE_AGE = 1000;
 /** Devices are as large as usual where they are on average so far from each other, CSS pixels; smaller where nearer. */
 const ROOMY = 24;
-const SMALLEST = 0.4;
+const SMALLEST = 0.45;
 
 export class Picker {
   readonly #buffer: DeviceBuffer;

@@ -15,8 +15,10 @@ const STRAIGHT = Math.cos((4 * Math.PI) / 180);
 const SAME = 2;
 /** Silence is a gap from so long on, ms, and only where it is so many times as long as usual. */
 const SHORTEST_GAP = 60_000, GAP_FACTOR = 5;
-/** Words of a point: x, y with the lowest bit of its word for "a gap leads here", and when. */
+/** Words of a point: x, y with the lowest bit of its word for "a gap leads here", and when, in ticks. */
 const WORDS = 3;
+/** Ms: fine enough, and a word of them is more than a year. */
+const TICK = 10;
 const FIRST_ROOM = 8;
 /** Trails that are thinned at once to make room. */
 const MOST_THINNED = 64;
@@ -100,7 +102,7 @@ export class TrailStore {
 
   /** A device was at a place, in units of the projection, at a time, ms since 1970. Older fixes than the newest are left out. */
   push(id: string, x: number, y: number, at: number): void {
-    const since = Math.min(Math.max(0, Math.round(at - this.#since)), 2 ** 32 - 1);
+    const since = Math.min(Math.max(0, Math.round((at - this.#since) / TICK)), 2 ** 32 - 1);
     let trail = this.#trails.get(id);
     if (this.#gone.size > 0) this.#gone.delete(id);
     if (trail === undefined) {
@@ -116,7 +118,7 @@ export class TrailStore {
   }
 
   #extend(trail: Trail, x: number, y: number, at: number): void {
-    const last = trail.length - 1, silence = at - trail.at(last);
+    const last = trail.length - 1, silence = (at - trail.at(last)) * TICK;
     if (silence <= 0) return;
     const way = metres(trail.x(last), trail.y(last), x, y);
     const gap = isJump(way, silence) || (silence > SHORTEST_GAP && silence > GAP_FACTOR * (trail.usual || SHORTEST_GAP));
@@ -188,7 +190,7 @@ export class TrailStore {
 /** Whether the last point of a trail may be left out, as the way leads straight on from the one before to a new one. */
 function isStraight(trail: Trail, x: number, y: number, at: number): boolean {
   const last = trail.length - 1;
-  if (last < 1 || trail.gap(last) || at - trail.at(last - 1) > LONGEST_STRAIGHT) return false;
+  if (last < 1 || trail.gap(last) || (at - trail.at(last - 1)) * TICK > LONGEST_STRAIGHT) return false;
   const ax = eastward(trail.x(last - 1), trail.x(last)) / X_UNITS, ay = (trail.y(last) - trail.y(last - 1)) / Y_UNITS;
   const bx = eastward(trail.x(last), x) / X_UNITS, by = (y - trail.y(last)) / Y_UNITS;
   const dot = ax * bx + ay * by;

@@ -29,6 +29,10 @@ const APPLY_EVERY = 100;
 const STEP = 0.4;
 /** ... but not longer than this, ms. */
 const LONGEST_PAUSE = 200;
+/** What is under the mouse is looked up again after so many ms while devices move. */
+const HOVER_EVERY = 250;
+/** Fixes that are older than this when the page is opened have no trail, ms: a hundred days. */
+const OLDEST = 100 * 86_400_000;
 /** One point alone is shown at this zoom. */
 const CLOSE = 15;
 /** What `go` and `fit` take, ms. */
@@ -64,6 +68,9 @@ export class LiveMap extends Emitter<MapEvents> implements MapView {
   #still: boolean;
   #selected: string | undefined;
   #hovered: string | undefined;
+  /** Where the mouse is on the map. */
+  #pointer: Point | undefined;
+  #pointed = 0;
   /** MapLibre has painted, and the devices with it, since the last frame of their own. */
   #painted = false;
   /** What is to be taken over; undefined: to be drawn no longer. */
@@ -81,7 +88,7 @@ export class LiveMap extends Emitter<MapEvents> implements MapView {
     this.#buffer = new DeviceBuffer(performance.now(), options.now());
     this.#layer = new DeviceLayer(parts.canvas, parts.gl, this.#buffer, () => this.#frames.request());
     this.#picker = new Picker(this.#buffer);
-    this.#trails = new TrailStore(options.now());
+    this.#trails = new TrailStore(options.now() - OLDEST);
     this.#tail = new Tail(this.#trails);
     this.#follow = new Follow(parts.map, parts.library);
     this.#controls = new Controls(parts.map, parts.library, options.units);
@@ -92,6 +99,7 @@ export class LiveMap extends Emitter<MapEvents> implements MapView {
     });
     this.#camera = this.#look();
     parts.map.getCanvasContainer().append(parts.canvas);
+    options.container.classList.toggle("map-dark", options.dark);
     this.#resize();
     this.#listen();
   }
@@ -108,8 +116,14 @@ export class LiveMap extends Emitter<MapEvents> implements MapView {
     });
     map.on("dragstart", () => this.#follow.pause());
     map.on("click", (event) => this.emit("click", { id: this.#pick(event) }));
-    map.on("mousemove", (event) => this.#hover(map.isMoving() ? undefined : this.#pick(event)));
-    map.on("mouseout", () => this.#hover(undefined));
+    map.on("mousemove", ({ point }) => {
+      this.#pointer = point;
+      this.#hover();
+    });
+    map.on("mouseout", () => {
+      this.#pointer = undefined;
+      this.#hover();
+    });
     document.addEventListener("visibilitychange", () => this.#frames.request(), { signal: this.#ended.signal });
   }
 
@@ -167,6 +181,7 @@ export class LiveMap extends Emitter<MapEvents> implements MapView {
 
   setDark(dark: boolean): void {
     this.#dark = dark;
+    this.#options.container.classList.toggle("map-dark", dark);
     this.#basemap.setDark(dark);
     this.#frames.request();
   }
@@ -275,6 +290,8 @@ export class LiveMap extends Emitter<MapEvents> implements MapView {
     const selected = this.#buffer.slot(this.#selected);
     const place = selected === undefined ? undefined : this.#buffer.place(selected, time, this.#still, this.#place);
     const following = place !== undefined && this.#follow.on && this.#follow.step(place, time, this.#still);
+    // Devices move also where the mouse does not.
+    if (this.#pointer && time - this.#pointed > HOVER_EVERY) this.#hover();
     this.#layer.draw(this.#camera, this.#lookOf(time, selected, place));
     this.#frames.request(following ? 0 : this.#pause(time));
   }
@@ -308,7 +325,10 @@ export class LiveMap extends Emitter<MapEvents> implements MapView {
     return this.#picker.at(event.point, touch, this.#camera, performance.now(), this.#still);
   }
 
-  #hover(id: string | undefined): void {
+  #hover(): void {
+    this.#pointed = performance.now();
+    const point = this.#map.isMoving() ? undefined : this.#pointer;
+    const id = point && this.#picker.at(point, false, this.#camera, this.#pointed, this.#still);
     if (id === this.#hovered) return;
     this.#hovered = id;
     this.#map.getCanvasContainer().classList.toggle("map-over-device", id !== undefined);
