@@ -57,7 +57,7 @@ export class LiveFleet extends Emitter<FleetEvents> implements Fleet {
     let timer = 0;
     document.addEventListener("visibilitychange", () => {
       clearTimeout(timer);
-      if (document.hidden) timer = setTimeout(() => this.#hide(true), HIDDEN);
+      if (document.hidden) timer = window.setTimeout(() => this.#hide(true), HIDDEN);
       else this.#hide(false);
     }, { signal: this.#off.signal });
     this.#follow();
@@ -158,7 +158,7 @@ export class LiveFleet extends Emitter<FleetEvents> implements Fleet {
     // What is known is of another view: part of this one would look like all of it.
     for (const id of this.#area?.devices.keys() ?? []) this.#touch(id);
     clearTimeout(this.#retry);
-    this.#retry = setTimeout(() => {
+    this.#retry = window.setTimeout(() => {
       if (this.#tooMany !== undefined) this.#ask(this.#view.box);
     }, TRY_AGAIN);
   }
@@ -199,7 +199,7 @@ export class LiveFleet extends Emitter<FleetEvents> implements Fleet {
 
   #touch(id: string): void {
     this.#touched.set(id, performance.now());
-    this.#timer ??= setTimeout(() => this.#tell(), TELL_EVERY);
+    this.#timer ??= window.setTimeout(() => this.#tell(), TELL_EVERY);
   }
 
   #tell(): void {
@@ -261,7 +261,7 @@ export class LiveFleet extends Emitter<FleetEvents> implements Fleet {
   #showError(message: string): void {
     this.#error = message;
     clearTimeout(this.#forgetError);
-    this.#forgetError = setTimeout(() => {
+    this.#forgetError = window.setTimeout(() => {
       this.#error = undefined;
       this.#tellStatus();
     }, SHOW_ERROR);
