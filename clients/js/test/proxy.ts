@@ -1,4 +1,4 @@
-// Proxy: stands between client and server; cuts, freezes, delays, and closes with any code.
+// Proxy: stands between client and server; cuts, freezes, delays, is slow, and closes with any code.
 
 import { once } from "node:events";
 import { connect, createServer } from "node:net";
@@ -58,6 +58,8 @@ export class Proxy implements AsyncDisposable {
   frozen = false;
   /** What comes later by so many ms, in each direction. */
   delay = 0;
+  /** Bytes that pass per second from the server to each client. */
+  rate = Infinity;
   /** Connections are cut as they come. */
   refusing = false;
   /** How many have come. */
@@ -117,6 +119,10 @@ export class Proxy implements AsyncDisposable {
     client.on("data", (chunk) => this.frozen || later(() => server.write(chunk)));
     server.on("data", (chunk) => {
       if (this.frozen) return;
+      if (this.rate < Infinity) {
+        server.pause();
+        setTimeout(() => server.resume(), (chunk.length / this.rate) * 1000);
+      }
       later(() => {
         if (way.closing && way.atEnd) return;
         way.atEnd = frames.atEnd(chunk);

@@ -28,9 +28,10 @@ export class Server implements AsyncDisposable {
   readonly #folder: string;
   readonly #env: Record<string, string>;
   #child: ChildProcess | undefined;
-  /** Ports of WebSockets and of posts. */
+  /** Ports of WebSockets, of posts and of the map page. */
   live = 0;
   ops = 0;
+  web = 0;
 
   private constructor(folder: string, env: Record<string, string>) {
     this.#folder = folder;
@@ -51,7 +52,7 @@ export class Server implements AsyncDisposable {
       env: {
         PATH: process.env["PATH"],
         DATABASE_URL: `sqlite://${join(this.#folder, "store.db")}`,
-        LIVE_WS_HOST: "127.0.0.1", LIVE_WS_PORT: String(this.live), OPS_PORT: String(this.ops), WEB_PORT: "0",
+        LIVE_WS_HOST: "127.0.0.1", LIVE_WS_PORT: String(this.live), OPS_PORT: String(this.ops), WEB_PORT: String(this.web),
         LIVE_WS_MAX_CONNECTIONS_PER_ADDRESS: "10000",
         ...this.#env,
       },
@@ -63,6 +64,7 @@ export class Server implements AsyncDisposable {
       log.push(line);
       const port = (what: string) => new RegExp(`${what} ready on .*:(\\d+)`).exec(line)?.[1];
       this.ops = Number(port("ops server") ?? this.ops);
+      this.web = Number(/map on http:\/\/.*:(\d+)\//.exec(line)?.[1] ?? this.web);
       const live = port("live server");
       if (live) {
         this.live = Number(live);
