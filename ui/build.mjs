@@ -83,10 +83,29 @@ async function differences(all) {
   );
 }
 
+/** The page of the documentation that has the sizes. */
+const documentation = join(here, "../docs/development.md");
+
+/** What each file weighs, as a table: whole, and as it is sent to nearly everyone. */
+function sizes(all) {
+  const kilobytes = (bytes) => Math.ceil(bytes.length / 1024);
+  // Their names change with what is in them.
+  const plain = (name) => name.replace(/^assets\//, "").replace(/-[A-Za-z0-9]{8}(?=\.)/, "");
+  const lines = [...all].filter(([, bytes]) => bytes.length >= 1024)
+    .map(([name, bytes]) => `| \`${plain(name)}\` | ${kilobytes(bytes)} | ${kilobytes(gzipSync(bytes, { level: 9 }))} |`).sort();
+  return ["| file | KB | gzipped |", "|---|---|---|", ...lines].join("\n");
+}
+
+function withSizes(text, all) {
+  return text.replace(/\| file \| KB \| gzipped \|\n(\|.*\n)*/, () => `${sizes(all)}\n`);
+}
+
 async function main() {
   const all = await files();
   if (process.argv.includes("--check")) {
     const wrong = await differences(all);
+    const told = await readFile(documentation, "utf8");
+    if (told !== withSizes(told, all)) wrong.push("the table of sizes in docs/development.md");
     if (wrong.length > 0) {
       console.error(`ui/dist is not what the sources give (npm run build --prefix ui): ${wrong.join(", ")}`);
       process.exit(1);
@@ -95,8 +114,8 @@ async function main() {
   } else {
     await rm(dist, { recursive: true, force: true });
     await write(dist, all);
-    const size = (bytes) => `${(bytes.length / 1024).toFixed(1).padStart(8)} KB, ${(gzipSync(bytes, { level: 9 }).length / 1024).toFixed(1)} gz`;
-    for (const [name, bytes] of [...all].sort()) console.log(name.padEnd(40), size(bytes));
+    await writeFile(documentation, withSizes(await readFile(documentation, "utf8"), all));
+    console.log(sizes(all));
   }
 }
 
