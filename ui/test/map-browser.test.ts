@@ -366,7 +366,7 @@ onPage("the trail of what is selected leads to where it is drawn, with a gap whe
     await page.open({ view: { longitude: 13.4, latitude: 52.5, zoom: 14, bearing: 0 }, still: true });
     page.colors.set("a", "#cc3311");
     const now = Date.now() - 1_000_000;
-    const fixes = [[13.39, 52.5, 0], [13.39, 52.505, 20], [13.4, 52.505, 40], [13.41, 52.505, 900], [13.41, 52.5, 920]] as const;
+    const fixes = [[13.391, 52.501, 0], [13.391, 52.506, 20], [13.401, 52.506, 40], [13.411, 52.506, 900], [13.411, 52.501, 920]] as const;
     for (const [longitude, latitude, seconds] of fixes) {
       page.put("a", longitude, latitude, {}, now + seconds * 1000);
       page.map.drawn();
@@ -384,7 +384,7 @@ onPage("the trail of what is selected leads to where it is drawn, with a gap whe
   assert.ok(drawn.filter(Boolean).length > 10 && drawn.filter((bare) => !bare).length > 5, `dots: ${drawn}`);
   await tab.evaluate(() => page.map.select(undefined));
   await tab.waitForTimeout(150);
-  for (const color of await colorsAt(tab, legs)) assert.ok(near(color, [0xf5, 0xf4, 0xef]), `no trail ${color}`);
+  for (const color of await colorsAt(tab, legs)) assert.ok(!red(color), `no trail ${color}`);
 });
 
 onPage("devices are drawn in each copy of the world that is shown", async (tab) => {

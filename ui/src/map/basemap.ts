@@ -1,8 +1,10 @@
 // Basemap: what is under the devices: the operator's style, the operator's PMTiles file, or the built-in map.
 
 import type { StyleSpecification } from "@maplibre/maplibre-gl-style-spec";
-import type { ErrorEvent, MapLibreMap } from "maplibre-gl";
+import type { ErrorEvent, GeoJSONSource, MapLibreMap } from "maplibre-gl";
 import type { Config } from "../config.ts";
+import { Graticule } from "./graticule.ts";
+import type { Camera } from "./projection.ts";
 import { blank, builtIn } from "./style.ts";
 
 type Library = typeof import("./maplibre.ts");
@@ -24,6 +26,7 @@ export interface BasemapOptions {
 export class Basemap {
   readonly #options: BasemapOptions;
   readonly #map: MapLibreMap;
+  readonly #graticule = new Graticule();
   #dark: boolean;
   /** What is being shown: tells late answers from current ones. */
   #turn = 0;
@@ -32,7 +35,14 @@ export class Basemap {
 
   /** The style to make a map with, before there is a `Basemap`. */
   static first(config: Config, world: string, dark: boolean): StyleSpecification {
-    return operators(config, dark) === undefined ? builtIn(world, dark) : blank(dark);
+    return operators(config, dark) === undefined ? builtIn(world, dark, new Graticule().lines) : blank(dark);
+  }
+
+  /** The view has changed. */
+  see(camera: Camera): void {
+    if (this.#theirs === undefined && this.#graticule.see(camera)) {
+      this.#map.getSource<GeoJSONSource>("graticule")?.setData(this.#graticule.lines);
+    }
   }
 
   constructor(map: MapLibreMap, dark: boolean, options: BasemapOptions) {
@@ -66,7 +76,7 @@ export class Basemap {
   async #load(theirs: Theirs): Promise<void> {
     const turn = ++this.#turn, dark = this.#dark;
     // The built-in map, if that is what is shown, takes on the new colours meanwhile.
-    if (this.#theirs === undefined && turn > 1) this.#map.setStyle(builtIn(this.#options.world, dark));
+    if (this.#theirs === undefined && turn > 1) this.#map.setStyle(builtIn(this.#options.world, dark, this.#graticule.lines));
     try {
       const style = await this.#styleOf(theirs, dark);
       if (turn !== this.#turn) return;
@@ -121,7 +131,7 @@ export class Basemap {
     this.#theirs = undefined;
     this.#options.notice(undefined);
     this.#options.shown(true);
-    this.#map.setStyle(builtIn(this.#options.world, this.#dark));
+    this.#map.setStyle(builtIn(this.#options.world, this.#dark, this.#graticule.lines));
   }
 }
 

@@ -166,6 +166,6 @@ void main() {
   // Nothing is known of where the device was in a gap: dots from its one side to the other.
   if (v_gap != 0u) line *= step(mod(v_at.x, 8.0), 3.0) * 0.7;
   if (line <= 0.0) discard;
-  color = vec4(u_color, 1.0) * line * 0.85;
+  color = vec4(u_color, 1.0) * line;
 }
 `;

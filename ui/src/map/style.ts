@@ -1,6 +1,7 @@
 // The built-in base map as a MapLibre style: Natural Earth, light and dark, without glyphs, sprites or tiles from elsewhere.
 
 import type { LayerSpecification, StyleSpecification } from "@maplibre/maplibre-gl-style-spec";
+import type { Lines } from "./graticule.ts";
 
 /** Above this zoom the built-in map shows less than people expect: its coasts are off by a few kilometres. */
 export const COARSE_ABOVE = 7;
@@ -13,11 +14,11 @@ interface Palette {
   readonly label: string;
 }
 
-const LIGHT: Palette = { water: "#cfdde6", land: "#f5f4ef", border: "#b5b1a8", graticule: "#bccdd8", label: "#565b62" };
-const DARK: Palette = { water: "#11181f", land: "#1e2730", border: "#46525e", graticule: "#1d2731", label: "#9aa7b4" };
+const LIGHT: Palette = { water: "#cfdde6", land: "#f5f4ef", border: "#b5b1a8", graticule: "#c9d0d2", label: "#565b62" };
+const DARK: Palette = { water: "#11181f", land: "#1e2730", border: "#46525e", graticule: "#2a343e", label: "#9aa7b4" };
 
 /** `world`: the URL of what basemap.mjs makes. */
-export function builtIn(world: string, dark: boolean): StyleSpecification {
+export function builtIn(world: string, dark: boolean, lines: Lines): StyleSpecification {
   return {
     version: 8,
     // The dark map is there at once.
@@ -25,7 +26,7 @@ export function builtIn(world: string, dark: boolean): StyleSpecification {
     projection: { type: "mercator" },
     sources: {
       world: { type: "geojson", data: world, maxzoom: COARSE_ABOVE, attribution: '<a href="https://www.naturalearthdata.com/" target="_blank" rel="noopener">Natural Earth</a>' },
-      graticule: { type: "geojson", data: graticule(10), maxzoom: 4 },
+      graticule: { type: "geojson", data: lines, tolerance: 0 },
     },
     layers: layers(dark ? DARK : LIGHT),
   };
@@ -40,7 +41,7 @@ function layers(palette: Palette): LayerSpecification[] {
   return [
     { id: "water", type: "background", paint: { "background-color": palette.water } },
     { id: "land", type: "fill", source: "world", filter: ["==", ["get", "kind"], "land"], paint: { "fill-color": palette.land } },
-    { id: "graticule", type: "line", source: "graticule", maxzoom: 9, paint: { "line-color": palette.graticule, "line-width": 0.6 } },
+    { id: "graticule", type: "line", source: "graticule", paint: { "line-color": palette.graticule, "line-width": 0.6 } },
     {
       id: "borders", type: "line", source: "world", filter: ["==", ["get", "kind"], "border"],
       paint: { "line-color": palette.border, "line-width": ["interpolate", ["linear"], ["zoom"], 1, 0.5, 6, 1.2, 10, 2] },
@@ -57,12 +58,4 @@ function layers(palette: Palette): LayerSpecification[] {
       paint: { "text-color": palette.label, "text-halo-color": palette.land, "text-halo-width": 1.2 },
     },
   ];
-}
-
-/** Lines every so many degrees. On a Mercator map they are straight. */
-function graticule(step: number) {
-  const lines: [number, number][][] = [];
-  for (let longitude = -180; longitude < 180; longitude += step) lines.push([[longitude, -85], [longitude, 85]]);
-  for (let latitude = -80; latitude <= 80; latitude += step) lines.push([[-180, latitude], [180, latitude]]);
-  return { type: "Feature" as const, properties: {}, geometry: { type: "MultiLineString" as const, coordinates: lines } };
 }

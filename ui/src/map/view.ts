@@ -269,6 +269,7 @@ export class LiveMap extends Emitter<MapEvents> implements MapView {
   #paintedByMap(): void {
     const { width, height } = this.#camera;
     this.#camera = cameraOf(this.view(), width, height);
+    this.#basemap.see(this.#camera);
     this.#painted = true;
     this.#draw();
   }
