@@ -401,6 +401,51 @@ onPage("devices are drawn in each copy of the world that is shown", async (tab) 
   for (const color of await colorsAt(tab, places)) assert.ok(near(color, PLAIN), String(color));
 });
 
+onPage("50,000 devices", async (tab) => {
+  const result = await tab.evaluate(async () => {
+    await page.open({ view: { longitude: 13.4, latitude: 52.5, zoom: 8, bearing: 0 } });
+    const all = Array.from({ length: 50_000 }, (_, i) => page.fix(`d${i}`, 12 + (i % 250) / 90, 51.7 + Math.floor(i / 250) / 125));
+    page.map.update(all, []);
+    const { uploads } = page.map.layer;
+    // A tenth of them moves, each second, in parts; one upload each at most.
+    for (let part = 0; part < 5; part++) {
+      page.map.update(all.slice(part * 1000, part * 1000 + 1000).map(({ id, fix: { position } }) => page.fix(id, position.longitude + 0.001, position.latitude)), []);
+      await new Promise((resolve) => setTimeout(resolve, 120));
+    }
+    page.map.update([], all.slice(0, 20_000).map(({ id }) => id));
+    return { drawn: page.map.drawn().size, uploads: page.map.layer.uploads - uploads };
+  });
+  assert.equal(result.drawn, 30_000);
+  assert.ok(result.uploads >= 2 && result.uploads <= 7, `${result.uploads} uploads`);
+});
+
+onPage("the built-in map's data does not come: a notice, and devices nevertheless", async (tab) => {
+  await tab.route("**/world-*.json", (route) => route.abort());
+  await tab.evaluate(async () => {
+    await page.open();
+    page.put("a", 13.41, 52.51);
+  });
+  assert.match(await notice(tab), /could not be loaded/);
+  const { a } = await tab.evaluate(() => Object.fromEntries(page.map.drawn())) as { a: { x: number; y: number } };
+  await idle(tab);
+  assert.ok(near((await colorsAt(tab, [a]))[0]!, PLAIN));
+}, { errors: NOT_FOUND });
+
+onPage("a map that is made smaller and larger stays whole", async (tab) => {
+  await tab.evaluate(async () => {
+    await page.open();
+    page.put("a", 13.41, 52.51);
+  });
+  for (const [width, height] of [[400, 300], [800, 500]] as const) {
+    await tab.setViewportSize({ width, height });
+    await tab.waitForFunction((width) => page.map.layer.canvas.width === width, width);
+    await idle(tab);
+    const { drawn, want } = await tab.evaluate(() => ({ drawn: page.map.drawn().get("a")!, want: page.map.mapLibre.project([13.41, 52.51]) }));
+    assert.ok(Math.hypot(drawn.x - want.x, drawn.y - want.y) < 0.5, JSON.stringify({ drawn, want }));
+    assert.ok(near((await colorsAt(tab, [drawn]))[0]!, PLAIN));
+  }
+});
+
 onPage("units of the scale bar", async (tab) => {
   await tab.evaluate(() => page.open());
   assert.match(await tab.locator(".maplibregl-ctrl-scale").innerText(), /\d\s(km|m)$/);

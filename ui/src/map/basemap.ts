@@ -101,8 +101,11 @@ export class Basemap {
 
   #failed(event: ErrorEvent & { sourceId?: string }): void {
     const theirs = this.#theirs;
-    // MapLibre tells only those who ask; without this listener it would write to the console.
-    if (theirs === undefined) return console.warn("base map:", event.error.message);
+    if (theirs === undefined) {
+      if (event.sourceId === "world") this.#options.notice(`The base map could not be loaded: ${event.error.message}`);
+      // MapLibre tells only those who ask; without this listener it would write to the console.
+      return console.warn("base map:", event.error.message);
+    }
     // A sprite or glyphs that are missing leave a map that is good enough.
     const resource = "url" in event.error && event.sourceId === undefined;
     if (theirs.seen || resource) this.#options.notice(`Parts of the base map could not be loaded: ${event.error.message}`);

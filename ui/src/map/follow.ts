@@ -8,6 +8,8 @@ import type { Point } from "./projection.ts";
 const CATCH_UP = 180;
 /** What is nearer than this is there, CSS pixels. */
 const THERE = 0.3;
+/** What is farther than this is jumped to, CSS pixels. */
+const FAR = 3000;
 
 export class Follow {
   readonly #map: MapLibreMap;
@@ -48,7 +50,7 @@ export class Follow {
     const pixels = Math.hypot(across, down) * cameraOf({ longitude: 0, latitude: 0, zoom: this.#map.getZoom(), bearing: 0 }, 0, 0).scale;
     const passed = this.#time === 0 ? 16 : Math.min(100, time - this.#time);
     this.#time = time;
-    const part = still || pixels < THERE ? 1 : 1 - Math.exp(-passed / CATCH_UP);
+    const part = still || pixels < THERE || pixels > FAR ? 1 : 1 - Math.exp(-passed / CATCH_UP);
     this.#centre = new this.#library.LngLat(longitudeOf(x / X_UNITS + across * part), latitudeOf(y / Y_UNITS + down * part));
     if (pixels === 0 || this.#map.isZooming()) return false;
     if (pixels > 0.02) this.#map.jumpTo({ center: this.#centre });

@@ -8,7 +8,10 @@ import type { Emitter } from "../emitter.ts";
 import type { View } from "../state.ts";
 
 export interface MapEvents {
-  /** The view has changed: continuously while it moves. `byHand`: a person did it. */
+  /**
+   * The view has changed: continuously while it moves. `byHand`: a person did it. While a device is followed, that is only
+   * so of what leads away from it (dragging, arrow keys, a box to zoom to): zooming and turning keep it in the middle.
+   */
   move: { byHand: boolean };
   /** It has come to rest. */
   moveend: { byHand: boolean };
@@ -39,9 +42,9 @@ export interface MapView extends Emitter<MapEvents> {
   view(): View;
   /** What is visible, as a box; of a turned map, the box around it. Never wider than the world. */
   box(): Box;
-  /** Goes somewhere. */
+  /** Goes somewhere, smoothly unless `still`. */
   go(view: Partial<View>): void;
-  /** Makes the view hold these boxes or points. */
+  /** Makes the view hold a box, which may cross the antimeridian; a single point is shown at zoom 15. */
   fit(box: Box): void;
   /** Devices to draw, new or changed (also in colour), and those to draw no longer. */
   update(changed: Iterable<Device>, gone: Iterable<string>): void;
@@ -52,7 +55,7 @@ export interface MapView extends Emitter<MapEvents> {
   setDark(dark: boolean): void;
   setUnits(units: Units): void;
   setStill(still: boolean): void;
-  /** What is drawn, for tests: the ids, and where on the page (CSS pixels of the container) each is now. */
+  /** All devices, for tests: their ids, and where each is drawn now, in CSS pixels of the container (also outside of it). */
   drawn(): Map<string, { x: number; y: number }>;
   close(): void;
 }

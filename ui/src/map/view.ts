@@ -115,6 +115,7 @@ export class LiveMap extends Emitter<MapEvents> implements MapView {
       if (by instanceof KeyboardEvent && by.key.startsWith("Arrow")) this.#follow.pause();
     });
     map.on("dragstart", () => this.#follow.pause());
+    map.on("boxzoomstart", () => this.#follow.pause());
     map.on("click", (event) => this.emit("click", { id: this.#pick(event) }));
     map.on("mousemove", ({ point }) => {
       this.#pointer = point;
@@ -240,7 +241,8 @@ export class LiveMap extends Emitter<MapEvents> implements MapView {
     this.#layer.resize(this.#camera.width, this.#camera.height, this.#map.getPixelRatio());
     this.#canvas.style.width = `${this.#camera.width}px`;
     this.#canvas.style.height = `${this.#camera.height}px`;
-    this.#frames.request();
+    // A canvas that changes its size is empty: drawn at once, so that nobody sees that.
+    this.#draw();
   }
 
   #apply(): void {
