@@ -74,7 +74,7 @@ test("without a map: a message in its place, the list of the world, no buttons f
   for (const options of [{}, PHONE]) {
     const page = await browser.open("devices=50&nomap=This+browser+has+no+WebGL2.", options);
     assert.match(await page.locator("#map").innerText(), /The map cannot be shown\s+This browser has no WebGL2\./);
-    await page.getByText("50 devices in view").waitFor();
+    await page.getByText("50 devices", { exact: true }).waitFor();
     assert.equal(await page.locator("#order-distance, [aria-label='Show all devices']").count(), 0);
     await page.click(".row >> nth=0");
     assert.ok(await page.isVisible(".card"));
@@ -173,6 +173,7 @@ const STATES: [name: string, query: string, act?: State | undefined, options?: o
   ["closed panel", "devices=50", (page) => page.keyboard.press("p")],
   ["frame", "devices=50&embed=1&device=device-1", (page) => page.evaluate(() => window.page.fleet.say({ connection: "closed", message: "gone" }))],
   ["no map", "devices=50&nomap=No+WebGL2."],
+  ["no map in a frame", "devices=50&embed=1&nomap=No+WebGL2."],
   ["failure", "fail=HTTP+503"],
   ["phone", "devices=50", undefined, PHONE],
   ["phone with card", "devices=50&device=device-1", undefined, PHONE],

@@ -65,7 +65,9 @@ test("notices: too many devices, what the server refused, what the map has to sa
 
 test("the list has what is in view, in the order that is chosen, and follows", async () => {
   const page = await browser.open("devices=0");
-  await says(page, ".devices", /0 devices in view[\s\S]*No devices in view\./);
+  await says(page, ".devices", /0 devices in view[\s\S]*No devices here\. Move the map, or:\s+Show all devices/);
+  await page.click(".offer button:visible");
+  assert.equal(await page.evaluate(() => window.page.map.fitted), 1);
   const ago = (ms: number) => ({ timestamp: new Date(Date.now() - ms).toISOString() });
   await put(page, "van 10", { ...ago(5000), longitude: 13.5, speed: 15, heading: 47 });
   await put(page, "van 2", { ...ago(90_000), longitude: 13.6 }, ["rally"]);

@@ -39,6 +39,7 @@ export class Card {
   readonly #show = action("show", "Show", "Show on the map (s)");
   readonly #copy = action("copy", "Copy", "Copy the position as JSON");
   readonly #copyPlace = iconButton(icon("copy"), "Copy coordinates");
+  readonly #buttons = el("div", { class: "card-actions" }, this.#follow, this.#show, this.#copy);
   readonly #said = el("p", { class: "card-said", role: "status" });
   readonly #known = el("div", { class: "card-known" });
   readonly #throttle: Throttle;
@@ -54,7 +55,7 @@ export class Card {
     this.element = el("section", { class: "card", "aria-labelledby": "card-name", hidden: true },
       el("div", { class: "card-head" }, this.#mark, el("h2", { id: "card-name", tabindex: "-1" }, this.#name), close),
       this.#id, this.#ageLine,
-      el("div", { class: "card-actions" }, this.#follow, this.#show, this.#copy), this.#said, this.#waiting, this.#known);
+      this.#buttons, this.#said, this.#waiting, this.#known);
     this.#throttle = new Throttle(() => this.update(), PAUSE, context.signal);
     close.addEventListener("click", () => this.close());
     this.#actions();
@@ -146,7 +147,7 @@ export class Card {
     setHidden(this.#id, name === id);
     setAttribute(this.#follow, "aria-pressed", String(state.shown.follow));
     setText(this.#follow.lastElementChild ?? this.#follow, state.shown.follow ? "Following" : "Follow");
-    for (const button of [this.#show, this.#copy]) button.disabled = device === undefined;
+    setHidden(this.#buttons, device === undefined);
     setHidden(this.#waiting, device !== undefined);
     setText(this.#waiting, device ? "" : `Waiting for news of ${id}. It may not have reported yet, or its id may be written differently.`);
     setHidden(this.#known, device === undefined);

@@ -38,7 +38,7 @@ export function openPanel(options: PanelOptions): Panel {
   root.replaceChildren();
   signal.addEventListener("abort", rememberLooks(state));
   keepTheme(state, signal);
-  if (options.noMap !== undefined) showNoMap(options.noMap, signal);
+  if (options.noMap !== undefined) showNoMap(options.noMap, state.shown.embed, signal);
   const status = new StatusLine(context), card = new Card(context);
   document.body.classList.toggle("embed", state.shown.embed);
   if (state.shown.embed) {

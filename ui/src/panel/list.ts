@@ -135,7 +135,8 @@ export class DeviceList {
       this.#replace(this.#query === "" ? devices : find(devices, this.#query));
     }
     const count = this.#members?.size ?? this.#devices.length;
-    setText(this.count, `${plural(count, "device")} ${this.#query === "" ? "in view" : "found"}`);
+    const where = this.#query !== "" ? " found" : this.#context.noMap === undefined ? " in view" : "";
+    setText(this.count, plural(count, "device") + where);
     this.onChange(count);
   }
 

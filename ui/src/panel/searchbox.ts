@@ -22,12 +22,13 @@ export class SearchBox {
   });
   readonly #text = el("p", {});
   readonly #look = el("button", { type: "button", class: "button" });
+  readonly #all = el("button", { type: "button", class: "button" }, "Show all devices");
   #timer: number | undefined;
 
   constructor(context: Context, list: DeviceList) {
     this.#context = context;
     this.#list = list;
-    this.offer.append(this.#text, this.#look);
+    this.offer.append(this.#text, this.#look, this.#all);
     this.element = el("form", { role: "search", class: "search" }, icon("search"), this.#input, el("kbd", { "aria-hidden": "true" }, "/"));
     this.element.addEventListener("submit", (event) => {
       event.preventDefault();
@@ -35,6 +36,7 @@ export class SearchBox {
     });
     this.#input.addEventListener("input", () => this.#search());
     this.#input.addEventListener("keydown", (event) => this.#key(event));
+    this.#all.addEventListener("click", () => context.map.fitAll());
     this.#look.addEventListener("click", () => this.#lookUp());
     context.signal.addEventListener("abort", () => window.clearTimeout(this.#timer));
     this.update(0);
@@ -55,9 +57,11 @@ export class SearchBox {
     const text = this.#input.value.trim();
     const exact = this.#context.fleet.devices.has(text);
     const offers = text !== "" && !exact && nameFault(text) === undefined;
-    setText(this.#text, text === "" ? "No devices in view." : `No device the page knows has “${text}” in its id or attributes.`);
+    const noMap = this.#context.noMap !== undefined, nothing = noMap ? "No device has reported yet." : "No devices here. Move the map, or:";
+    setText(this.#text, text === "" ? nothing : `No device the page knows has “${text}” in its id or attributes.`);
     setHidden(this.#text, count > 0);
     setHidden(this.#look, !offers);
+    setHidden(this.#all, noMap || text !== "" || count > 0);
     setText(this.#look, `Look up the id “${text}”`);
     setHidden(this.offer, count > 0 && !offers);
   }
