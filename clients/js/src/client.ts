@@ -29,6 +29,8 @@ export class ProcessorClient extends Emitter<ClientEvents> implements Disposable
   /** Attempts since the connection was last stable. */
   #failed = 0;
   #requests = 0;
+  /** When the server wants this client back, in ms after it has closed the connection. */
+  #comeBack: number | undefined;
   /** The last `hello`, and when it was sent. */
   #hello = { id: "", sent: 0 };
   /** Until the connection is stable, or the next attempt. */
@@ -162,7 +164,8 @@ export class ProcessorClient extends Emitter<ClientEvents> implements Disposable
   #lost(why: Reason): void {
     this.#forget();
     if (this.#topics.channels.size === 0) return this.#idle();
-    const ms = pause(why, this.#failed++, this.#options.backoff);
+    const ms = this.#comeBack ?? pause(why, this.#failed++, this.#options.backoff);
+    this.#comeBack = undefined;
     if (ms === undefined) return this.#close(why);
     this.#timer = setTimeout(() => this.#connect(), ms);
     this.#set({ name: "waiting", until: Date.now() + ms, why });
@@ -215,6 +218,7 @@ export class ProcessorClient extends Emitter<ClientEvents> implements Disposable
   #message(message: Message): void {
     if (this.#topics.message(message)) return;
     if (message.type === "welcome") this.#welcome(message);
+    else if (message.type === "draining") this.#comeBack = message.reconnect_after_ms;
     else if (message.type === "error" && message.id !== this.#hello.id) {
       if (message.code === "rate-limited") {
         clearTimeout(this.#slowDown);

@@ -15,6 +15,7 @@ export interface Message {
   readonly timestamp?: string;
   readonly server_time?: string;
   readonly limits?: { readonly message_bytes?: number };
+  readonly reconnect_after_ms?: number;
   readonly code?: string;
   readonly message?: string;
   readonly detail?: string;

@@ -92,6 +92,12 @@ export class Proxy implements AsyncDisposable {
     for (const { client } of this.#ways) client.resetAndDestroy();
   }
 
+  /** Sends a message to all clients as if the server did. Between two frames; short ones only. */
+  say(message: object): void {
+    const text = Buffer.from(JSON.stringify(message));
+    for (const { client } of this.#ways) client.write(Buffer.concat([Buffer.from([0x81, text.length]), text]));
+  }
+
   /** Closes all connections as if the server did. */
   close(code: number, reason = ""): void {
     const text = Buffer.from(reason);

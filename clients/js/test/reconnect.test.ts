@@ -52,6 +52,17 @@ describe("a connection that ends", () => {
     });
   }
 
+  it("by a server that said when to come back is made again then", async () => {
+    await using it = await connected({ ...quick, backoff: { first: 60_000, most: 60_000 } });
+    const seen = waiting(it.client);
+    const before = Date.now();
+    it.proxy.say({ type: "draining", reconnect_after_ms: 400 });
+    it.proxy.close(1001, "server shutting down");
+    const pause = (await seen).until - before;
+    assert.ok(pause >= 400 && pause < 5_000, `${pause}`);
+    await until("it to be live again", () => it.subscription.live);
+  });
+
   it("by 1009 is not made again", async () => {
     await using it = await connected();
     it.proxy.close(1009, "message too big");
