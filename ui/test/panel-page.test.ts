@@ -49,7 +49,7 @@ test("the status line: connected, trying again, closed; seconds are not read out
   const changes = await page.evaluate(() => (window as unknown as { changes: string[] }).changes);
   assert.deepEqual(changes.filter((change) => change !== ""), ["Not connected: server shutting down"], "said once, without the seconds");
   await page.evaluate(() => window.page.fleet.say({ connection: "closed", message: "closed by the page" }));
-  await says(page, ".status", "Closed: closed by the page");
+  await says(page, ".status", /^Closed: closed by the page\s+load the page again to connect$/);
 });
 
 test("notices: too many devices, what the server refused, what the map has to say", async () => {
@@ -83,6 +83,9 @@ test("the list has what is in view, in the order that is chosen, and follows", a
   const states = await page.locator(".row .mark").evaluateAll((marks) => marks.map((mark) => [mark.getAttribute("data-age"), mark.hasAttribute("data-moving")]));
   assert.deepEqual(states.sort(), [["fresh", true], ["lost", false], ["stale", false]]);
   assert.match((await page.locator("#list").innerText()).replaceAll("\n", " "), /lost.*stale|stale.*lost/, "not by the mark alone");
+  await page.getByRole("option", { name: /^van 10 54 km\/h NE \d s \d m$/ }).waitFor({ timeout: 2000 });
+  await page.getByRole("option", { name: /^A truck old 2 h lost$/ }).waitFor({ timeout: 2000 });
+  await says(page, ".list-ages", "1 stale, 1 lost");
   await page.evaluate(() => window.page.map.go([39, 52, 41, 53]));
   await says(page, ".list-count", "1 device in view");
   await page.evaluate(() => window.page.fleet.remove("elsewhere"));

@@ -20,7 +20,8 @@ test("the status line says how the connection is and when something was heard", 
   const waiting = status({ connection: "waiting", until: 10_000, message: "server shutting down" });
   assert.deepEqual(statusLine(waiting, 3400, 5001), { text: "Not connected: server shutting down", more: "trying again in 5 s" });
   assert.equal(statusLine(waiting, 3400, 9900).more, "trying again");
-  assert.equal(statusLine(status({ connection: "closed", message: "too big" }), 90_000, 0).text, "Closed: too big");
+  const closed = statusLine(status({ connection: "closed", message: "too big" }), 90_000, 0);
+  assert.deepEqual(closed, { text: "Closed: too big", more: "load the page again to connect" });
 });
 
 test("too many devices: how many, and what to do", () => {

@@ -72,7 +72,7 @@ function openWhole(context: Context, status: StatusLine, card: Card, said: HTMLE
     list.element.classList.toggle("empty", list.devices.length === 0);
   };
   const devices = el("section", { class: "devices", "aria-labelledby": "list-count" },
-    el("div", { class: "devices-head" }, list.count, sort), search.offer, list.element);
+    el("div", { class: "devices-head" }, el("div", {}, list.count, list.ages), sort), search.offer, list.element);
   const body = el("div", { class: "panel-body", id: "panel-body" }, controls.settings, card.element, events.element, devices);
   const bar = el("div", { class: "bar" }, sheet.grip, el("h1", {}, "Live map"), controls.element);
   const head = el("div", { class: "panel-head" }, bar, status.element, status.notices, search.element);

@@ -1,11 +1,12 @@
 // DeviceList: the devices in view, or those that a search finds; only the rows that can be seen are on the page.
 
 import type { Device } from "../device.ts";
-import { plural } from "../format.ts";
+import { number, plural } from "../format.ts";
 import { Throttle } from "./clock.ts";
 import type { Context } from "./context.ts";
 import { el, setAttribute, setHidden, setText } from "./dom.ts";
 import { Hold } from "./hold.ts";
+import { ageOf } from "./look.ts";
 import { inBox, metresBetween, middle, type Order, Sorter } from "./order.ts";
 import { Row, ROW, type RowLook } from "./row.ts";
 import { find, searched } from "./search.ts";
@@ -17,6 +18,8 @@ const PAUSE = 1000;
 export class DeviceList {
   readonly element: HTMLElement;
   readonly count = el("h2", { id: "list-count", class: "list-count" });
+  /** How many of them are old. */
+  readonly ages = el("p", { class: "list-ages" });
   /** Called when the list was made anew: how many are in it. */
   onChange: (count: number) => void = () => {};
   readonly #context: Context;
@@ -75,7 +78,7 @@ export class DeviceList {
 
   /** Ages have grown. */
   tick(): void {
-    this.#draw();
+    if (this.#height > 0) this.#throttle.ask();
   }
 
   focus(): void {
@@ -137,7 +140,15 @@ export class DeviceList {
     const count = this.#members?.size ?? this.#devices.length;
     const where = this.#query !== "" ? " found" : this.#context.noMap === undefined ? " in view" : "";
     setText(this.count, plural(count, "device") + where);
+    setText(this.ages, this.#agesText(this.#members ?? this.#devices));
     this.onChange(count);
+  }
+
+  #agesText(devices: Iterable<Device>): string {
+    const { fleet, config } = this.#context, now = fleet.now();
+    const counts = { fresh: 0, stale: 0, lost: 0 };
+    for (const device of devices) counts[ageOf(device, now, config)]++;
+    return (["stale", "lost"] as const).filter((age) => counts[age] > 0).map((age) => `${number(counts[age])} ${age}`).join(", ");
   }
 
   /** Puts other devices into the list; the row that the keys have come to stays where it is on the screen. */

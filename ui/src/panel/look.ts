@@ -7,10 +7,15 @@ import type { Age, Device } from "../device.ts";
 /** Slower than this, m/s, is standing: receivers that stand report some drift. */
 const STANDING = 0.5;
 
+/** Longer names are cut; ids are no longer than this anyway. */
+const LONGEST_NAME = 128;
+
 /** What people call it: its attribute `name`, or its id. */
 export function nameOf(device: Device): string {
-  const name = device.fix.position.attributes?.["name"];
-  return typeof name === "string" && name.trim() !== "" ? name.trim() : device.id;
+  const attribute = device.fix.position.attributes?.["name"];
+  const name = typeof attribute === "string" ? attribute.trim() : "";
+  if (name === "") return device.id;
+  return name.length > LONGEST_NAME ? `${name.slice(0, LONGEST_NAME)}…` : name;
 }
 
 /** The colour of the first event that was asked for and that it is in. */

@@ -20,7 +20,7 @@ export function statusLine(status: Status, heardAgo: number | undefined, now: nu
       return { text: `Not connected${why}`, more: wait < 500 ? "trying again" : `trying again in ${duration(wait + 999)}` };
     }
     case "closed":
-      return { text: `Closed${why}`, more: heard };
+      return { text: `Closed${why}`, more: "load the page again to connect" };
   }
 }
 
