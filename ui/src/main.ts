@@ -3,8 +3,6 @@
 import { ProcessorClient } from "../../clients/js/src/index.ts";
 import type { Box } from "../../clients/js/src/index.ts";
 import { bounds } from "./bounds.ts";
-import { PLAIN, eventColor } from "./colors.ts";
-import type { Color } from "./colors.ts";
 import { liveUrl, loadConfig } from "./config.ts";
 import type { Config } from "./config.ts";
 import type { Device } from "./device.ts";
@@ -12,11 +10,13 @@ import { LiveFleet } from "./livefleet.ts";
 import { boxOf, cameraOf } from "./map/projection.ts";
 import { NoWebGL, openMap } from "./map/index.ts";
 import type { MapView } from "./map/types.ts";
+import { showFailure } from "./panel/failure.ts";
 import { openPanel } from "./panel/index.ts";
-import { preferences } from "./panel/preferences.ts";
+import { colorOf } from "./panel/look.ts";
+import { shownAtFirst } from "./panel/preferences.ts";
 import { isDark, keepTheme } from "./panel/theme.ts";
 import { PageState } from "./state.ts";
-import { keepUrl, readShown } from "./url.ts";
+import { keepUrl } from "./url.ts";
 
 const WORLD: Box = [-180, -90, 180, 90];
 /** A device that is gone to is shown at this zoom, if the map is farther away. */
@@ -44,13 +44,7 @@ declare global {
 
 async function open(): Promise<void> {
   const config = await loadConfig();
-  const { theme, units } = preferences();
-  const shown = readShown(location.search);
-  const state = new PageState({
-    ...shown,
-    ...(shown.theme === "auto" && !shown.embed && { theme }),
-    ...(shown.units === undefined && !shown.embed && { units }),
-  });
+  const state = new PageState(shownAtFirst(location.search));
   keepUrl(state, window);
   const container = element("map");
   const client = new ProcessorClient(liveUrl(config, new URL(location.href)));
@@ -62,11 +56,10 @@ async function open(): Promise<void> {
   const still = matchMedia("(prefers-reduced-motion: reduce)");
   let map: MapView | undefined;
   let noMap: string | undefined;
-  const colorOf = coloring(state);
   try {
     map = await openMap({
       container, config, view, dark: isDark(state.shown.theme), units: state.shown.units ?? config.units,
-      still: still.matches, now: () => fleet.now(), color: colorOf,
+      still: still.matches, now: () => fleet.now(), color: (device) => colorOf(device, state.shown.events),
     });
   } catch (error) {
     noMap = error instanceof NoWebGL ? error.message : `The map could not be loaded (${String(error)}).`;
@@ -171,15 +164,6 @@ async function fitAll(map: MapView | undefined, client: ProcessorClient, fleet: 
   map?.fit(bounds(all) ?? WORLD);
 }
 
-/** A device has the colour of the first of its events that was asked for. */
-function coloring(state: PageState): (device: Device) => Color {
-  return ({ events }) => {
-    if (events.size === 0) return PLAIN;
-    const index = state.shown.events.findIndex((name) => events.has(name));
-    return index < 0 ? PLAIN : eventColor(index);
-  };
-}
-
 function element(id: string): HTMLElement {
   const found = document.getElementById(id);
   if (!found) throw new Error(`the page has no #${id}`);
@@ -187,10 +171,6 @@ function element(id: string): HTMLElement {
 }
 
 open().catch((error: unknown) => {
-  const text = document.createElement("p");
-  text.setAttribute("role", "alert");
-  text.className = "no-map";
-  text.textContent = `This page could not be opened: ${error instanceof Error ? error.message : String(error)}. Load it again in a while.`;
-  element("map").append(text);
+  showFailure(error);
   console.error(error);
 });

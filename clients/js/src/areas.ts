@@ -18,6 +18,8 @@ export class Areas {
   readonly #known = new Map<string, Known>();
   readonly #channels = new Set<Channel>();
   readonly #now: () => number;
+  /** The latest that the server's time has been: this machine's clock may be set back. */
+  #latest = 0;
 
   /** `now` is the server's time. */
   constructor(now: () => number) {
@@ -82,8 +84,10 @@ export class Areas {
   #take(position: Position, isSaid: ((position: Position) => boolean) | undefined): void {
     const id = position.device_id;
     const known = this.#known.get(id);
-    const time = this.#time(position.timestamp);
+    let time = this.#time(position.timestamp);
     if (known && time < known.time && !isSaid?.(known.position)) return;
+    // It came before it was told of here, and may be followed by what is older than this moment.
+    if (isSaid && time < Date.parse(position.timestamp)) time = -Infinity;
     let isInAny = false;
     for (const channel of this.#channels) {
       if (channel.box && isInside(channel.box, position)) {
@@ -108,6 +112,6 @@ export class Areas {
   }
 
   #time(timestamp: string): number {
-    return Math.min(Date.parse(timestamp), this.#now());
+    return Math.min(Date.parse(timestamp), (this.#latest = Math.max(this.#latest, this.#now())));
   }
 }

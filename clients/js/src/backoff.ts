@@ -15,6 +15,9 @@ const SPREAD = 3_000;
 const LONG_FROM = 30_000;
 const LONG_TO = 60_000;
 
+/** The longest that a server may tell a client to wait, in ms. */
+const TOLD_MOST = 600_000;
+
 /** Whether nothing but the pause itself may end it: not even a network that is back. */
 export function mustWait({ code }: Reason): boolean {
   return code === TOO_MANY_MESSAGES;
@@ -22,11 +25,15 @@ export function mustWait({ code }: Reason): boolean {
 
 /**
  * Ms until the next attempt; undefined: never. `failed` attempts came before, since the connection was last stable.
- * "Full jitter": anything from 0 to the longest, so that clients who were cut off together do not come together.
+ * "Full jitter": anything from 0 to the longest, so that clients who were cut off together do not come together. `told` is what the
+ * server, which spreads its clients itself, has told this one.
  */
-export function pause({ code }: Reason, failed: number, { first = 1_000, most = 20_000 }: Backoff = {}): number | undefined {
+export function pause(
+  { code }: Reason, failed: number, { first = 1_000, most = 20_000 }: Backoff = {}, told?: number,
+): number | undefined {
   if (code === TOO_BIG) return undefined;
   if (code === TOO_MANY_MESSAGES) return LONG_FROM + Math.random() * (LONG_TO - LONG_FROM);
+  if (told! >= 0) return Math.min(told!, TOLD_MOST);
   const longest = Math.min(most, first * 2 ** failed);
   return Math.random() * (code === GOING_AWAY ? Math.max(longest, SPREAD) : longest);
 }

@@ -8,8 +8,6 @@ import type { Box, Left, Position, ServerError, Snapshot, SubscriptionEvents } f
 export interface Asked {
   readonly id: string;
   readonly topic: string;
-  /** The area whose place it is to take. */
-  readonly replaces: string | undefined;
 }
 
 /** How the server is to serve a topic. */
@@ -22,7 +20,7 @@ export interface Service {
 export class Channel {
   /** The topic that the server has, or is to have first. */
   topic: string;
-  /** Of an area: the box of `topic`. */
+  /** Of an area: the box that `devices` are of. */
   box: Box | undefined;
   /** The area that is to take its place. */
   next: string | undefined;
@@ -81,10 +79,10 @@ export class Channel {
 
   /** What `apply` does to the devices is told as one snapshot. */
   snapshot(apply: () => void): void {
-    const changes = (this.#changes = { positions: [] as Position[], left: [] as string[] });
+    const changes: Snapshot = (this.#changes = { positions: [], left: [] });
     apply();
     this.#changes = undefined;
-    this.emit("snapshot", changes satisfies Snapshot);
+    for (const subscription of this.subscriptions) subscription.snapshot(changes);
   }
 
   emit<Name extends keyof SubscriptionEvents>(name: Name, event: SubscriptionEvents[Name]): void {

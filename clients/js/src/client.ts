@@ -2,6 +2,7 @@
 
 import { mustWait, pause } from "./backoff.ts";
 import { areaTopic } from "./box.ts";
+import type { Channel } from "./channel.ts";
 import { Clock } from "./clock.ts";
 import { Connection } from "./connection.ts";
 import { dispose } from "./dispose.ts";
@@ -28,9 +29,11 @@ export class ProcessorClient extends Emitter<ClientEvents> implements Disposable
   #connection: Connection | undefined;
   /** Attempts since the connection was last stable. */
   #failed = 0;
-  #requests = 0;
+  #hellos = 0;
   /** When the server wants this client back, in ms after it has closed the connection. */
   #comeBack: number | undefined;
+  /** Nothing but the pause itself may end it. */
+  #mustWait = false;
   /** The last `hello`, and when it was sent. */
   #hello = { id: "", sent: 0 };
   /** Until the connection is stable, or the next attempt. */
@@ -50,10 +53,10 @@ export class ProcessorClient extends Emitter<ClientEvents> implements Disposable
     whole.protocol = whole.protocol.replace("http", "ws");
     whole.hash = "";
     if (!/^wss?:$/.test(whole.protocol)) throw new TypeError(`not the URL of a WebSocket: ${whole}`);
-    if (!globalThis.WebSocket) throw new TypeError("there is no WebSocket here; Node has one from version 22 on");
+    if (!globalThis.WebSocket) throw new TypeError("no WebSocket here; Node has one from version 22 on");
     this.#url = whole.href;
     this.#options = options;
-    this.#topics = new Topics(() => this.now(), (message) => this.#connection?.send(message), () => this.#id());
+    this.#topics = new Topics(() => this.now(), (message) => this.#connection?.send(message));
     if (options.signal?.aborted) this.close();
     else options.signal?.addEventListener("abort", this.close);
   }
@@ -84,7 +87,9 @@ export class ProcessorClient extends Emitter<ClientEvents> implements Disposable
     channel.subscriptions.add(subscription);
     if (options.signal?.aborted) subscription.close();
     // The snapshot has come already, for others.
-    else if (channel.held) queueMicrotask(() => subscription.live && subscription.moved(new Map()));
+    else if (channel.held) queueMicrotask(() => subscription.live && subscription.snapshot(undefined));
+    // There may be another reason now than when it was asked for first.
+    channel.refused = undefined;
     this.#sync();
     return subscription;
   }
@@ -104,8 +109,8 @@ export class ProcessorClient extends Emitter<ClientEvents> implements Disposable
   }
 
   /** @internal An area is to be somewhere else. */
-  move(subscription: Subscription, topic: string): void {
-    this.#topics.move(subscription, topic);
+  move(channel: Channel, topic: string): void {
+    this.#topics.move(channel, topic);
     this.#sync();
   }
 
@@ -140,6 +145,8 @@ export class ProcessorClient extends Emitter<ClientEvents> implements Disposable
     this.#offWake();
     this.#offWake = onWake(() => this.#wake());
     this.#set({ name: "connecting" });
+    // Whoever was told may have closed it.
+    if (this.#state.name !== "connecting") return;
     try {
       this.#connection = new Connection(
         this.#url,
@@ -158,16 +165,17 @@ export class ProcessorClient extends Emitter<ClientEvents> implements Disposable
     // Before anything else, as the answer tells the server's time.
     this.#sayHello();
     this.#set({ name: "connected" });
-    this.#topics.ask();
+    this.#sync();
   }
 
   #lost(why: Reason): void {
+    const told = this.#comeBack;
     this.#forget();
     if (this.#topics.channels.size === 0) return this.#idle();
-    const ms = this.#comeBack ?? pause(why, this.#failed++, this.#options.backoff);
-    this.#comeBack = undefined;
+    const ms = pause(why, this.#failed++, this.#options.backoff, told);
     if (ms === undefined) return this.#close(why);
     this.#timer = setTimeout(() => this.#connect(), ms);
+    this.#mustWait = told !== undefined || mustWait(why);
     this.#set({ name: "waiting", until: Date.now() + ms, why });
   }
 
@@ -176,7 +184,7 @@ export class ProcessorClient extends Emitter<ClientEvents> implements Disposable
     clearTimeout(this.#timer);
     clearTimeout(this.#slowDown);
     this.#connection?.close();
-    this.#connection = undefined;
+    this.#connection = this.#comeBack = undefined;
     this.#topics.lost();
   }
 
@@ -203,16 +211,12 @@ export class ProcessorClient extends Emitter<ClientEvents> implements Disposable
   /** The page or the network is back. */
   #wake(): void {
     if (this.#state.name === "connected") this.#connection?.probe();
-    else if (this.#state.name === "waiting" && !mustWait(this.#state.why)) this.#connect();
+    else if (this.#state.name === "waiting" && !this.#mustWait) this.#connect();
   }
 
   #sayHello(): void {
-    this.#hello = { id: this.#id(), sent: Date.now() };
+    this.#hello = { id: `h${++this.#hellos}`, sent: Date.now() };
     this.#connection?.send({ type: "hello", id: this.#hello.id });
-  }
-
-  #id(): string {
-    return String(++this.#requests);
   }
 
   #message(message: Message): void {

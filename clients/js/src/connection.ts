@@ -15,6 +15,8 @@ export interface ConnectionEvents {
   closed(why: Reason): void;
 }
 
+const CUT: Reason = { code: 1006, message: "the connection was cut" };
+
 /** A timer that is so many ms late was held up: the machine slept, or the page did. */
 const OVERDUE = 2_000;
 /** What is given to what waits in the event loop since then. */
@@ -51,15 +53,15 @@ export class Connection {
     };
     socket.onmessage = ({ data }) => {
       this.#heard = true;
-      let message: unknown;
+      let message: Message | null;
       try {
-        message = JSON.parse(data as string);
+        message = JSON.parse(data as string) as Message | null;
       } catch {
         return; // Not of this contract; a newer server may send what this client does not know.
       }
-      events.message(message as Message);
+      if (message) events.message(message);
     };
-    socket.onclose = ({ code, reason }) => this.#end({ code, message: reason || "the connection was cut" });
+    socket.onclose = ({ code, reason }) => this.#end({ code, message: reason || CUT.message });
   }
 
   /** Sends a message, if it is open. */
@@ -67,8 +69,10 @@ export class Connection {
     if (this.#isOpen()) this.#socket.send(JSON.stringify(message));
   }
 
-  /** Asks the server whether it is there; the connection ends if it does not answer in time. */
+  /** Asks the server whether it is there; the connection ends if nothing comes in time. */
   probe(): void {
+    // Closed, and nothing was said of it.
+    if (this.#socket.readyState > 1) this.#end(CUT);
     if (!this.#isOpen()) return;
     this.#heard = false;
     this.#probe();
@@ -84,18 +88,17 @@ export class Connection {
     return !this.#over && this.#socket.readyState === 1;
   }
 
-  /** Looks after a while whether something has come, and asks if nothing has. */
+  /** Asks after a while. */
   #watch(): void {
-    this.#heard = false;
-    this.#wait(this.#patience.probeAfter ?? 25_000, () => (this.#heard ? this.#watch() : this.probe()));
+    this.#wait(this.#patience.probeAfter ?? 25_000, () => this.probe());
   }
 
   /** Something must come in time. */
-  #expect(ms: number): void {
+  #expect(ms: number, isGrace = false): void {
     this.#wait(ms, (late) => {
       if (this.#heard) this.#watch();
       // It may have come while nobody here was awake to see it.
-      else if (late > OVERDUE) this.#expect(GRACE);
+      else if (late > OVERDUE && !isGrace) this.#expect(GRACE, true);
       else this.#end({ code: 1006, message: "the server does not answer" });
     });
   }

@@ -27,6 +27,6 @@ export function positionOf({ type: _, topic: __, ...position }: Message): Positi
 }
 
 /** The error that an `error` message is. */
-export function errorOf({ code = "", message = "", detail, topic }: Message): ServerError {
-  return { code, message, ...(detail !== undefined && { detail }), ...(topic !== undefined && { topic }) };
+export function errorOf({ type: _, id: __, ...error }: Message): ServerError {
+  return error as unknown as ServerError;
 }

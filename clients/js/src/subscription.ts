@@ -7,26 +7,29 @@ import { Devices } from "./devices.ts";
 import { dispose } from "./dispose.ts";
 import { Emitter } from "./emitter.ts";
 import { Reader } from "./reader.ts";
-import type { Box, Change, Position, ServerError, State, SubscribeOptions, SubscriptionEvents } from "./types.ts";
+import type { Box, Change, Position, ServerError, Snapshot, State, SubscribeOptions, SubscriptionEvents } from "./types.ts";
 
 /** A subscription to one topic. Its devices stay as they were while the connection is away. */
 export class Subscription extends Emitter<SubscriptionEvents> implements AsyncIterable<Change>, Disposable {
   /** The newest position of each device in the topic: live, read-only. */
-  readonly devices: ReadonlyMap<string, Position> = new Devices(() => this.channel.devices);
+  readonly devices: ReadonlyMap<string, Position>;
   /** @internal */
   options: SubscribeOptions;
   /** @internal */
-  channel: Channel;
+  readonly channel: Channel;
   readonly #client: ProcessorClient;
   /** What each iterator has not given yet: of each device the newest. */
   readonly #readers = new Set<Reader>();
   #closed: State | undefined;
+  /** It has had its first snapshot. */
+  #isTold = false;
 
   /** @internal */
   constructor(client: ProcessorClient, channel: Channel, options: SubscribeOptions) {
     super();
     this.#client = client;
     this.channel = channel;
+    this.devices = new Devices(channel.devices);
     this.options = options;
     options.signal?.addEventListener("abort", this.close);
   }
@@ -55,7 +58,7 @@ export class Subscription extends Emitter<SubscriptionEvents> implements AsyncIt
   setArea(box: Box): void {
     if (!this.channel.box) throw new TypeError(`${this.topic} is not an area`);
     if (this.#closed) throw new TypeError("this subscription is closed");
-    this.#client.move(this, areaTopic(box));
+    this.#client.move(this.channel, areaTopic(box));
   }
 
   /** Asks for updates at most so often, in ms, from now on; undefined: every update. The server answers with a new snapshot. */
@@ -88,12 +91,11 @@ export class Subscription extends Emitter<SubscriptionEvents> implements AsyncIt
     for (const reader of this.#readers) reader.add(id, position);
   }
 
-  /** @internal It shows another channel's devices now, instead of `old`. */
-  moved(old: ReadonlyMap<string, Position>): void {
-    const left = [...old.keys()].filter((id) => !this.devices.has(id));
-    for (const id of left) this.changed(id, undefined);
-    for (const [id, position] of this.devices) this.changed(id, position);
-    this.emit("snapshot", { positions: [...this.devices.values()], left });
+  /** @internal Devices have changed; whoever is told for the first time is told of all. */
+  snapshot(changes: Snapshot | undefined): void {
+    const all = { positions: [...this.devices.values()], left: [] };
+    if (!this.#isTold || changes) this.emit("snapshot", this.#isTold && changes ? changes : all);
+    this.#isTold = true;
   }
 
   /** @internal */

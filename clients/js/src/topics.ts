@@ -6,61 +6,57 @@ import { Channel } from "./channel.ts";
 import type { Service } from "./channel.ts";
 import { errorOf, positionOf } from "./message.ts";
 import type { Message } from "./message.ts";
-import type { Subscription } from "./subscription.ts";
+import type { ServerError } from "./types.ts";
 
 /** Most topics in a message (docs/wire.md, "Limits"). */
 const MOST_TOPICS = 1_000;
 /** Bytes of a message, as long as the server has not said how many it takes. */
 const SHORT_MESSAGE = 1_000;
 
+/** What the ids of requests begin with, so that errors about what nobody wants any longer are known. */
+const SUBSCRIBE = "s";
+const UNSUBSCRIBE = "u";
+
 /** All topics of a client. */
 export class Topics {
   readonly channels = new Set<Channel>();
   /** Bytes of a message that the server takes. */
   messageBytes = SHORT_MESSAGE;
-  /** Channels by the topic that the server has. */
+  /** Channels by the topic that the server has. Of areas, there may be several with one topic. */
   readonly #held = new Map<string, Channel>();
   readonly #areas: Areas;
   /** Topics that the server may have and nobody wants any longer; true once it was told. Until it has said that it has not. */
   readonly #leaving = new Map<string, boolean>();
   readonly #send: (message: object) => void;
-  readonly #id: () => string;
+  #requests = 0;
 
-  /** `now` is the server's time, `send` sends a message, `id` makes one for a request. */
-  constructor(now: () => number, send: (message: object) => void, id: () => string) {
+  /** `now` is the server's time, `send` sends a message. */
+  constructor(now: () => number, send: (message: object) => void) {
     this.#areas = new Areas(now);
     this.#send = send;
-    this.#id = id;
   }
 
-  /** The channel of a topic. */
+  /** The channel of a topic: all who want one share it, but each area has one of its own, as it may be moved. */
   join(topic: string): Channel {
-    let channel = this.#find(topic);
-    if (!channel) this.channels.add((channel = new Channel(topic)));
+    const channel = new Channel(topic);
+    if (!channel.box) {
+      for (const other of this.channels) if (other.topic === topic) return other;
+    }
+    this.channels.add(channel);
     return channel;
   }
 
-  /** An area of `subscription` is to be somewhere else. */
-  move(subscription: Subscription, topic: string): void {
-    const old = subscription.channel;
-    const there = this.#find(topic);
-    if (old.subscriptions.size === 1 && (!there || there === old)) {
-      if (old.held || old.asked) old.next = topic;
-      else old.topic = topic;
-      old.refused = undefined;
-      return;
-    }
-    if (there === old) return;
-    // Others look at the one place or at the other.
-    const channel = this.join(topic);
-    old.subscriptions.delete(subscription);
-    channel.subscriptions.add(subscription);
-    subscription.channel = channel;
-    subscription.moved(old.devices);
+  /** An area is to be somewhere else. */
+  move(channel: Channel, topic: string): void {
+    // A refusal that was no answer: whether one comes is not known.
+    if (channel.refused) channel.asked = channel.refused = undefined;
+    if (channel.held || channel.asked) channel.next = topic;
+    else channel.topic = topic;
   }
 
   /** The connection is gone: the server has nothing. */
   lost(): void {
+    this.messageBytes = SHORT_MESSAGE;
     this.#leaving.clear();
     this.#held.clear();
     for (const channel of this.channels) {
@@ -75,13 +71,10 @@ export class Topics {
   sweep(): void {
     for (const channel of this.channels) {
       if (channel.subscriptions.size > 0) continue;
-      if (channel.held) {
-        this.#leaving.set(channel.topic, false);
-        this.#held.delete(channel.topic);
-      }
-      if (channel.asked) this.#leaving.set(channel.asked.topic, false);
       this.channels.delete(channel);
       this.#areas.end(channel);
+      if (channel.held) this.#leave(channel.topic);
+      if (channel.asked) this.#leave(channel.asked.topic);
     }
   }
 
@@ -89,31 +82,30 @@ export class Topics {
   ask(): void {
     const leaving = [...this.#leaving].filter(([, told]) => !told).map(([topic]) => topic);
     for (const topic of leaving) this.#leaving.set(topic, true);
-    this.#sendTopics("unsubscribe", leaving, {}, () => {});
-    const lists = new Map<string, { service: Service; channels: Map<string, Channel> }>();
+    this.#sendTopics("unsubscribe", leaving, {});
+    const lists = new Map<string, { service: Service; channels: Channel[] }>();
     for (const channel of this.channels) {
-      if (channel.asked || channel.refused) continue;
-      if (channel.next === channel.topic) channel.next = undefined;
-      const service = channel.wanted();
-      const { every_ms, batch } = channel.service;
+      if (channel.asked || channel.refused || channel.subscriptions.size === 0) continue;
+      if (channel.next === channel.topic) {
+        channel.next = undefined;
+        // It is there already, and whoever asked for it waits for a snapshot.
+        channel.snapshot(() => {});
+      }
+      const service = channel.wanted(), { every_ms, batch } = channel.service;
       if (channel.held && channel.next !== undefined) {
         channel.service = service;
-        const replaces = channel.topic;
-        this.#asked(channel, channel.next, replaces, (id) =>
-          this.#send({ type: "subscribe", id, topic: channel.next, replaces, ...service }));
+        this.#move(channel, channel.next);
       } else if (!channel.held || every_ms !== service.every_ms || batch !== service.batch) {
         channel.service = service;
         const key = JSON.stringify(service);
-        const list = lists.get(key) ?? { service, channels: new Map<string, Channel>() };
+        const list = lists.get(key) ?? { service, channels: [] };
         lists.set(key, list);
-        list.channels.set(channel.topic, channel);
+        list.channels.push(channel);
       }
     }
     for (const { service, channels } of lists.values()) {
-      this.#sendTopics("subscribe", [...channels.keys()], service, (topic, id) => {
-        const channel = channels.get(topic);
-        if (channel) this.#asked(channel, topic, undefined, () => {}, id);
-      });
+      const ids = this.#sendTopics("subscribe", channels.map(({ topic }) => topic), service);
+      channels.forEach((channel, n) => (channel.asked = { id: ids[n] ?? "", topic: channel.topic }));
     }
   }
 
@@ -127,7 +119,7 @@ export class Topics {
   /** A message about topics; false if it is about none of these. */
   message(message: Message): boolean {
     const { type, topic = "" } = message;
-    if (type === "position" && message.device_id !== undefined) {
+    if (type === "position") {
       const position = positionOf(message);
       if (topic === "area") this.#areas.position(position);
       else this.#held.get(topic)?.set(position);
@@ -139,7 +131,7 @@ export class Topics {
       }
     } else if (type === "left") {
       const { device_id = "", timestamp = "" } = message;
-      const box = topic.startsWith("area:") && boxOf(topic);
+      const box = boxOf(topic);
       if (box) this.#areas.left(box, device_id, timestamp);
       else this.#held.get(topic)?.remove(device_id, timestamp);
     } else if (type === "subscribed") {
@@ -153,22 +145,20 @@ export class Topics {
   }
 
   #subscribed({ id, replaces, left = [], snapshot = [] }: Message, topic: string): void {
-    let channel: Channel | undefined;
-    for (const one of this.channels) {
-      // Asked for, or a new snapshot of what is there, which may come unasked.
-      if (one.asked ? one.asked.topic === topic && one.asked.id === id : one.held && one.topic === topic) channel = one;
-    }
-    channel ??= id === undefined ? this.#held.get(topic) : undefined;
-    if (!channel) return;
-    if (channel.asked?.id === id) channel.asked = undefined;
-    this.#held.delete(channel.topic);
-    this.#held.set(topic, channel);
-    channel.held = true;
-    const box = boxOf(topic);
-    if (box) {
-      this.#areas.snapshot(channel, topic, box, snapshot, replaces === undefined ? undefined : left);
-    } else {
-      channel.replace(snapshot);
+    for (const channel of this.channels) {
+      const { asked } = channel;
+      const isAnswer = asked && asked.topic === topic && asked.id === id;
+      // A new snapshot of what is there may come unasked.
+      if (!isAnswer && !(id === undefined && channel.held && channel.topic === topic)) continue;
+      if (isAnswer) {
+        channel.asked = channel.refused = undefined;
+        if (this.#held.get(channel.topic) === channel) this.#held.delete(channel.topic);
+        this.#held.set(topic, channel);
+      }
+      channel.held = true;
+      const box = boxOf(topic);
+      if (box) this.#areas.snapshot(channel, topic, box, snapshot, replaces === undefined ? undefined : left);
+      else channel.replace(snapshot);
     }
     this.ask();
   }
@@ -182,63 +172,95 @@ export class Topics {
     this.ask();
   }
 
-  /** An error: of a request, or the end of a subscription. */
+  /** An error: the answer to a request, or the end of a subscription. */
   #refused(message: Message): boolean {
     const { id, topic } = message;
     const error = errorOf(message);
-    let found = false;
+    let isKnown = id?.[0] === SUBSCRIBE || id?.[0] === UNSUBSCRIBE;
+    if (id?.[0] === UNSUBSCRIBE && topic !== undefined) this.#leaving.delete(topic);
     for (const channel of this.channels) {
       const { asked } = channel;
-      const isAnswer = asked && (id === undefined ? asked.topic === topic : asked.id === id && (topic ?? asked.topic) === asked.topic);
-      if (!isAnswer && !(id === undefined && channel.held && channel.topic === topic)) continue;
-      found = true;
-      if (isAnswer) channel.asked = undefined;
-      // An area that could not be moved stays where it was.
-      const stays = isAnswer && channel.held;
-      if (channel.next === asked?.topic) channel.next = undefined;
-      if (!stays) {
+      if (id !== undefined) {
+        // Without a topic it is about all that were asked for with it.
+        if (asked?.id !== id || (topic ?? asked.topic) !== asked.topic) continue;
+        channel.asked = undefined;
+        if (channel.next === asked.topic) channel.next = undefined;
+        // An area that could not be moved stays where it was.
+        if (!channel.held) {
+          channel.topic = asked.topic;
+          this.#ended(channel, error);
+        }
+      } else if (topic !== undefined && channel.held && channel.topic === topic) {
         channel.held = false;
-        this.#held.delete(channel.topic);
-        if (channel.next === undefined) channel.refused = error;
-        else channel.topic = channel.next;
-        channel.snapshot(() => {
-          this.#areas.end(channel);
-          for (const device of channel.devices.keys()) channel.remove(device);
-        });
+        this.#held.delete(topic);
+        // What it was asked for since is answered.
+        this.#ended(channel, asked ? undefined : error);
+      } else if (topic !== undefined && asked?.topic === topic) {
+        // It is about what was there before, or an answer whose snapshot could not be sent to its end.
+        channel.refused = error;
+      } else {
+        continue;
       }
+      isKnown = true;
       channel.emit("error", error);
     }
     this.ask();
-    return found;
+    return isKnown;
   }
 
-  #asked(channel: Channel, topic: string, replaces: string | undefined, send: (id: string) => void, id = this.#id()): void {
-    // Whoever asks for it anew does not want it gone.
+  /** The server has nothing of a channel any longer. */
+  #ended(channel: Channel, why: ServerError | undefined): void {
+    if (why && channel.next !== undefined) channel.topic = channel.next;
+    else channel.refused = why;
+    if (why) channel.next = undefined;
+    channel.snapshot(() => {
+      this.#areas.end(channel);
+      for (const device of channel.devices.keys()) channel.remove(device);
+    });
+  }
+
+  /** Nobody wants a topic any longer, unless another channel has it. */
+  #leave(topic: string): void {
+    if (this.#others(topic, undefined)) return;
+    this.#held.delete(topic);
+    this.#leaving.set(topic, false);
+  }
+
+  /** Whether another channel has a topic, or has asked for it. */
+  #others(topic: string, not: Channel | undefined): boolean {
+    for (const other of this.channels) {
+      if (other !== not && ((other.held && other.topic === topic) || other.asked?.topic === topic)) return true;
+    }
+    return false;
+  }
+
+  #move(channel: Channel, topic: string): void {
+    // Another subscription looks at the old place too: it must stay.
+    const replaces = this.#others(channel.topic, channel) ? undefined : channel.topic;
+    const id = SUBSCRIBE + ++this.#requests;
     this.#leaving.delete(topic);
-    channel.asked = { id, topic, replaces };
-    send(id);
+    channel.asked = { id, topic };
+    this.#send({ type: "subscribe", id, topic, replaces, ...channel.service });
   }
 
-  /** Sends lists of topics in as few messages as are allowed, and calls `each` with each topic and the id of its message. */
-  #sendTopics(type: string, topics: string[], rest: object, each: (topic: string, id: string) => void): void {
-    while (topics.length > 0) {
-      const id = this.#id();
+  /** Sends lists of topics in as few messages as are allowed; returns for each topic the id of its message. */
+  #sendTopics(type: "subscribe" | "unsubscribe", topics: string[], rest: object): string[] {
+    const ids: string[] = [];
+    while (ids.length < topics.length) {
+      const id = (type === "subscribe" ? SUBSCRIBE : UNSUBSCRIBE) + ++this.#requests;
       // So many bytes are not in the list.
       let bytes = 200;
       const list: string[] = [];
-      for (const topic of topics) {
+      for (const topic of topics.slice(ids.length)) {
         bytes += 3 * topic.length + 3;
         if (list.length > 0 && (bytes > this.messageBytes || list.length === MOST_TOPICS)) break;
         list.push(topic);
+        ids.push(id);
+        // Whoever asks for it anew does not want it gone.
+        if (type === "subscribe") this.#leaving.delete(topic);
       }
-      topics = topics.slice(list.length);
-      for (const topic of list) each(topic, id);
       this.#send({ type, id, ...(list.length === 1 ? { topic: list[0] } : { topics: list }), ...rest });
     }
-  }
-
-  #find(topic: string): Channel | undefined {
-    for (const channel of this.channels) if ((channel.next ?? channel.topic) === topic) return channel;
-    return undefined;
+    return ids;
   }
 }

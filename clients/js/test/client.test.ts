@@ -71,7 +71,7 @@ describe("a client", () => {
     await until("it to go", () => subscription.devices.size === 0);
     await server.post({ device_id: "a1", latitude: 1, longitude: 2 });
     await until("it to come", () => subscription.devices.has("a1"));
-    assert.throws(() => subscription.setArea([0, 2, 1, 1]), /south not above north; not \[0, 2, 1, 1\]/);
+    assert.throws(() => subscription.setArea([0, 2, 1, 1]), /south not above north: \[0,2,1,1\]/);
     assert.throws(() => client.subscribe("device:1").setArea([0, 0, 1, 1]), /device:1 is not an area/);
   });
 

@@ -4,35 +4,7 @@ import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it, mock } from "node:test";
 import { Connection } from "../src/connection.ts";
 import type { Reason } from "../src/index.ts";
-
-/** Stands for the browser's WebSocket, so that its events come when a test says so. */
-class Socket {
-  static last: Socket;
-  readyState = 0;
-  sent: string[] = [];
-  closed = false;
-  onopen: (() => void) | null = null;
-  onmessage: ((event: { data: string }) => void) | null = null;
-  onclose: ((event: { code: number; reason: string }) => void) | null = null;
-  onerror: (() => void) | null = null;
-  constructor() {
-    Socket.last = this;
-  }
-  send(text: string): void {
-    this.sent.push(text);
-  }
-  close(): void {
-    this.closed = true;
-    this.readyState = 2;
-  }
-  open(): void {
-    this.readyState = 1;
-    this.onopen?.();
-  }
-  say(message: object): void {
-    this.onmessage?.({ data: JSON.stringify(message) });
-  }
-}
+import { Socket } from "./socket.ts";
 
 /** The machine sleeps for an hour in the middle of a probe: the clock goes on, and the timer fires late. */
 function sleep(): void {
@@ -74,8 +46,9 @@ describe("a connection", () => {
     assert.equal(ends.length, 1);
   });
 
-  it("is asked when nothing has come for 25 s, and given up 8 s later", () => {
+  it("is asked every 25 s, and given up when nothing has come for 8 s then", () => {
     socket.open();
+    socket.say({ type: "position" });
     mock.timers.tick(24_999);
     assert.equal(probes, 0);
     mock.timers.tick(1);
@@ -86,17 +59,14 @@ describe("a connection", () => {
     assert.equal(ends.length, 1);
   });
 
-  it("is not asked while something comes; anything is an answer", () => {
+  it("takes anything that comes for an answer", () => {
     socket.open();
-    for (let n = 0; n < 10; n++) {
+    for (let n = 1; n <= 10; n++) {
+      mock.timers.tick(25_000);
+      assert.equal(probes, n);
       socket.say({ type: "position" });
-      mock.timers.tick(24_000);
+      mock.timers.tick(8_000);
     }
-    assert.equal(probes, 0);
-    mock.timers.tick(50_000 - 240_000 % 25_000);
-    assert.ok(probes > 0);
-    socket.say({ type: "left" });
-    mock.timers.tick(8_000);
     assert.deepEqual(ends, []);
   });
 
@@ -121,6 +91,30 @@ describe("a connection", () => {
     assert.equal(ends.length, 1);
   });
 
+  it("is asked after sleep, whatever came before it", () => {
+    socket.open();
+    socket.say({ type: "position" });
+    mock.timers.setTime(Date.now() + 3_600_000);
+    mock.timers.tick(25_000);
+    assert.equal(probes, 1);
+  });
+
+  it("is given grace once, as a page that is hidden has a timer a minute", () => {
+    socket.open();
+    connection.probe();
+    sleep();
+    mock.timers.setTime(Date.now() + 60_000);
+    mock.timers.tick(1_000);
+    assert.equal(ends.length, 1);
+  });
+
+  it("that was closed without a word is found out when it is probed", () => {
+    socket.open();
+    socket.readyState = 3;
+    connection.probe();
+    assert.deepEqual(ends, [{ code: 1006, message: "the connection was cut" }]);
+  });
+
   it("says why it was closed, once", () => {
     socket.open();
     socket.onclose?.({ code: 1001, reason: "server shutting down" });
@@ -131,6 +125,7 @@ describe("a connection", () => {
   it("does not mind what is no JSON", () => {
     socket.open();
     socket.onmessage?.({ data: "{" });
+    socket.onmessage?.({ data: "null" });
     socket.say({ type: "of tomorrow" });
     assert.deepEqual(heard, [{ type: "of tomorrow" }]);
   });

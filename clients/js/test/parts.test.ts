@@ -31,6 +31,10 @@ describe("pauses", () => {
     const waits = Array.from({ length: 100 }, () => pause({ code: 1008, message: "" }, 0) ?? 0);
     assert.ok(Math.min(...waits) >= 30_000 && Math.max(...waits) <= 60_000);
     assert.equal(pause({ code: 1009, message: "" }, 0), undefined);
+    const told = (code: number, ms: unknown) => pause({ code, message: "" }, 0, { first: 0 }, ms as number);
+    assert.deepEqual([told(1001, 1_234), told(1006, 0), told(1001, 1e12), told(1009, 5)], [1_234, 0, 600_000, undefined]);
+    for (const nonsense of [-1, NaN, "x", null, {}]) assert.ok(told(1006, nonsense)! <= 1, String(nonsense));
+    assert.ok(told(1008, 5)! >= 30_000);
     assert.deepEqual([1008, 1001, 1006].map((code) => mustWait({ code, message: "" })), [true, false, false]);
   });
 });
@@ -72,7 +76,7 @@ describe("a box", () => {
     assert.deepEqual(boxOf("area:9.9,53.5,10.1,53.6"), [9.9, 53.5, 10.1, 53.6]);
     assert.equal(boxOf("event:1"), undefined);
     for (const box of [[181, 0, 1, 1], [0, -91, 1, 1], [0, 2, 1, 1], [NaN, 0, 1, 1], [0, 0, 1], [0, 0, 1, Infinity]]) {
-      assert.throws(() => areaTopic(box as unknown as Box), /an area is \[west, south, east, north\]/, String(box));
+      assert.throws(() => areaTopic(box as unknown as Box), /not an area, \[west, south, east, north\]/, String(box));
     }
     assert.throws(() => boxOf("area:1,2,x,4"), RangeError);
   });

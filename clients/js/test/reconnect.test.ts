@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { ProcessorClient } from "../src/index.ts";
-import type { Box, ClientOptions, State, Subscription } from "../src/index.ts";
+import type { Box, ClientOptions, Position, State, Subscription } from "../src/index.ts";
 import { Proxy } from "./proxy.ts";
 import { Server } from "./server.ts";
 import { Truth, lines } from "./truth.ts";
@@ -70,14 +70,30 @@ describe("a connection that ends", () => {
     assert.deepEqual(it.subscription.state, { name: "closed", why: { code: 1009, message: "message too big" } });
   });
 
-  it("by 1008 is made again after a long pause, which nothing shortens", async () => {
-    await using it = await connected();
+  it("by 1008 is made again after a long pause, which no network that is back shortens", async (t) => {
+    const page = new EventTarget();
+    Object.assign(globalThis, { addEventListener: page.addEventListener.bind(page) });
+    t.after(() => delete (globalThis as { addEventListener?: unknown }).addEventListener);
+    await using it = await connected({ backoff: { first: 60_000 } });
     const seen = waiting(it.client);
     it.proxy.close(1008, "too many messages");
     const { until: time, why } = await seen;
     assert.deepEqual(why, { code: 1008, message: "too many messages" });
     const pause = time - Date.now();
     assert.ok(pause > 25_000 && pause <= 60_000, `${pause}`);
+    page.dispatchEvent(new Event("online"));
+    assert.equal(it.client.state.name, "waiting");
+  });
+
+  it("is made again at once when the network is back", async (t) => {
+    const page = new EventTarget();
+    Object.assign(globalThis, { addEventListener: page.addEventListener.bind(page) });
+    t.after(() => delete (globalThis as { addEventListener?: unknown }).addEventListener);
+    await using it = await connected({ backoff: { first: 600_000, most: 600_000 } });
+    it.proxy.cut();
+    await until("it to wait", () => it.client.state.name === "waiting");
+    page.dispatchEvent(new Event("online"));
+    await until("it to be live again", () => it.subscription.live);
   });
 
   it("without a close is made again", async () => {
@@ -98,11 +114,12 @@ describe("a connection that ends", () => {
   });
 
   it("is not given up while it is slow", async () => {
-    await using it = await connected({ ...quick, probeTimeout: 5_000 });
-    it.proxy.delay = 400;
+    await using it = await connected({ ...quick, probeAfter: 100, probeTimeout: 1_500 });
+    it.proxy.delay = 200;
     const states: State[] = [];
     it.client.on("statechange", (state) => states.push(state));
-    for (let n = 0; n < 5; n++) await new Promise((resolve) => setTimeout(resolve, 300));
+    // Longer than it would take to give up.
+    await new Promise((resolve) => setTimeout(resolve, 4_000));
     assert.deepEqual(states, []);
   });
 
@@ -178,7 +195,25 @@ describe("whatever happens to connections", () => {
       // Each device once a post; a position of the same device later in it would be the newer one all the same.
       await server.post(...reports);
     };
+    const sets = new Map<Subscription, Map<string, Position>>();
+    const subscriptions = () => [...areas, ...named].map(({ subscription }) => subscription);
+    /** Follows the events of those that are new: they must give what `devices` has. */
+    const follow = () => {
+      for (const subscription of subscriptions()) {
+        if (sets.has(subscription)) continue;
+        const set = new Map<string, Position>();
+        sets.set(subscription, set);
+        subscription.on("snapshot", ({ positions, left }) => {
+          for (const id of left) set.delete(id);
+          for (const position of positions) set.set(position.device_id, position);
+        });
+        subscription.on("position", (position) => set.set(position.device_id, position));
+        subscription.on("left", ({ device_id }) => set.delete(device_id));
+      }
+    };
+    follow();
     const isTrue = () =>
+      subscriptions().every((subscription) => same(lines(sets.get(subscription)!), lines(subscription.devices))) &&
       client.state.name === "connected" &&
       areas.every(({ subscription, box }) => subscription.live && same(lines(subscription.devices), truth.of(box))) &&
       named.every(({ topic, subscription }) => subscription.live && same(lines(subscription.devices), truth.of(topic)));
@@ -194,6 +229,7 @@ describe("whatever happens to connections", () => {
         areas[0]!.subscription.close();
         const area = box();
         areas = [...areas.slice(1), { subscription: client.subscribe({ area }, { everyMs: [0, 100][roll(2)]! }), box: area }];
+        follow();
       }
       const how = roll(8);
       if (how === 0) proxy.close([1000, 1001, 1011, 4000][roll(4)]!);
