@@ -7,6 +7,9 @@ const MARGIN = 0.25;
 /** Of the view's width and height: an area that is wider than this is too wide for it. */
 const TOO_WIDE = 3;
 
+/** How often a page that is hidden is told of devices, ms. */
+export const HIDDEN_EVERY = 10_000;
+
 /** Degrees from west to east. */
 function width([west, , east]: Box): number {
   return west <= east ? east - west : east - west + 360;
@@ -26,17 +29,17 @@ export function grown(box: Box, margin = MARGIN): Box {
 }
 
 /** Whether all of `inner` is in `outer`. */
-function contains(outer: Box, inner: Box): boolean {
+function holds(outer: Box, inner: Box): boolean {
   if (inner[1] < outer[1] || inner[3] > outer[3]) return false;
   if (width(outer) >= 360) return true;
   const offset = (((inner[0] - outer[0]) % 360) + 360) % 360;
   return offset + width(inner) <= width(outer) + 1e-9;
 }
 
-/** Whether an area that is subscribed to does for a view: it has all of it, and not much more. */
-export function does(area: Box, view: Box): boolean {
+/** Whether an area is right for a view: it has all of it, and not much more. */
+export function covers(area: Box, view: Box): boolean {
   return (
-    contains(area, view) &&
+    holds(area, view) &&
     width(area) <= Math.max(TOO_WIDE * width(view), 0.001) &&
     area[3] - area[1] <= Math.max(TOO_WIDE * (view[3] - view[1]), 0.001)
   );
@@ -44,7 +47,7 @@ export function does(area: Box, view: Box): boolean {
 
 /** How often devices are to be told of at a zoom, in ms; undefined: each time. Far away, steps are smaller than a pixel. */
 export function cadence(zoom: number, isHidden: boolean): number | undefined {
-  if (isHidden) return 10_000;
+  if (isHidden) return HIDDEN_EVERY;
   if (zoom >= 14) return undefined;
   if (zoom >= 11) return 500;
   return zoom >= 7 ? 1_000 : 2_000;

@@ -1,7 +1,7 @@
 // LiveFleet: the fleet as the server tells of it: the area in view, the events that were asked for, the selected device.
 
 import type { Box, Position, ProcessorClient, ServerError, Snapshot, Subscription } from "../../clients/js/src/index.ts";
-import { cadence, does, grown } from "./area.ts";
+import { HIDDEN_EVERY, cadence, covers, grown } from "./area.ts";
 import type { Device } from "./device.ts";
 import { Emitter } from "./emitter.ts";
 import type { Fleet, FleetEvents, Status } from "./fleet.ts";
@@ -13,6 +13,8 @@ const TELL_EVERY = 100;
 const TRY_AGAIN = 15_000;
 /** An error of the server that is about nothing in particular is shown for so long, ms. */
 const SHOW_ERROR = 10_000;
+/** How often devices of events are to be told of, ms: who is in view is told of as often as the view needs. */
+const EVENT_EVERY = 1_000;
 /** A page that has been hidden for so long, ms, needs to be told less often. */
 const HIDDEN = 15_000;
 
@@ -28,8 +30,10 @@ export class LiveFleet extends Emitter<FleetEvents> implements Fleet {
   #view: { box: Box; zoom: number };
   /** The area that was asked for last. */
   #asked: Box | undefined;
-  /** Up to this zoom the server does not send an area with a margin, so it is asked for without. */
-  #tightUpTo = -1;
+  /** The area that was asked for last has a margin around what the map shows. */
+  #hasMargin = false;
+  /** How often the area is served. */
+  #everyMs: number | undefined;
   #isHidden = false;
   #tooMany: string | undefined;
   #error: string | undefined;
@@ -40,7 +44,6 @@ export class LiveFleet extends Emitter<FleetEvents> implements Fleet {
   #retry: number | undefined;
   #forgetError: number | undefined;
   #status: Status;
-  readonly #off = new AbortController();
 
   /** `view` is what the map is going to show first. */
   constructor(client: ProcessorClient, state: PageState, view: { box: Box; zoom: number }) {
@@ -59,7 +62,7 @@ export class LiveFleet extends Emitter<FleetEvents> implements Fleet {
       clearTimeout(timer);
       if (document.hidden) timer = window.setTimeout(() => this.#hide(true), HIDDEN);
       else this.#hide(false);
-    }, { signal: this.#off.signal });
+    });
     this.#follow();
   }
 
@@ -83,16 +86,11 @@ export class LiveFleet extends Emitter<FleetEvents> implements Fleet {
     this.#lookNow();
   }
 
-  close(): void {
-    this.#off.abort();
-    for (const timer of [this.#timer, this.#retry, this.#forgetError]) clearTimeout(timer);
-    this.#client.close();
-  }
-
   // What is subscribed to
 
   /** Subscribes to what the page shows now. */
   #follow(): void {
+    if (this.#client.state.name === "closed") return;
     const { events, only, selected } = this.#state.shown;
     for (const [name, subscription] of this.#events) {
       if (events.includes(name)) continue;
@@ -102,13 +100,12 @@ export class LiveFleet extends Emitter<FleetEvents> implements Fleet {
     }
     for (const name of events) {
       if (this.#events.has(name)) continue;
-      const subscription = this.#subscribe(`event:${name}`, (error) => this.#refused.set(name, error.message));
-      subscription.on("snapshot", () => this.#refused.delete(name));
-      this.#events.set(name, subscription);
+      const [served, refused] = [() => this.#refused.delete(name), ({ message }: ServerError) => this.#refused.set(name, message)];
+      this.#events.set(name, this.#subscribe(`event:${name}`, served, refused, this.#eventEvery()));
     }
     if (this.#selected?.topic !== (selected === undefined ? undefined : `device:${selected}`)) {
       this.#end(this.#selected);
-      this.#selected = selected === undefined ? undefined : this.#subscribe(`device:${selected}`, (error) => this.#showError(error.message));
+      this.#selected = selected === undefined ? undefined : this.#subscribe(`device:${selected}`, () => {}, ({ message }) => this.#showError(message));
     }
     if (only) {
       this.#end(this.#area);
@@ -122,56 +119,66 @@ export class LiveFleet extends Emitter<FleetEvents> implements Fleet {
   }
 
   #lookNow(): void {
-    if (this.#state.shown.only) return;
+    if (this.#state.shown.only || this.#client.state.name === "closed") return;
     const { box, zoom } = this.#view;
     const everyMs = cadence(zoom, this.#isHidden);
     if (!this.#area) {
-      this.#asked = grown(box);
-      this.#area = this.#subscribe({ area: this.#asked }, (error) => this.#areaRefused(error), everyMs);
-      this.#area.on("snapshot", () => this.#areaServed());
-    } else if (this.#asked && !does(this.#asked, box)) {
-      this.#ask(zoom > this.#tightUpTo ? grown(box) : box);
-      this.#area.setEvery(everyMs);
+      [this.#asked, this.#hasMargin, this.#everyMs] = [grown(box), true, everyMs];
+      this.#area = this.#subscribe({ area: this.#asked }, () => this.#areaServed(), (error) => this.#areaRefused(error), everyMs);
+    } else if (this.#tooMany !== undefined || everyMs !== this.#everyMs || !covers(this.#asked ?? box, box)) {
+      // Moved and served otherwise at once: only what is new is sent then. Where there are too many, a margin has no room.
+      this.#ask(this.#tooMany === undefined);
+      if (everyMs !== this.#everyMs) this.#area.setEvery((this.#everyMs = everyMs));
     }
   }
 
-  #ask(box: Box): void {
-    this.#asked = box;
-    this.#area?.setArea(box);
+  #ask(withMargin: boolean): void {
+    const { box } = this.#view;
+    this.#hasMargin = withMargin;
+    this.#asked = withMargin ? grown(box) : box;
+    this.#area?.setArea(this.#asked);
   }
 
+  /** A snapshot of the area has come; if it is that which was refused before, all of it can be shown again. */
   #areaServed(): void {
-    if (this.#tooMany === undefined) return;
+    if (this.#tooMany === undefined || this.#area?.topic !== `area:${this.#asked}`) return;
     this.#tooMany = undefined;
-    for (const id of this.#area?.devices.keys() ?? []) this.#touch(id);
-    this.#tellStatus();
+    for (const id of this.#area.devices.keys()) this.#touch(id);
   }
 
-  #areaRefused({ code, message }: ServerError): void {
+  #areaRefused({ code, message, topic }: ServerError): void {
     if (code !== "too-many-devices") return this.#showError(message);
-    const { box, zoom } = this.#view;
-    if (zoom > this.#tightUpTo) {
-      this.#tightUpTo = zoom;
-      return this.#ask(box);
-    }
+    // Another has been asked for since.
+    if (topic !== `area:${this.#asked}`) return;
+    if (this.#hasMargin) return this.#ask(false);
     this.#tooMany = message;
     // What is known is of another view: part of this one would look like all of it.
     for (const id of this.#area?.devices.keys() ?? []) this.#touch(id);
     clearTimeout(this.#retry);
-    this.#retry = window.setTimeout(() => {
-      if (this.#tooMany !== undefined) this.#ask(this.#view.box);
-    }, TRY_AGAIN);
+    this.#retry = window.setTimeout(() => this.#tooMany !== undefined && this.#lookNow(), TRY_AGAIN);
   }
 
   #hide(isHidden: boolean): void {
     if (isHidden === this.#isHidden) return;
     this.#isHidden = isHidden;
-    this.#area?.setEvery(cadence(this.#view.zoom, isHidden));
+    this.#lookNow();
+    if (this.#client.state.name === "closed") return;
+    for (const subscription of this.#events.values()) subscription.setEvery(this.#eventEvery());
   }
 
-  #subscribe(topic: string | { area: Box }, refused: (error: ServerError) => void, everyMs?: number): Subscription {
+  #eventEvery(): number {
+    return this.#isHidden ? HIDDEN_EVERY : EVENT_EVERY;
+  }
+
+  /** Subscribes; calls `served` before a snapshot is told of, `refused` before an error is. */
+  #subscribe(
+    topic: string | { area: Box }, served: () => void, refused: (error: ServerError) => void, everyMs?: number,
+  ): Subscription {
     const subscription = this.#client.subscribe(topic, { everyMs });
-    subscription.on("snapshot", (snapshot) => this.#snapshot(snapshot));
+    subscription.on("snapshot", (snapshot) => {
+      served();
+      this.#snapshot(snapshot);
+    });
     subscription.on("position", ({ device_id }) => this.#touch(device_id));
     subscription.on("left", ({ device_id }) => this.#touch(device_id));
     subscription.on("error", (error) => {
@@ -230,7 +237,7 @@ export class LiveFleet extends Emitter<FleetEvents> implements Fleet {
     for (const name of events) if (!this.#events.has(name)) events.delete(name);
     if (only && events.size === 0 && id !== selected) return undefined;
     if (device?.fix.position.timestamp === position.timestamp) return device;
-    const fix = { position, at: Math.min(Date.parse(position.timestamp), this.now()), came };
+    const fix = { position, at: this.#timeOf(position), came };
     if (device) {
       device.before = device.fix;
       device.fix = fix;
@@ -244,12 +251,17 @@ export class LiveFleet extends Emitter<FleetEvents> implements Fleet {
     return device;
   }
 
+  /** When a position is of, ms by the server's clock; one from the future counts as of now. */
+  #timeOf({ timestamp }: Position): number {
+    return Math.min(Date.parse(timestamp), this.now());
+  }
+
   /** The newest position of a device in any of the subscriptions. */
   #newest(id: string): Position | undefined {
     let newest = this.#tooMany === undefined ? this.#area?.devices.get(id) : undefined;
     const look = (subscription: Subscription | undefined) => {
       const position = subscription?.devices.get(id);
-      if (position && (!newest || position.timestamp > newest.timestamp)) newest = position;
+      if (position && (!newest || this.#timeOf(position) > this.#timeOf(newest))) newest = position;
     };
     for (const subscription of this.#events.values()) look(subscription);
     if (id === this.#state.shown.selected) look(this.#selected);

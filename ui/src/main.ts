@@ -157,7 +157,7 @@ async function fitAll(map: MapView | undefined, client: ProcessorClient, fleet: 
       world.on("snapshot", () => resolve([...world.devices.values()]));
       // More than the server sends: the whole world, then, or what there is while it is away.
       world.on("error", () => resolve([]));
-      world.on("statechange", () => resolve(known));
+      world.on("statechange", ({ name }) => (name === "waiting" || name === "closed") && resolve(known));
     });
     world.close();
   }
