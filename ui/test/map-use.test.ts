@@ -42,10 +42,19 @@ onPage("follow keeps the device in the middle; a drag is by hand and ends it, zo
     page.map.follow(true);
     page.map.on("move", ({ byHand }) => byHand && page.map.follow(false));
   });
+  const start = await tab.evaluate(() => performance.now());
   await tab.waitForFunction(() => Math.hypot(page.map.drawn().get("a")!.x - 320, page.map.drawn().get("a")!.y - 240) < 1);
   await tab.evaluate(() => page.put("a", 13.425, 52.512));
   await tab.waitForTimeout(300);
   await tab.waitForFunction(() => Math.abs(page.map.view().longitude - 13.425) < 1e-5 && Math.hypot(page.map.drawn().get("a")!.x - 320) < 1);
+  // It moves with the device, frame by frame, but does not come to rest as often.
+  await tab.waitForTimeout(600);
+  const { moves, rests, most } = await tab.evaluate((start) => {
+    const count = (wanted: string) => page.events.filter(({ name }) => name === wanted).length;
+    return { moves: count("move"), rests: count("moveend"), most: (performance.now() - start) / 500 + 2 };
+  }, start);
+  assert.ok(moves > 3 * rests && rests >= 1 && rests <= most, `${moves} moves, ${rests} times at rest of at most ${most}`);
+  assert.ok(await tab.evaluate(() => page.events.at(-1)!.name === "moveend"));
   // Zooming by the wheel, away from the middle, stays with it.
   await tab.mouse.move(500, 100);
   await tab.mouse.wheel(0, -200);

@@ -26,6 +26,9 @@ export class Follow {
     this.#library = library;
   }
 
+  /** It is moving the view right now, in the middle of `step`. */
+  jumping = false;
+
   get on(): boolean {
     return this.#on && !this.#paused;
   }
@@ -53,7 +56,11 @@ export class Follow {
     const part = still || pixels < THERE || pixels > FAR ? 1 : 1 - Math.exp(-passed / CATCH_UP);
     this.#centre = new this.#library.LngLat(longitudeOf(x / X_UNITS + across * part), latitudeOf(y / Y_UNITS + down * part));
     if (pixels === 0 || this.#map.isZooming()) return false;
-    if (pixels > 0.02) this.#map.jumpTo({ center: this.#centre });
+    if (pixels > 0.02) {
+      this.jumping = true;
+      this.#map.jumpTo({ center: this.#centre });
+      this.jumping = false;
+    }
     return pixels > THERE;
   }
 }

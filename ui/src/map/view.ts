@@ -31,6 +31,8 @@ const STEP = 0.4;
 const LONGEST_PAUSE = 200;
 /** What is under the mouse is looked up again after so many ms while devices move. */
 const HOVER_EVERY = 250;
+/** A view that follows a device comes to rest with each frame: that is told at most so often, ms. */
+const REST_EVERY = 500;
 /** Fixes that are older than this when the page is opened have no trail, ms: a hundred days. */
 const OLDEST = 100 * 86_400_000;
 /** One point alone is shown at this zoom. */
@@ -73,6 +75,9 @@ export class LiveMap extends Emitter<MapEvents> implements MapView {
   #pointed = 0;
   /** MapLibre has painted, and the devices with it, since the last frame of their own. */
   #painted = false;
+  /** Following has moved the view since `moveend` was told, and when that was. */
+  #restDue = false;
+  #restTold = -Infinity;
   /** What is to be taken over; undefined: to be drawn no longer. */
   #pending = new Map<string, Device | undefined>();
   #applied = -Infinity;
@@ -130,6 +135,10 @@ export class LiveMap extends Emitter<MapEvents> implements MapView {
 
   #moved(name: "move" | "moveend", event: MapLibreEvent): void {
     const person = (event as { originalEvent?: unknown }).originalEvent !== undefined;
+    if (name === "moveend" && this.#follow.jumping) {
+      this.#restDue = true;
+      return;
+    }
     // Zooming does not lead away from the device that is followed.
     this.emit(name, { byHand: person && !this.#follow.on });
     if (name === "moveend") this.#frames.request();
@@ -293,6 +302,12 @@ export class LiveMap extends Emitter<MapEvents> implements MapView {
     const selected = this.#buffer.slot(this.#selected);
     const place = selected === undefined ? undefined : this.#buffer.place(selected, time, this.#still, this.#place);
     const following = place !== undefined && this.#follow.on && this.#follow.step(place, time, this.#still);
+    const isAtRest = !following && time >= this.#buffer.movingUntil;
+    if (this.#restDue && (isAtRest || time - this.#restTold >= REST_EVERY)) {
+      this.#restDue = false;
+      this.#restTold = time;
+      this.emit("moveend", { byHand: false });
+    }
     // Devices move also where the mouse does not.
     if (this.#pointer && time - this.#pointed > HOVER_EVERY) this.#hover();
     this.#layer.draw(this.#camera, this.#lookOf(time, selected, place));
