@@ -33,31 +33,41 @@ function differences({ box, positions, drawn }: Seen, truth: Truth, within: Box)
   return text && `${text}view ${box.join(" ")}, ${positions.length} known`;
 }
 
-/** Waits until the page shows what was posted of its view, or of another box. */
-export async function agrees(page: Page | Frame, truth: Truth, within?: Box): Promise<void> {
+/** Who is drawn in the view and should not be, or should and is not; "" if all are where they belong. */
+function misplaced({ box, drawn, width, height }: Seen, truth: Truth): string {
+  const should = new Set(idsIn(truth, box));
+  const reaches = (margin: number, { x, y }: { x: number; y: number }) => x >= -margin && x <= width + margin && y >= -margin && y <= height + margin;
+  const wrong = drawn.filter(([id, place]) => (should.has(id) ? !reaches(EDGE, place) && !isBeyond(truth, id) : reaches(-EDGE, place)));
+  return wrong.map(([id, { x, y }]) => `${id} is ${should.has(id) ? "" : "not "}inside ${box.join(" ")} and drawn at ${x} ${y}`).join("\n");
+}
+
+function idsIn(truth: Truth, box: Box): string[] {
+  return [...truth.devices.values()].filter((position) => isInside(box, position)).map(({ device_id }) => device_id);
+}
+
+async function untilSame(page: Page | Frame, fault: (seen: Seen) => string): Promise<Seen> {
   let last = "";
   const same = async () => {
     const seen = await look(page);
-    return (last = differences(seen, truth, within ?? seen.box)) === "";
+    last = fault(seen);
+    return last === "" && seen;
   };
-  await until("the page to show what was posted", same).catch((error: Error) => assert.fail(`${error.message}\n${last}`));
+  return until("the page to show what was posted", same).catch((error: Error) => assert.fail(`${error.message}\n${last}`));
 }
 
-/** The same, and that those inside the view, and no others, are drawn on it. For a page on which nothing slides, upright. */
+/** Waits until the page shows what was posted of its view, or of another box. */
+export async function agrees(page: Page | Frame, truth: Truth, within?: Box): Promise<void> {
+  await untilSame(page, (seen) => differences(seen, truth, within ?? seen.box));
+}
+
+/** The same, and that those inside the view, and no others, are drawn on it: how many. For a page on which nothing slides, upright. */
 export async function showsExactly(page: Page, truth: Truth): Promise<number> {
-  await agrees(page, truth);
-  const { box, drawn, width, height } = await look(page);
-  const should = new Set(truth.of(box).map((line) => line.split(" ")[0]!));
-  const reaches = (margin: number, { x, y }: { x: number; y: number }) => x >= -margin && x <= width + margin && y >= -margin && y <= height + margin;
-  // The map ends before the poles do.
-  for (const [id, place] of drawn) {
-    if (should.has(id)) assert.ok(reaches(EDGE, place) || isBeyond(truth, id), `${id} is inside ${box.join(" ")} and drawn at ${place.x} ${place.y}`);
-    else assert.ok(!reaches(-EDGE, place), `${id} is not inside ${box.join(" ")} and drawn at ${place.x} ${place.y}`);
-  }
-  return should.size;
+  // What is drawn fits the view as soon as the map has been painted there.
+  const { box } = await untilSame(page, (seen) => differences(seen, truth, seen.box) || misplaced(seen, truth));
+  return idsIn(truth, box).length;
 }
 
-/** Where Web Mercator has no place. */
+/** The map ends before the poles do. */
 function isBeyond(truth: Truth, id: string): boolean {
   return Math.abs(truth.devices.get(id)!.latitude) > 85.05;
 }

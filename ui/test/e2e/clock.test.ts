@@ -1,0 +1,90 @@
+// Clocks: of a browser that is wrong, of a page that has slept.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { until } from "../../../clients/js/test/wait.ts";
+import { agrees } from "./agrees.ts";
+import { CONNECTION_ERROR, Scene, says, useBrowser } from "./scene.ts";
+
+useBrowser();
+
+const HOUR = 3_600_000;
+
+declare global {
+  interface Window {
+    /** All clocks of the page leap ahead, ms. */
+    leap(ms: number): void;
+  }
+}
+
+/** The page's clock is ahead by so many ms, and can leap. */
+function shifted(ahead: number): string {
+  return `{
+    const Real = Date, real = performance.now.bind(performance);
+    let leapt = 0;
+    window.Date = class extends Real {
+      constructor(...given) { given.length > 0 ? super(...given) : super(Real.now() + ${ahead} + leapt); }
+      static now() { return Real.now() + ${ahead} + leapt; }
+    };
+    performance.now = () => real() + leapt;
+    window.leap = (ms) => void (leapt += ms);
+  }`;
+}
+
+const ago = (ms: number) => new Date(Date.now() - ms).toISOString();
+
+for (const minutes of [10, -10]) {
+  test(`a browser whose clock is ${minutes} minutes ahead: ages are right all the same`, async () => {
+    const scene = await Scene.start();
+    await scene.post(
+      { device_id: "new", latitude: 52.5, longitude: 13.4, timestamp: ago(20_000) }, { device_id: "stale", latitude: 52.51, longitude: 13.4, timestamp: ago(180_000) },
+      { device_id: "lost", latitude: 52.52, longitude: 13.4, timestamp: ago(1_200_000) });
+    const page = await scene.open("?at=12/52.5/13.4&device=new", { init: shifted(minutes * 60_000), viewport: { width: 1000, height: 700 } });
+    await agrees(page, scene.truth);
+    await says(page, ".card-age", /^Fresh\s+[23]\d s ago/);
+    await says(page, ".row >> nth=0", /^new\s+[23]\d s$/);
+    await says(page, ".row >> nth=1", /^stale\s+3 min\s+stale$/);
+    await says(page, ".row >> nth=2", /^lost\s+20 min\s+lost$/);
+    await says(page, ".status", /^Connected\s+last update [23]\d s ago$/);
+  });
+}
+
+for (const [name, sleep] of [["its connection is gone", "cut"], ["its connection is dead", "frozen"], ["its connection has lived on", "lives"]] as const) {
+  test(`a tab that has slept for an hour, and ${name}: it is true again, and ages are right`, async () => {
+    const scene = await Scene.throughProxy();
+    const vans = Array.from({ length: 10 }, (_, i) => ({ device_id: `van-${i}`, latitude: 52.5 + i / 1000, longitude: 13.4 }));
+    await scene.post(...vans);
+    const page = await scene.open("?at=12/52.5/13.4&device=van-0", { init: shifted(0), expected: CONNECTION_ERROR });
+    await agrees(page, scene.truth);
+    const session = await page.context().newCDPSession(page);
+    // A real frame counts the timers that run.
+    await page.evaluate(() => {
+      const counts = { ticks: 0 };
+      setInterval(() => (counts.ticks += 1), 50);
+      Object.assign(window, { counts });
+    });
+    const ticks = () => page.evaluate(() => (window as unknown as { counts: { ticks: number } }).counts.ticks);
+    await until("timers to run", async () => (await ticks()) > 0);
+    await session.send("Page.setWebLifecycleState", { state: "frozen" });
+    const before = await ticks();
+    if (sleep === "cut") scene.proxy.cut();
+    if (sleep === "frozen") scene.proxy.frozen = true;
+    await scene.post({ ...vans[0]!, latitude: 52.505 }, { ...vans[1]!, longitude: -100 }, { device_id: "came", latitude: 52.51, longitude: 13.41 });
+    // Nothing of it reaches a page that sleeps.
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    assert.ok((await ticks()) - before <= 1, "it sleeps");
+    await page.evaluate((ms) => window.leap(ms), HOUR);
+    await session.send("Page.setWebLifecycleState", { state: "active" });
+    // A connection that is dead is given up, and the next one goes through.
+    if (sleep === "frozen") {
+      await until("another attempt", () => scene.proxy.accepted > 1);
+      scene.proxy.frozen = false;
+    }
+    await agrees(page, scene.truth);
+    await says(page, ".status", /^Connected\s+last update/);
+    await says(page, ".card-age", /^Fresh\s+(just now|[12]?\d s ago)/);
+    await scene.post({ ...vans[2]!, latitude: 52.52 });
+    await agrees(page, scene.truth);
+    await says(page, ".status", /^Connected\s+last update (just now|[1-4] s ago)$/);
+  });
+}
