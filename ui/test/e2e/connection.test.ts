@@ -6,7 +6,7 @@ import { test } from "node:test";
 import type { Page } from "playwright-core";
 import { until } from "../../../clients/js/test/wait.ts";
 import { agrees } from "./agrees.ts";
-import { CONNECTION_ERROR, Scene, says, useBrowser } from "./scene.ts";
+import { CONNECTION_ERROR, HURRIED, Scene, says, useBrowser } from "./scene.ts";
 
 useBrowser();
 
@@ -89,7 +89,7 @@ test("the connection is cut: the page is true again at once", async () => {
 
 test("the network freezes: the page finds out by itself", async () => {
   const scene = await Scene.throughProxy();
-  const page = await scene.open(HERE, { expected, init: hurried() });
+  const page = await scene.open(HERE, { expected, init: HURRIED });
   await scene.post(...Array.from({ length: 20 }, (_, i) => near(i)));
   await agrees(page, scene.truth);
   scene.proxy.frozen = true;
@@ -98,11 +98,6 @@ test("the network freezes: the page finds out by itself", async () => {
   scene.proxy.frozen = false;
   await isBack(page, scene);
 });
-
-/** The page asks after 25 s of silence, and waits 8 s for an answer: timers of more than 5 s come ten times as fast. */
-function hurried(): string {
-  return `{ const later = window.setTimeout; window.setTimeout = (run, ms, ...rest) => later(run, ms > 5000 ? ms / 10 : ms, ...rest); }`;
-}
 
 test("the network is slow: the page is sent fewer steps, is not cut, and is true in the end", async () => {
   const scene = await Scene.throughProxy({ LIVE_WS_OUTBOX_BYTES: "16384", LIVE_WS_PING_INTERVAL_MS: "1000", LIVE_WS_PONG_TIMEOUT_MS: "15000" });

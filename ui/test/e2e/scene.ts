@@ -13,6 +13,12 @@ import { until } from "../../../clients/js/test/wait.ts";
 /** What the browser itself writes to the console of a page whose server is away. */
 export const CONNECTION_ERROR = /^WebSocket connection to 'ws:[^']+' failed/;
 
+/**
+ * What the page waits for longest comes ten times as fast: its timers of more than 5 s, such as those by which it asks after 25 s of
+ * silence whether the server is there, and gives it 8 s to answer.
+ */
+export const HURRIED = "{ const later = window.setTimeout; window.setTimeout = (run, ms, ...rest) => later(run, ms > 5000 ? ms / 10 : ms, ...rest); }";
+
 export interface PageOptions extends BrowserContextOptions {
   /** Errors on the console that the test brings about. */
   readonly expected?: RegExp;
