@@ -50,7 +50,7 @@ async function untilSame(page: Page | Frame, fault: (seen: Seen) => string): Pro
   const same = async () => {
     const seen = await look(page);
     last = fault(seen);
-    return last === "" && seen;
+    return last === "" ? seen : undefined;
   };
   return until("the page to show what was posted", same).catch((error: Error) => assert.fail(`${error.message}\n${last}`));
 }
