@@ -19,7 +19,7 @@ use crate::ops::{self, ConnectionView, Connections, OpsServer};
 use crate::phase::{Phase, PhaseOwner, PhaseWatch, phase};
 use crate::positions::{Consumer, Opened, Publish, Stop, Stored, Submit, SubmitError};
 use crate::process::{avoid_huge_pages, prepare_for_connections, room_for_connections};
-use crate::settings::Settings;
+use crate::settings::{LiveSettings, Settings};
 #[cfg(feature = "ui")]
 use crate::web::{self, WebError, WebServer};
 
@@ -125,12 +125,13 @@ impl App {
     pub async fn stop(self) -> DrainReport {
         // First of all: whoever reads the log must find readiness gone.
         self.phase.advance(Phase::Draining);
-        log::info!("live server stopping");
-        let deadline = Instant::now() + self.settings.live.drain_timeout + STORE_GRACE;
-        let drain = self.live.stop(self.settings.live.drain_timeout);
-        // Whoever opened the page now could not connect.
+        let timeout = self.settings.live.drain_timeout;
+        log::info!("{}", stopping(self.live.connected(), &self.settings.live));
+        let deadline = Instant::now() + timeout + STORE_GRACE;
+        let drain = self.live.stop(timeout);
+        // Whoever opened the page after the delay could not connect here, and a load balancer must know by then.
         #[cfg(feature = "ui")]
-        let (report, ()) = tokio::join!(drain, stop_web(self.web));
+        let (report, ()) = tokio::join!(drain, stop_web(self.web, self.settings.live.drain_delay));
         #[cfg(not(feature = "ui"))]
         let report = drain.await;
         let DrainReport { closed, terminated, took } = report;
@@ -148,6 +149,21 @@ impl App {
         self.phase.advance(Phase::Stopped);
         report
     }
+}
+
+/// What the log says when a stop begins: whom it is about, and how long it takes.
+fn stopping(connections: usize, settings: &LiveSettings) -> String {
+    let LiveSettings { drain_delay, drain_spread, drain_timeout, .. } = settings;
+    let [delay, spread, timeout] = [drain_delay, drain_spread, drain_timeout].map(Duration::as_millis);
+    let when = match (delay, spread) {
+        (0, 0) => String::new(),
+        (_, 0) => format!(" in {delay} ms"),
+        (0, _) => format!(" over {spread} ms"),
+        (..) => format!(" in {delay} ms over {spread} ms"),
+    };
+    format!(
+        "live server stopping: {connections} connections are closed{when}; those left after {timeout} ms are terminated"
+    )
 }
 
 fn start_ops(
@@ -193,8 +209,9 @@ fn start_web(settings: &Settings, metrics: &Metrics) -> anyhow::Result<Option<we
 }
 
 #[cfg(feature = "ui")]
-async fn stop_web(web: Option<web::Running>) {
+async fn stop_web(web: Option<web::Running>, delay: Duration) {
     if let Some(web) = web {
+        tokio::time::sleep(delay).await;
         web.stop().await;
     }
 }

@@ -294,6 +294,11 @@ impl<W: Wire + ?Sized> Outbox<W> {
         inner.streaming || inner.queue.responses() > self.limit
     }
 
+    /// True in the middle of a message that is sent in fragments.
+    pub(crate) fn is_streaming(&self) -> bool {
+        self.inner.borrow().streaming
+    }
+
     /// Why the socket failed, if it did.
     pub(crate) fn failed(&self) -> Option<io::ErrorKind> {
         self.inner.borrow().failed

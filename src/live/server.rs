@@ -20,7 +20,7 @@ use super::fanout::{Hub, Hubs, Published};
 use super::handler::MessageHandler;
 use super::handshake::{self, Accepting, refusal};
 use super::outbox::Budget;
-use super::registry::{Admission, DrainReport, Registry, Shutdown};
+use super::registry::{Admission, DrainReport, Pace, Registry, Shutdown};
 use super::wire::close;
 use crate::domain::Position;
 use crate::metrics::LiveMetrics;
@@ -55,6 +55,8 @@ pub struct Running {
     hubs: Hubs,
     workers: Vec<Arbiter>,
     state: watch::Sender<Accepting>,
+    admission: Arc<Admission>,
+    pace: Pace,
 }
 
 impl LiveServer {
@@ -111,8 +113,20 @@ impl LiveServer {
         let hubs = Hubs::new(settings.workers, metrics.clone());
         let latest: Arc<[_]> = latest.into();
         let (state, watch) = watch::channel(Accepting::Open);
-        let start =
-            Start { settings, handler, metrics, latest, registry: registry.clone(), admission, watch };
+        let pace = Pace {
+            delay: settings.drain_delay,
+            spread: settings.drain_spread,
+            reconnect_spread: settings.reconnect_spread,
+        };
+        let start = Start {
+            settings,
+            handler,
+            metrics,
+            latest,
+            registry: registry.clone(),
+            admission: admission.clone(),
+            watch,
+        };
         let mut workers = Vec::with_capacity(listeners.len());
         for (number, listener) in listeners.into_iter().enumerate() {
             let (start, hubs) = (start.clone(), hubs.clone());
@@ -120,7 +134,7 @@ impl LiveServer {
             worker.spawn_fn(move || start.worker(listener, &hubs, number));
             workers.push(worker);
         }
-        Ok(Running { address, registry, hubs, workers, state })
+        Ok(Running { address, registry, hubs, workers, state, admission, pace })
     }
 }
 
@@ -165,10 +179,36 @@ impl Running {
         self.hubs.clone()
     }
 
-    /// Stops accepting, sends 1001 to all, waits until they are gone, at most `timeout`, and terminates the rest.
-    pub async fn stop(self, timeout: Duration) -> DrainReport {
+    /// How many are connected, those that have just got 101 among them.
+    pub fn connected(&self) -> usize {
+        self.admission.connected()
+    }
+
+    /// Closes the listening socket when everyone has been sent a close frame. Until then those who come get 503: they may
+    /// come from a load balancer that has not looked at readiness yet.
+    async fn stop_accepting(&self) {
+        let window = self.pace.window();
+        if !window.is_zero() {
+            tokio::time::sleep(window).await;
+        }
         self.state.send_replace(Accepting::Draining);
-        let report = match self.registry.send(Shutdown { timeout }).await {
+    }
+
+    /// Admits nobody any more, sends 1001 to all, at once or spread over the time that the settings name, waits until they
+    /// are gone, at most `timeout`, and terminates the rest.
+    pub async fn stop(self, timeout: Duration) -> DrainReport {
+        let drain = self.registry.send(Shutdown { timeout, pace: self.pace });
+        let stop_accepting = async {
+            self.stop_accepting().await;
+            std::future::pending().await
+        };
+        let report = tokio::select! {
+            // Without a window, nobody is accepted any more when the drain begins.
+            biased;
+            never = stop_accepting => never,
+            report = drain => report,
+        };
+        let report = match report {
             Ok(report) => report,
             Err(error) => {
                 log::error!("drain not done: {error}");

@@ -24,6 +24,7 @@ metrics! {
                 &["position"],
                 &["positions"],
                 &["left"],
+                &["draining"],
                 &["error"],
             ],
         };
@@ -71,7 +72,9 @@ metrics! {
             names: &["direction", "form"],
             known: &[&["in", "plain"], &["in", "compressed"], &["out", "plain"], &["out", "compressed"]],
         };
-        /// How long the drain took; 0 before it.
+        /// Connections that a drain has not sent 1001 to yet, as their turn is still to come; 0 before it.
+        drain_waiting: IntGauge = "processor_live_drain_waiting";
+        /// How long the drain took, its delay included; 0 before it.
         drain_seconds: Gauge = "processor_live_drain_seconds";
         /// Connections that the drain had to terminate.
         drain_terminated: IntGauge = "processor_live_drain_terminated";

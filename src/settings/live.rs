@@ -26,8 +26,14 @@ pub struct LiveSettings {
     pub handshake_timeout: Duration,
     /// From our close frame to the client's.
     pub close_timeout: Duration,
-    /// From the first close frame of a shutdown to the last connection gone.
+    /// From the beginning of a drain to the last connection gone.
     pub drain_timeout: Duration,
+    /// From the beginning of a drain to the first close frame.
+    pub drain_delay: Duration,
+    /// From the first close frame of a drain to the last.
+    pub drain_spread: Duration,
+    /// Within this time after their close, clients are told to connect again; zero: they are told nothing.
+    pub reconnect_spread: Duration,
     /// Longest message from a client, in bytes of payload, all its fragments together.
     pub max_message_bytes: usize,
     /// Whether permessage-deflate is negotiated.
@@ -61,6 +67,9 @@ pub struct LiveSettings {
 impl LiveSettings {
     pub(super) fn read(read: &mut Reader) -> Self {
         let ping_interval = read.value(&table::LIVE_WS_PING_INTERVAL_MS);
+        let close_timeout = read.value(&table::LIVE_WS_CLOSE_TIMEOUT_MS);
+        let drain_timeout = read.value(&table::LIVE_WS_DRAIN_TIMEOUT_MS);
+        let (drain_delay, drain_spread) = drain_window(read, close_timeout, drain_timeout);
         Self {
             host: read.value(&table::LIVE_WS_HOST),
             port: read.value(&table::LIVE_WS_PORT),
@@ -68,8 +77,11 @@ impl LiveSettings {
             ping_interval,
             pong_timeout: pong_timeout(read, ping_interval),
             handshake_timeout: read.value(&table::LIVE_WS_HANDSHAKE_TIMEOUT_MS),
-            close_timeout: read.value(&table::LIVE_WS_CLOSE_TIMEOUT_MS),
-            drain_timeout: read.value(&table::LIVE_WS_DRAIN_TIMEOUT_MS),
+            close_timeout,
+            drain_timeout,
+            drain_delay,
+            drain_spread,
+            reconnect_spread: read.value(&table::LIVE_WS_RECONNECT_SPREAD_MS),
             max_message_bytes: read.value(&table::LIVE_WS_MAX_MESSAGE_BYTES),
             deflate: read.value(&table::LIVE_WS_DEFLATE),
             outbox_bytes: read.value(&table::LIVE_WS_OUTBOX_BYTES),
@@ -104,4 +116,36 @@ fn pong_timeout(read: &mut Reader, ping_interval: Duration) -> Duration {
         read.fault(pong, &timeout, allowed);
     }
     timeout
+}
+
+/// Delay and spread of a drain. The last client that is closed must have its time to answer within the drain's timeout too.
+fn drain_window(read: &mut Reader, close_timeout: Duration, drain_timeout: Duration) -> (Duration, Duration) {
+    let (delay_setting, spread_setting) = (&table::LIVE_WS_DRAIN_DELAY_MS, &table::LIVE_WS_DRAIN_SPREAD_MS);
+    let (close_setting, drain_setting) = (&table::LIVE_WS_CLOSE_TIMEOUT_MS, &table::LIVE_WS_DRAIN_TIMEOUT_MS);
+    let (delay, spread) = (read.value(delay_setting), read.value(spread_setting));
+    let are_sound = read.is_sound(delay_setting)
+        && read.is_sound(spread_setting)
+        && read.is_sound(close_setting)
+        && read.is_sound(drain_setting);
+    let room = drain_timeout.saturating_sub(close_timeout);
+    if !are_sound || delay + spread <= room {
+        return (delay, spread);
+    }
+    // The spread is the one to change, unless the delay is too long by itself.
+    let (setting, value, most, others) = if delay > room {
+        (delay_setting, delay, room, String::new())
+    } else {
+        let others = format!(", {} ({})", delay_setting.variable, delay.as_millis());
+        (spread_setting, spread, room - delay, others)
+    };
+    let allowed = format!(
+        "at most {}, as it{others} and {} ({}) must fit within {} ({})",
+        most.as_millis(),
+        close_setting.variable,
+        close_timeout.as_millis(),
+        drain_setting.variable,
+        drain_timeout.as_millis()
+    );
+    read.fault(setting, &value, allowed);
+    (delay, spread)
 }

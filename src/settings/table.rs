@@ -172,6 +172,24 @@ settings! {
             unit: "milliseconds",
             help: "How long a stopping server waits for its clients to close. Those that are left are terminated.",
         }
+        LIVE_WS_DRAIN_DELAY_MS: Millis<0> {
+            default: Text("0"),
+            unit: "milliseconds",
+            help: "How long a stopping server still serves its clients before it closes the first, while `/readyz` is 503 \
+                already and new connections get 503: for load balancers that look only every few seconds.",
+        }
+        LIVE_WS_DRAIN_SPREAD_MS: Millis<0> {
+            default: Text("0"),
+            unit: "milliseconds",
+            help: "A stopping server closes its clients evenly over this time, after `LIVE_WS_DRAIN_DELAY_MS`. Unless both \
+                are 0, both and `LIVE_WS_CLOSE_TIMEOUT_MS` together must fit within `LIVE_WS_DRAIN_TIMEOUT_MS`.",
+        }
+        LIVE_WS_RECONNECT_SPREAD_MS: Millis<0> {
+            default: Text("0"),
+            unit: "milliseconds",
+            help: "A stopping server tells each client, before it closes it, when to connect again (`draining`), evenly \
+                over this time. 0: it tells them nothing.",
+        }
         LIVE_WS_MAX_MESSAGE_BYTES: Number<usize, 125, { 64 << 20 }> {
             default: Text("65536"),
             unit: "bytes",

@@ -307,3 +307,43 @@ fn a_key_that_is_no_name_is_told_as_it_is_written_and_changes_nothing() {
     let error = read(&[("OPS_X[1000000000]", "1")]).unwrap_err().to_string();
     assert!(error.contains("setting OPS_X[1000000000]: "), "{error}");
 }
+
+#[test]
+fn delay_and_spread_of_a_drain_leave_time_for_the_last_close_within_its_timeout() {
+    let drain = |delay, spread, timeout, close| {
+        read(&[
+            ("LIVE_WS_DRAIN_DELAY_MS", delay),
+            ("LIVE_WS_DRAIN_SPREAD_MS", spread),
+            ("LIVE_WS_DRAIN_TIMEOUT_MS", timeout),
+            ("LIVE_WS_CLOSE_TIMEOUT_MS", close),
+        ])
+    };
+    let fits = drain("5000", "15000", "25000", "5000").unwrap().live;
+    assert_eq!((fits.drain_delay, fits.drain_spread), (Duration::from_secs(5), Duration::from_secs(15)));
+    // Where there is neither, the timeout may be as short as one likes.
+    assert!(drain("0", "0", "0", "5000").is_ok());
+    for (settings, expected) in [
+        (
+            ("5000", "15001", "25000", "5000"),
+            "LIVE_WS_DRAIN_SPREAD_MS: \"15001\" is not allowed: at most 15000, as it, LIVE_WS_DRAIN_DELAY_MS (5000) and \
+             LIVE_WS_CLOSE_TIMEOUT_MS (5000) must fit within LIVE_WS_DRAIN_TIMEOUT_MS (25000)",
+        ),
+        (
+            ("0", "1", "4000", "5000"),
+            "LIVE_WS_DRAIN_SPREAD_MS: \"1\" is not allowed: at most 0, as it, LIVE_WS_DRAIN_DELAY_MS (0) and \
+             LIVE_WS_CLOSE_TIMEOUT_MS (5000) must fit within LIVE_WS_DRAIN_TIMEOUT_MS (4000)",
+        ),
+        (
+            ("3000", "9000", "7000", "5000"),
+            "LIVE_WS_DRAIN_DELAY_MS: \"3000\" is not allowed: at most 2000, as it and LIVE_WS_CLOSE_TIMEOUT_MS (5000) must \
+             fit within LIVE_WS_DRAIN_TIMEOUT_MS (7000)",
+        ),
+    ] {
+        let (delay, spread, timeout, close) = settings;
+        let error = drain(delay, spread, timeout, close).unwrap_err().to_string();
+        assert_eq!(error, format!("setting {expected}"));
+    }
+    // Where one is wrong by itself, only that is said.
+    let error = drain("0", "1000", "x", "5000").unwrap_err().to_string();
+    assert!(error.contains("LIVE_WS_DRAIN_TIMEOUT_MS") && error.lines().count() == 1, "{error}");
+}

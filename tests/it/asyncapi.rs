@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
 
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use crate::docs::{play_page, read};
@@ -118,7 +119,7 @@ impl Record {
         assert!(self.ask(client, &request.to_string()).await, "{request}");
     }
 
-    /// Reads an update.
+    /// Reads a message that answers no request.
     async fn update(&mut self, client: &mut Client, kind: &str) {
         let message = client.json().await;
         assert_eq!(message["type"], kind, "{message}");
@@ -235,6 +236,16 @@ async fn play_crowds(record: &mut Record) {
     record.request(&mut client, request).await;
 }
 
+/// The server stops.
+async fn play_stop(record: &mut Record) {
+    let folder = folder();
+    // The only client of this server comes back in the middle of it, in whole milliseconds.
+    let server = Server::start(folder.path(), &[("LIVE_WS_RECONNECT_SPREAD_MS", "1")]);
+    let mut client = server.client().await;
+    server.signal(Signal::SIGTERM);
+    record.update(&mut client, "draining").await;
+}
+
 /// All that can be said.
 async fn record() -> Record {
     let mut record = Record::default();
@@ -250,6 +261,7 @@ async fn record() -> Record {
     play_leaving(&mut record, &server).await;
     play_settings(&mut record).await;
     play_crowds(&mut record).await;
+    play_stop(&mut record).await;
     assert_complete(&record, &server).await;
     record
 }

@@ -4,10 +4,11 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use nix::sys::signal::Signal;
 use processor::domain::Timestamp;
 use serde_json::{Value, json};
 
-use crate::harness::{Server, folder, position, project};
+use crate::harness::{Server, command, folder, position, project};
 
 /// A fenced block of a document.
 struct Block {
@@ -91,6 +92,12 @@ async fn play(server: &Server, section: &str, played: &mut Played) {
                     assert_said(&answer, line);
                     played.received.push(answer);
                 }
+                "json server stopping" => {
+                    server.signal(Signal::SIGTERM);
+                    let said = client.json().await;
+                    assert_said(&said, line);
+                    played.received.push(said);
+                }
                 other => panic!("docs/wire.md has a block {other}"),
             }
         }
@@ -99,14 +106,19 @@ async fn play(server: &Server, section: &str, played: &mut Played) {
 
 /// Plays all examples of the wire contract; what the server says must be there word for word.
 pub(crate) async fn play_page() -> Played {
-    let (folder, strict) = (folder(), folder());
+    let (folder, strict, stopping) = (folder(), folder(), folder());
     let server = Server::start(folder.path(), &[]);
+    let stopping = Server::start(stopping.path(), &[("LIVE_WS_RECONNECT_SPREAD_MS", "10000")]);
     // The first as the section about errors says; the second so that its last example needs few messages.
     let settings = [("LIVE_WS_MAX_SUBSCRIPTIONS", "2"), ("LIVE_WS_MAX_MESSAGES_PER_SECOND", "2")];
     let strict = Server::start(strict.path(), &settings);
     let mut played = Played::default();
     for section in read("docs/wire.md").split("\n## ") {
-        let server = if section.starts_with("Errors\n") { &strict } else { &server };
+        let server = match section.lines().next() {
+            Some("Errors") => &strict,
+            Some("When the server stops") => &stopping,
+            _ => &server,
+        };
         play(server, section, &mut played).await;
     }
     played
@@ -154,6 +166,17 @@ fn the_pages_for_embedding_are_those_in_the_examples() {
         assert_eq!(block(&page, "html", &format!("{name}@")), example.trim_end());
         assert!(example.lines().count() <= 30, "{name}");
     }
+}
+
+#[test]
+fn the_settings_of_a_stop_without_a_stampede_are_allowed() {
+    let lines = block(&read("docs/operating.md"), "sh", "LIVE_WS_RECONNECT_SPREAD_MS");
+    let settings: Vec<_> = lines.lines().map(|line| line.split_once('=').unwrap()).collect();
+    let folder = folder();
+    let output = command(folder.path(), &settings).arg("check").output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let page = String::from_utf8(output.stdout).unwrap();
+    assert!(lines.lines().all(|set| page.lines().any(|line| line == set)), "{page}");
 }
 
 /// The documents whose links are followed.

@@ -53,8 +53,9 @@ async fn while_it_drains_it_is_not_ready_and_an_upgrade_gets_503() {
     assert_eq!(snapshot["snapshot"].as_array().unwrap().len(), 1);
 }
 
-/// Shakes hands on a socket that is connected already, and reads until the end. True if it got 101.
-async fn shake_hands_and_read_to_the_end(stream: tokio::net::TcpStream) -> bool {
+/// Shakes hands on a socket that is connected already, and reads until the end. True if it got 101. `told` says whether it
+/// must have been told when to come back before it was closed.
+async fn shake_hands_and_read_to_the_end(stream: tokio::net::TcpStream, told: bool) -> bool {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let (mut read, mut write) = stream.into_split();
     let mut bytes = Vec::new();
@@ -62,21 +63,39 @@ async fn shake_hands_and_read_to_the_end(stream: tokio::net::TcpStream) -> bool 
     write.write_all(HANDSHAKE.as_bytes()).await.ok();
     soon("the end", read.read_to_end(&mut bytes)).await.ok();
     let end_of_head = bytes.windows(4).position(|part| part == b"\r\n\r\n").map(|at| at + 4);
-    let (head, frames) = bytes.split_at(end_of_head.unwrap_or(bytes.len()));
+    let (head, mut frames) = bytes.split_at(end_of_head.unwrap_or(bytes.len()));
     let head = String::from_utf8_lossy(head);
     if !head.starts_with("HTTP/1.1 101 ") {
         assert!(head.is_empty() || head.starts_with("HTTP/1.1 503 "), "{head}");
         return false;
+    }
+    if told {
+        let length = usize::from(frames[1]);
+        let message: serde_json::Value = serde_json::from_slice(&frames[2..2 + length]).unwrap();
+        assert!(message["reconnect_after_ms"].as_u64() < Some(1000), "{message}");
+        frames = &frames[2 + length..];
     }
     let close = [&[FIN | CLOSE, 22], &1001u16.to_be_bytes()[..], b"server shutting down"].concat();
     assert_eq!(frames, close, "after 101");
     true
 }
 
+/// No spread: all are closed at once, and told nothing.
+const AT_ONCE: &[(&str, &str)] = &[("LIVE_WS_DRAIN_TIMEOUT_MS", "200")];
+const SPREAD: &[(&str, &str)] = &[
+    ("LIVE_WS_DRAIN_SPREAD_MS", "100"),
+    ("LIVE_WS_RECONNECT_SPREAD_MS", "1000"),
+    ("LIVE_WS_CLOSE_TIMEOUT_MS", "200"),
+    ("LIVE_WS_DRAIN_TIMEOUT_MS", "300"),
+    // No ping comes between.
+    ("LIVE_WS_PING_INTERVAL_MS", "40000000"),
+];
+
 /// Connects `sockets`, has them shake hands while the server is told to stop, and holds its report against what they saw.
-async fn one_round(folder: &std::path::Path, sockets: usize, micros: u64) {
-    let mut server = Server::start(folder, &[("LIVE_WS_DRAIN_TIMEOUT_MS", "200"), ("LIVE_WS_WORKERS", "2")]);
+async fn one_round(folder: &std::path::Path, settings: &[(&str, &str)], sockets: usize, micros: u64) {
+    let mut server = Server::start(folder, &[settings, &[("LIVE_WS_WORKERS", "2")]].concat());
     let streams = join_all((0..sockets).map(|_| tokio::net::TcpStream::connect(server.live))).await;
+    let told = settings == SPREAD;
     let handshakes: Vec<_> = streams
         .into_iter()
         .enumerate()
@@ -84,7 +103,7 @@ async fn one_round(folder: &std::path::Path, sockets: usize, micros: u64) {
             actix::spawn(async move {
                 // So that some come before the signal, some at the same moment, some after it.
                 tokio::time::sleep(Duration::from_micros(micros * number as u64)).await;
-                shake_hands_and_read_to_the_end(stream.unwrap()).await
+                shake_hands_and_read_to_the_end(stream.unwrap(), told).await
             })
         })
         .collect();
@@ -103,10 +122,21 @@ async fn one_round(folder: &std::path::Path, sockets: usize, micros: u64) {
 async fn whoever_got_101_around_a_sigterm_gets_1001() {
     let folder = folder();
     for round in 0..30 {
-        one_round(folder.path(), 6, 50 * (round % 10)).await;
+        one_round(folder.path(), AT_ONCE, 6, 50 * (round % 10)).await;
     }
     for micros in [10, 20, 50] {
-        one_round(folder.path(), 300, micros).await;
+        one_round(folder.path(), AT_ONCE, 300, micros).await;
+    }
+}
+
+#[actix::test]
+async fn whoever_got_101_around_a_sigterm_is_told_when_to_come_back_and_gets_1001() {
+    let folder = folder();
+    for round in 0..15 {
+        one_round(folder.path(), SPREAD, 6, 100 * (round % 5)).await;
+    }
+    for micros in [10, 20, 50] {
+        one_round(folder.path(), SPREAD, 300, micros).await;
     }
 }
 

@@ -34,6 +34,7 @@ mod ops;
 mod options;
 mod restart;
 mod running;
+mod spread;
 mod subscriptions;
 mod tidy;
 #[cfg(feature = "ui")]

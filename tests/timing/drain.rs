@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use nix::sys::signal::Signal;
 use processor::live::ScaffoldHandler;
 
-use crate::harness::header::{BINARY, FIN, TEXT};
+use crate::harness::header::{BINARY, CLOSE, FIN, TEXT};
 use crate::harness::{
     Client, Live, Lock, PATIENCE, Raw, Server, conflate, eventually, folder, frame, http, narrow, position,
     post_over,
@@ -62,6 +62,74 @@ async fn sigterm_with_500_clients_of_which_50_never_answer() {
     let stopped = server.logged("live server stopped");
     assert!(stopped.contains("450 closed, 50 terminated"), "{stopped}");
     drop(rude);
+}
+
+#[actix::test]
+async fn closes_are_spread_evenly_over_their_time() {
+    let _turn = alone().await;
+    let folder = folder();
+    let settings = [
+        ("LIVE_WS_DRAIN_DELAY_MS", "500"),
+        ("LIVE_WS_DRAIN_SPREAD_MS", "2000"),
+        ("LIVE_WS_RECONNECT_SPREAD_MS", "6000"),
+        ("LIVE_WS_DRAIN_TIMEOUT_MS", "7500"),
+        // No ping comes between.
+        ("LIVE_WS_PING_INTERVAL_MS", "40000000"),
+    ];
+    let mut server = Server::start(folder.path(), &settings);
+    let clients = join_all((0..300).map(|_| Raw::connect(server.live))).await;
+    eventually("300 connections", async || server.connections().await == 300.0).await;
+    let began = Instant::now();
+    server.signal(Signal::SIGTERM);
+    let mut closes = join_all(clients.into_iter().map(async |mut client| {
+        let (_, message) = client.read().await.unwrap();
+        let message: serde_json::Value = serde_json::from_slice(&message).unwrap();
+        assert_eq!(client.close_code().await, 1001);
+        let at = began.elapsed();
+        client.frame(FIN | CLOSE, &1001_u16.to_be_bytes()).await;
+        client.ended().await;
+        (at, message["reconnect_after_ms"].as_u64().unwrap())
+    }))
+    .await;
+    closes.sort();
+    assert!(closes[0].0 >= Duration::from_millis(500), "{closes:?}");
+    // 75 in each quarter of the window. (The rest is for the machine.)
+    let quarter = |at: Duration| (at.as_millis() as usize - 500) / 500;
+    let mut quarters = [0; 4];
+    closes.iter().for_each(|(at, _)| quarters[quarter(*at).min(3)] += 1);
+    assert!(quarters.iter().all(|count| (50..=100).contains(count)), "{quarters:?}");
+    // In each quarter of the closes, the same part of the returns: who is closed first comes back first.
+    for (number, quarter) in closes.chunks(75).enumerate() {
+        let in_part = quarter.iter().filter(|(_, back)| *back as usize / 1500 == number).count();
+        assert!(in_part >= 65, "{closes:?}");
+    }
+    assert_eq!(server.ended(PATIENCE).code(), Some(0));
+    assert!(began.elapsed() < Duration::from_millis(3500), "{:?}", began.elapsed());
+}
+
+#[actix::test]
+async fn a_spread_ends_in_time_though_nobody_answers() {
+    let _turn = alone().await;
+    let folder = folder();
+    let settings = [
+        ("LIVE_WS_DRAIN_DELAY_MS", "300"),
+        ("LIVE_WS_DRAIN_SPREAD_MS", "700"),
+        ("LIVE_WS_CLOSE_TIMEOUT_MS", "1000"),
+        ("LIVE_WS_DRAIN_TIMEOUT_MS", "2000"),
+    ];
+    let mut server = Server::start(folder.path(), &settings);
+    let mut rude = join_all((0..50).map(|_| Raw::connect(server.live))).await;
+    eventually("50 connections", async || server.connections().await == 50.0).await;
+    let began = Instant::now();
+    server.signal(Signal::SIGTERM);
+    for client in &mut rude {
+        assert_eq!(client.close_code().await, 1001);
+    }
+    assert_eq!(server.ended(PATIENCE).code(), Some(0));
+    let took = began.elapsed();
+    assert!(took > Duration::from_secs(1) && took < Duration::from_secs(3), "{took:?}");
+    let stopped = server.logged("live server stopped");
+    assert!(stopped.contains("0 closed, 50 terminated"), "{stopped}");
 }
 
 #[actix::test]

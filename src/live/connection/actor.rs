@@ -18,7 +18,7 @@ use crate::live::client::lifecycle::{Event, State};
 use crate::live::handler::{Handled, Message};
 use crate::live::outbox::Outbox;
 use crate::live::registry::Close;
-use crate::live::wire::outgoing::ErrorCode;
+use crate::live::wire::outgoing::{ErrorCode, Outgoing};
 use crate::live::wire::{close, decoder};
 
 /// Fragments, pings and pongs cost work too; so many are taken for one message.
@@ -184,7 +184,16 @@ impl StreamHandler<Received> for LiveConnection {
 impl Handler<Close> for LiveConnection {
     type Result = ();
 
-    fn handle(&mut self, Close(reason): Close, _: &mut Self::Context) {
-        self.registration.client.close(reason);
+    fn handle(&mut self, Close { reason, reconnect_after }: Close, _: &mut Self::Context) {
+        let client = &self.registration.client;
+        // In the middle of a long snapshot no message can come (RFC 6455 section 5.4), only the close frame.
+        if let Some(after) = reconnect_after
+            && client.is_open()
+            && !self.outbox.is_streaming()
+        {
+            let reconnect_after_ms = after.as_millis().try_into().unwrap_or(u64::MAX);
+            client.send(&Outgoing::Draining { reconnect_after_ms });
+        }
+        client.close(reason);
     }
 }

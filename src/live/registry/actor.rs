@@ -2,13 +2,15 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use actix::{Actor, AsyncContext, Context, Handler, Message, MessageResult, Recipient, ResponseFuture};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::admission::Admission;
+use super::schedule::{Pace, Schedule, Turn};
 use crate::live::client::Vitals;
 use crate::live::wire::close::{self, CloseReason};
 use crate::metrics::LiveMetrics;
@@ -30,12 +32,15 @@ pub struct Registry {
 struct Connection {
     vitals: Arc<Vitals>,
     control: Recipient<Close>,
+    /// The drain has told it to close.
+    told: bool,
 }
 
 /// A drain that is under way or done.
 #[derive(Debug)]
 struct Drain {
     began: Instant,
+    schedule: Schedule,
     report: DrainReport,
     /// The timeout is over: whoever is still there is terminated.
     overdue: bool,
@@ -45,7 +50,11 @@ struct Drain {
 /// Tells a connection to begin the closing handshake.
 #[derive(Clone, Copy, Debug, Message)]
 #[rtype(result = "()")]
-pub(crate) struct Close(pub(crate) CloseReason);
+pub(crate) struct Close {
+    pub(crate) reason: CloseReason,
+    /// The client is told before to come back so long after.
+    pub(crate) reconnect_after: Option<Duration>,
+}
 
 /// A connection is open.
 #[derive(Debug, Message)]
@@ -66,12 +75,16 @@ pub(crate) struct Deregister {
 }
 
 /// Admits nobody any more and closes every connection with 1001 `server shutting down`, also those that were admitted but
-/// had not registered yet; waits until all are gone, at most `timeout`, then terminates the rest.
+/// had not registered yet; waits until all are gone, at most `timeout`, then terminates the rest. All times count from here;
+/// the pace of the first of several holds.
 #[derive(Clone, Copy, Debug, Message)]
 #[rtype(result = "DrainReport")]
 pub struct Shutdown {
-    /// From the first close frame to the last connection gone.
+    /// Until the last connection is gone. Longer than the [`Pace::window`], or some are terminated when they have hardly
+    /// been told.
     pub timeout: Duration,
+    /// When who is closed.
+    pub pace: Pace,
 }
 
 /// How a drain went.
@@ -81,7 +94,7 @@ pub struct DrainReport {
     pub closed: usize,
     /// Connections that had to be terminated.
     pub terminated: usize,
-    /// From the first close frame to the last connection gone.
+    /// From the beginning of the drain, its delay included, to the last connection gone.
     pub took: Duration,
 }
 
@@ -89,6 +102,11 @@ pub struct DrainReport {
 #[derive(Clone, Copy, Debug, Message)]
 #[rtype(result = "Vec<Arc<Vitals>>")]
 pub struct ListConnections;
+
+/// It is the next connection's turn to be closed.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct CloseDue;
 
 /// No permit is out any more.
 #[derive(Message)]
@@ -109,6 +127,37 @@ impl Registry {
     /// A registry without connections.
     pub(crate) fn new(metrics: Arc<LiveMetrics>, admission: Arc<Admission>) -> Self {
         Self { metrics, admission, connections: HashMap::new(), drain: None }
+    }
+
+    /// Closes those whose turn has come, and comes back for the next: one timer, however many there are.
+    fn close_due(&mut self, ctx: &mut Context<Self>) {
+        let Some(drain) = &mut self.drain else { return };
+        let elapsed = if drain.overdue { Duration::MAX } else { drain.began.elapsed() };
+        while let Some(Turn { id, reconnect_after }) = drain.schedule.take_due(elapsed) {
+            let Some(connection) = self.connections.get_mut(&id) else { continue }; // it has gone already
+            connection.told = true;
+            connection.control.do_send(Close { reason: close::GOING_AWAY, reconnect_after });
+            self.metrics.drain_waiting.dec();
+        }
+        if let Some(next) = drain.schedule.next_at() {
+            ctx.notify_later(CloseDue, next.saturating_sub(elapsed));
+        }
+    }
+
+    /// Has `Drained` come when the delay is over and the last permit is back: load balancers need the delay also where nobody
+    /// is connected.
+    ///
+    /// A connection is deregistered before its permit is given back. So when the last permit is back, all that is to be
+    /// counted is in the mailbox, and `Drained` gets behind it.
+    fn wait_for_end(&self, delay: Duration, ctx: &mut Context<Self>) {
+        let (admission, registry) = (self.admission.clone(), ctx.address());
+        actix_rt::spawn(async move {
+            if !delay.is_zero() {
+                tokio::time::sleep(delay).await;
+            }
+            admission.drained().await;
+            registry.do_send(Drained);
+        });
     }
 
     /// Tells whoever asked for the drain how it went.
@@ -134,15 +183,20 @@ impl Actor for Registry {
 impl Handler<Register> for Registry {
     type Result = ();
 
-    fn handle(&mut self, Register { vitals, control }: Register, _: &mut Self::Context) {
-        if let Some(drain) = &self.drain {
-            control.do_send(Close(close::GOING_AWAY));
-            if drain.overdue {
-                vitals.terminate();
-            }
-        }
+    fn handle(&mut self, Register { vitals, control }: Register, ctx: &mut Self::Context) {
         self.metrics.connections.inc();
-        self.connections.insert(vitals.id, Connection { vitals, control });
+        self.connections.insert(vitals.id, Connection { vitals: vitals.clone(), control, told: false });
+        let Some(drain) = &mut self.drain else { return };
+        self.metrics.drain_waiting.inc();
+        // While someone waits for a turn, there is a timer.
+        let (has_timer, overdue) = (drain.schedule.next_at().is_some(), drain.overdue);
+        drain.schedule.add(vitals.id);
+        if !has_timer {
+            self.close_due(ctx);
+        }
+        if overdue {
+            vitals.terminate();
+        }
     }
 }
 
@@ -150,12 +204,15 @@ impl Handler<Deregister> for Registry {
     type Result = ();
 
     fn handle(&mut self, gone: Deregister, _: &mut Self::Context) {
-        if self.connections.remove(&gone.id).is_none() {
+        let Some(connection) = self.connections.remove(&gone.id) else {
             return; // it ended before it could register
-        }
+        };
         self.metrics.closes.with_label_values(&[gone.reason.code_label().as_str(), gone.reason.label]).inc();
         self.metrics.connections.dec();
         if let Some(drain) = &mut self.drain {
+            if !connection.told {
+                self.metrics.drain_waiting.dec();
+            }
             if gone.clean {
                 drain.report.closed += 1;
             } else {
@@ -168,28 +225,33 @@ impl Handler<Deregister> for Registry {
 impl Handler<Shutdown> for Registry {
     type Result = ResponseFuture<DrainReport>;
 
-    fn handle(&mut self, Shutdown { timeout }: Shutdown, ctx: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, Shutdown { timeout, pace }: Shutdown, ctx: &mut Self::Context) -> Self::Result {
         self.admission.drain();
         let (reporter, report) = oneshot::channel();
-        let drain = self.drain.get_or_insert_with(|| Drain {
-            began: Instant::now(),
-            report: DrainReport::default(),
-            overdue: false,
-            waiting: Vec::new(),
-        });
-        drain.waiting.push(reporter);
-        for connection in self.connections.values() {
-            connection.control.do_send(Close(close::GOING_AWAY));
+        if let Some(drain) = &mut self.drain {
+            drain.waiting.push(reporter);
+        } else {
+            self.metrics.drain_waiting.set(self.connections.len() as i64);
+            self.drain = Some(Drain {
+                began: Instant::now(),
+                schedule: Schedule::new(pace, self.connections.keys().copied()),
+                report: DrainReport::default(),
+                overdue: false,
+                waiting: vec![reporter],
+            });
+            self.close_due(ctx);
+            self.wait_for_end(pace.delay, ctx);
         }
-        // A connection is deregistered before its permit is given back. So when the last permit is back, all that is
-        // to be counted is in the mailbox, and `Drained` gets behind it.
-        let (admission, registry) = (self.admission.clone(), ctx.address());
-        actix_rt::spawn(async move {
-            admission.drained().await;
-            registry.do_send(Drained);
-        });
         ctx.notify_later(TimeIsUp, timeout);
         Box::pin(async { report.await.unwrap_or_default() })
+    }
+}
+
+impl Handler<CloseDue> for Registry {
+    type Result = ();
+
+    fn handle(&mut self, _: CloseDue, ctx: &mut Self::Context) {
+        self.close_due(ctx);
     }
 }
 
@@ -208,6 +270,8 @@ impl Handler<TimeIsUp> for Registry {
         if let Some(drain) = &mut self.drain {
             drain.overdue = true;
         }
+        // Whose turn was still to come is told at least.
+        self.close_due(ctx);
         for connection in self.connections.values() {
             connection.vitals.terminate();
         }

@@ -53,6 +53,11 @@ pub enum Outgoing<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         id: Option<&'a str>,
     },
+    /// The server stops: a close frame with 1001 follows.
+    Draining {
+        /// When the client is to connect again, in milliseconds from now.
+        reconnect_after_ms: u64,
+    },
     /// Something was not done.
     Error {
         /// What kind of fault it is.
@@ -115,6 +120,7 @@ impl Outgoing<'_> {
             Self::Welcome { .. } => "welcome",
             Self::Subscribed { .. } => "subscribed",
             Self::Unsubscribed { .. } => "unsubscribed",
+            Self::Draining { .. } => "draining",
             Self::Error { .. } => "error",
         }
     }
@@ -153,6 +159,7 @@ mod tests {
                 r#"{"type":"subscribed","topic":"area:1,2,3,4","every_ms":250,"batch":true,"replaces":"area:0,0,1,1","left":["x"]}"#,
             ),
             (Outgoing::Unsubscribed { topic: "x", id: None }, r#"{"type":"unsubscribed","topic":"x"}"#),
+            (Outgoing::Draining { reconnect_after_ms: 7 }, r#"{"type":"draining","reconnect_after_ms":7}"#),
             (
                 Outgoing::Error {
                     code: ErrorCode::ProtocolViolation,

@@ -11,9 +11,9 @@ use crate::metrics::Metrics;
 
 const ADDRESS: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
-/// Stands in for a connection's actor: counts how often it was told to close.
+/// Stands in for a connection's actor: notes how often it was told to close.
 #[derive(Default)]
-struct Control(Vec<u16>);
+struct Control(Vec<Close>);
 
 impl Actor for Control {
     type Context = Context<Self>;
@@ -22,19 +22,19 @@ impl Actor for Control {
 impl Handler<Close> for Control {
     type Result = ();
 
-    fn handle(&mut self, Close(reason): Close, _: &mut Self::Context) {
-        self.0.push(reason.code);
+    fn handle(&mut self, close: Close, _: &mut Self::Context) {
+        self.0.push(close);
     }
 }
 
 #[derive(Message)]
-#[rtype(result = "Vec<u16>")]
+#[rtype(result = "Vec<Close>")]
 struct Told;
 
 impl Handler<Told> for Control {
-    type Result = Vec<u16>;
+    type Result = Vec<Close>;
 
-    fn handle(&mut self, _: Told, _: &mut Self::Context) -> Vec<u16> {
+    fn handle(&mut self, _: Told, _: &mut Self::Context) -> Vec<Close> {
         self.0.clone()
     }
 }
@@ -59,8 +59,15 @@ impl Connected {
         self.vitals.is_terminated(Waker::noop())
     }
 
+    /// The codes it was told to close with.
     async fn told(&self) -> Vec<u16> {
-        self.control.send(Told).await.unwrap()
+        self.control.send(Told).await.unwrap().iter().map(|close| close.reason.code).collect()
+    }
+
+    /// When its client is to come back, in milliseconds, if it was told.
+    async fn reconnect_after(&self) -> Option<u128> {
+        let told = self.control.send(Told).await.unwrap();
+        Some(told.first()?.reconnect_after?.as_millis())
     }
 }
 
@@ -108,8 +115,18 @@ impl Rig {
     }
 
     fn drain(&self, seconds: u64) -> impl Future<Output = DrainReport> + use<> {
-        let report = self.registry.send(Shutdown { timeout: Duration::from_secs(seconds) });
+        self.drain_at(seconds, Pace::default())
+    }
+
+    fn drain_at(&self, seconds: u64, pace: Pace) -> impl Future<Output = DrainReport> + use<> {
+        let report = self.registry.send(Shutdown { timeout: Duration::from_secs(seconds), pace });
         async { report.await.unwrap() }
+    }
+
+    /// The gauge of those whose turn is to come.
+    async fn waiting(&self) -> i64 {
+        self.gauge().await;
+        self.metrics.drain_waiting.get()
     }
 }
 
@@ -207,4 +224,96 @@ async fn all_who_ask_for_a_drain_get_its_report() {
     one.go(true);
     let (first, second) = tokio::join!(first, second);
     assert_eq!((first.closed, second.closed), (1, 1));
+}
+
+const PACE: Pace = Pace {
+    delay: Duration::from_secs(1),
+    spread: Duration::from_secs(2),
+    reconnect_spread: Duration::from_secs(8),
+};
+
+#[actix::test]
+async fn a_drain_with_a_pace_tells_one_after_the_other_and_each_its_own_time() {
+    let rig = Rig::new();
+    let mut connected: Vec<_> = (0..4).map(|_| rig.connected()).collect();
+    let report = rig.drain_at(60, PACE);
+    assert_eq!(rig.waiting().await, 4);
+    assert!(rig.admission.admit(ADDRESS).is_err());
+    let mut told = Vec::new();
+    // Turns come at 1, 1.5, 2 and 2.5 seconds.
+    for (millis, count) in [(990, 0), (20, 1), (480, 1), (20, 2), (500, 3), (470, 3), (30, 4)] {
+        tokio::time::sleep(Duration::from_millis(millis)).await;
+        told.clear();
+        for connection in &connected {
+            assert!(connection.told().await.len() <= 1);
+            told.extend(connection.reconnect_after().await);
+        }
+        assert_eq!((told.len(), rig.waiting().await), (count, 4 - count as i64));
+    }
+    told.sort();
+    assert_eq!(told, [1000, 3000, 5000, 7000]);
+    assert!(connected.iter().all(|connection| !connection.is_terminated()));
+    connected.iter_mut().for_each(|connection| connection.go(true));
+    let DrainReport { closed, terminated, took } = report.await;
+    assert_eq!((closed, terminated), (4, 0));
+    assert!(took >= Duration::from_millis(2510) && took < Duration::from_millis(2600), "{took:?}");
+}
+
+#[actix::test]
+async fn the_delay_is_waited_for_also_where_nobody_is_and_the_spread_is_not() {
+    let rig = Rig::new();
+    let began = tokio::time::Instant::now();
+    let report = rig.drain_at(60, PACE).await;
+    let took = began.elapsed();
+    assert!(took >= PACE.delay && took < PACE.delay + Duration::from_millis(100), "{took:?}");
+    assert_eq!((report.closed, report.terminated), (0, 0));
+}
+
+#[actix::test]
+async fn those_who_go_in_the_delay_or_before_their_turn_count_as_closed_and_no_longer_wait() {
+    let rig = Rig::new();
+    let mut connected: Vec<_> = (0..3).map(|_| rig.connected()).collect();
+    let report = rig.drain_at(60, PACE);
+    connected[0].go(true);
+    assert_eq!(rig.waiting().await, 2);
+    tokio::time::sleep(PACE.window()).await;
+    assert_eq!((rig.waiting().await, connected[0].told().await), (0, vec![]));
+    connected.iter_mut().for_each(|connection| connection.go(true));
+    assert_eq!(report.await.closed, 3);
+}
+
+#[actix::test]
+async fn who_registers_in_a_drain_with_a_pace_gets_a_turn_and_is_told_when_to_come_back() {
+    let rig = Rig::new();
+    let (mut first, mut second, mut last) = (rig.connected(), rig.admitted(), rig.admitted());
+    let report = rig.drain_at(60, PACE);
+    rig.gauge().await; // the drain has begun
+    rig.register(&second);
+    assert_eq!((rig.waiting().await, second.told().await), (2, vec![]));
+    tokio::time::sleep(PACE.window()).await;
+    assert_eq!((first.told().await, second.told().await), (vec![1001], vec![1001]));
+    // Nobody waits any more, so no timer runs.
+    rig.register(&last);
+    assert_eq!(rig.waiting().await, 0);
+    assert_eq!((last.told().await, last.reconnect_after().await), (vec![1001], Some(6666)));
+    [&mut first, &mut second, &mut last].into_iter().for_each(|connection| connection.go(true));
+    assert_eq!(report.await.closed, 3);
+}
+
+#[actix::test]
+async fn a_timeout_before_the_last_turn_tells_and_terminates_all() {
+    let rig = Rig::new();
+    let mut connected: Vec<_> = (0..5).map(|_| rig.connected()).collect();
+    let report = rig.drain_at(2, PACE);
+    // A second drain brings nothing forward.
+    let second = rig.drain_at(60, Pace::default());
+    assert_eq!(rig.waiting().await, 5);
+    tokio::time::sleep(Duration::from_millis(2001)).await;
+    for connection in &mut connected {
+        assert_eq!(connection.told().await, [1001]);
+        assert!(connection.is_terminated());
+        connection.go(false);
+    }
+    assert_eq!((report.await.terminated, second.await.terminated), (5, 5));
+    assert_eq!(rig.waiting().await, 0);
 }
