@@ -9,6 +9,10 @@ import type { PageState } from "./state.ts";
 
 /** What has changed is told at most so often, ms. */
 const TELL_EVERY = 100;
+/** Telling pauses after so many ms, so that a page with very many devices still answers to a hand. */
+const LONGEST_TELL = 8;
+/** Devices that are looked at between two looks at the clock. */
+const AT_ONCE = 256;
 /** An area that the server refused is asked for again so often, ms: there may be fewer devices by then. */
 const TRY_AGAIN = 15_000;
 /** An error of the server that is about nothing in particular is shown for so long, ms. */
@@ -38,8 +42,9 @@ export class LiveFleet extends Emitter<FleetEvents> implements Fleet {
   #tooMany: string | undefined;
   #error: string | undefined;
   readonly #refused = new Map<string, string>();
-  /** Devices that something was heard of, and when, by `performance.now()`. */
-  #touched = new Map<string, number>();
+  /** Devices that something was heard of, and when, by `performance.now()`. A device may be there twice. */
+  #touched: string[] = [];
+  #came: number[] = [];
   #timer: number | undefined;
   #retry: number | undefined;
   #forgetError: number | undefined;
@@ -200,44 +205,45 @@ export class LiveFleet extends Emitter<FleetEvents> implements Fleet {
     for (const { device_id } of positions) this.#touch(device_id);
     for (const id of left) this.#touch(id);
     // Whoever has opened the page waits for this, also if it is empty.
-    this.#tell();
+    this.#tell(Infinity);
     this.#tellStatus();
   }
 
   #touch(id: string): void {
-    this.#touched.set(id, performance.now());
-    this.#timer ??= window.setTimeout(() => this.#tell(), TELL_EVERY);
+    this.#touched.push(id);
+    this.#came.push(performance.now());
+    this.#timer ??= window.setTimeout(() => this.#tell(document.hidden ? Infinity : LONGEST_TELL), TELL_EVERY);
   }
 
-  #tell(): void {
+  /** Tells what has changed. If it takes longer than so many ms, the rest is told in a task of its own. */
+  #tell(longest: number): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    const touched = this.#touched;
-    this.#touched = new Map();
-    const changed = new Set<Device>();
-    const gone = new Set<string>();
-    for (const [id, came] of touched) {
-      const position = this.#newest(id);
-      const device = position && this.#keep(id, position, came);
+    const touched = this.#touched, came = this.#came, now = this.now(), until = performance.now() + longest;
+    const changed = new Set<Device>(), gone = new Set<string>();
+    let index = 0;
+    for (; index < touched.length; index++) {
+      if (index % AT_ONCE === AT_ONCE - 1 && performance.now() > until) break;
+      const id = touched[index]!, position = this.#newest(id);
+      const device = position && this.#keep(id, position, came[index]!, now);
       if (device) changed.add(device);
       else if (this.devices.delete(id)) gone.add(id);
     }
+    this.#touched = touched.slice(index);
+    this.#came = came.slice(index);
+    if (this.#touched.length > 0) this.#timer = window.setTimeout(() => this.#tell(LONGEST_TELL));
     if (changed.size > 0 || gone.size > 0) this.emit("change", { changed, gone });
   }
 
   /** Notes where a device is; undefined if a filter hides it. */
-  #keep(id: string, position: Position, came: number): Device | undefined {
+  #keep(id: string, position: Position, came: number, now: number): Device | undefined {
     const { only, selected } = this.#state.shown;
     let device = this.devices.get(id);
     const events = device?.events ?? new Set<string>();
-    for (const [name, { devices }] of this.#events) {
-      if (devices.has(id)) events.add(name);
-      else events.delete(name);
-    }
-    for (const name of events) if (!this.#events.has(name)) events.delete(name);
+    if (this.#events.size > 0 || events.size > 0) this.#takePart(id, events);
     if (only && events.size === 0 && id !== selected) return undefined;
     if (device?.fix.position.timestamp === position.timestamp) return device;
-    const fix = { position, at: this.#timeOf(position), came };
+    const fix = { position, at: this.#timeOf(position, now), came };
     if (device) {
       device.before = device.fix;
       device.fix = fix;
@@ -246,19 +252,29 @@ export class LiveFleet extends Emitter<FleetEvents> implements Fleet {
       this.devices.set(id, device);
     }
     // Of a device that is new here the position may be an old one.
-    const age = device.before ? 0 : Math.max(0, this.now() - fix.at);
+    const age = device.before ? 0 : Math.max(0, now - fix.at);
     this.heard = Math.max(this.heard ?? -Infinity, came - age);
     return device;
   }
 
+  /** Notes of which events a device is. */
+  #takePart(id: string, events: Set<string>): void {
+    for (const [name, { devices }] of this.#events) {
+      if (devices.has(id)) events.add(name);
+      else events.delete(name);
+    }
+    for (const name of events) if (!this.#events.has(name)) events.delete(name);
+  }
+
   /** When a position is of, ms by the server's clock; one from the future counts as of now. */
-  #timeOf({ timestamp }: Position): number {
-    return Math.min(Date.parse(timestamp), this.now());
+  #timeOf({ timestamp }: Position, now = this.now()): number {
+    return Math.min(Date.parse(timestamp), now);
   }
 
   /** The newest position of a device in any of the subscriptions. */
   #newest(id: string): Position | undefined {
     let newest = this.#tooMany === undefined ? this.#area?.devices.get(id) : undefined;
+    if (this.#events.size === 0 && id !== this.#state.shown.selected) return newest;
     const look = (subscription: Subscription | undefined) => {
       const position = subscription?.devices.get(id);
       if (position && (!newest || this.#timeOf(position) > this.#timeOf(newest))) newest = position;
