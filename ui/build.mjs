@@ -12,13 +12,13 @@ const dist = join(here, "dist");
 /** Browsers of the last two years. */
 const target = ["chrome128", "firefox128", "safari18"];
 
-/** Every file of the page: its path below dist/, and its bytes. Tests give a program and a style of their own. */
-export async function files({ program = "src/main.ts", style = "src/page.css" } = {}) {
+/** Every file of the page: its path below dist/, and its bytes. Tests give a program and a style of their own; a profile wants names. */
+export async function files({ program = "src/main.ts", style = "src/page.css", minify = true } = {}) {
   const out = new Map();
   const bundle = await build({
     entryPoints: { app: join(here, program), map: join(here, style) },
     outdir: join(here, "dist/assets"), entryNames: "[name]-[hash]", chunkNames: "[name]-[hash]", assetNames: "[name]-[hash]",
-    bundle: true, splitting: true, format: "esm", minify: true, target, write: false, metafile: true,
+    bundle: true, splitting: true, format: "esm", minify, target, write: false, metafile: true,
     legalComments: "linked", loader: { ".svg": "dataurl" }, logLevel: "warning", absWorkingDir: here,
   });
   for (const file of bundle.outputFiles) out.set(relative(dist, file.path), Buffer.from(file.contents));
