@@ -1,4 +1,4 @@
-// A thousand views, at random: after each, what is drawn is what was posted. SEED=<number> looks at the same ones again.
+// A thousand views, at random: after each, what is drawn is what was posted. SEED=<number> looks at the same ones again, VIEWS=<number> at fewer.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
