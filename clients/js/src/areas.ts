@@ -4,14 +4,11 @@ import { isInside } from "./box.ts";
 import type { Channel } from "./channel.ts";
 import type { Box, Position } from "./types.ts";
 
-/** What is known of a device, and when it came, in ms by the server's clock. Changed in place, as there are many a second. */
+/** What is known of a device, and when it counts as of: its timestamp, but not later than it came, in ms. */
 interface Known {
-  position: Position;
-  came: number;
+  readonly position: Position;
+  readonly time: number;
 }
-
-/** When a position counts as of: its timestamp, but not later than it came, in ms. */
-const timeOf = (timestamp: string, came: number) => Math.min(Date.parse(timestamp), came);
 
 /**
  * A position in an area does not say for which one it was sent, so there is one map for all of them, and each area shows what of
@@ -37,8 +34,7 @@ export class Areas {
   /** A device went out of `box`, at `timestamp`. */
   left(box: Box, id: string, timestamp: string): void {
     const known = this.#known.get(id);
-    if (!known || !isInside(box, known.position)) return;
-    if (timeOf(known.position.timestamp, known.came) <= timeOf(timestamp, this.#clock())) this.#forget(id, timestamp);
+    if (known && isInside(box, known.position) && known.time <= this.#time(timestamp)) this.#forget(id, timestamp);
   }
 
   /**
@@ -88,10 +84,10 @@ export class Areas {
   #take(position: Position, isSaid: ((position: Position) => boolean) | undefined): void {
     const id = position.device_id;
     const known = this.#known.get(id);
-    let came = this.#clock();
-    if (known && isBefore(position.timestamp, came, known) && !isSaid?.(known.position)) return;
+    let time = this.#time(position.timestamp);
+    if (known && time < known.time && !isSaid?.(known.position)) return;
     // It came before it was told of here, and may be followed by what is older than this moment.
-    if (isSaid && came < Date.parse(position.timestamp)) came = -Infinity;
+    if (isSaid && time < Date.parse(position.timestamp)) time = -Infinity;
     let isInAny = false;
     for (const channel of this.#channels) {
       if (channel.box && isInside(channel.box, position)) {
@@ -101,11 +97,8 @@ export class Areas {
         channel.remove(id, position.timestamp);
       }
     }
-    if (!isInAny) this.#known.delete(id);
-    else if (known) {
-      known.position = position;
-      known.came = came;
-    } else this.#known.set(id, { position, came });
+    if (isInAny) this.#known.set(id, { position, time });
+    else this.#known.delete(id);
   }
 
   #forget(id: string, timestamp?: string): void {
@@ -118,12 +111,7 @@ export class Areas {
     return false;
   }
 
-  #clock(): number {
-    return (this.#latest = Math.max(this.#latest, this.#now()));
+  #time(timestamp: string): number {
+    return Math.min(Date.parse(timestamp), (this.#latest = Math.max(this.#latest, this.#now())));
   }
-}
-
-/** Whether what has come counts as of an earlier time than what is known. Texts of timestamps sort as their times do. */
-function isBefore(timestamp: string, came: number, { position, came: knownCame }: Known): boolean {
-  return timestamp < position.timestamp && timeOf(timestamp, came) < timeOf(position.timestamp, knownCame);
 }

@@ -21,14 +21,12 @@ export function boxOf(topic: string): Box | undefined {
 }
 
 /** Whether a position is inside, edges included (as the server sees it: docs/wire.md, "Areas"). */
-export function isInside(box: Box, { latitude, longitude }: Position): boolean {
-  if (latitude < box[1] || latitude > box[3]) return false;
+export function isInside([west, south, east, north]: Box, { latitude, longitude }: Position): boolean {
+  if (latitude < south || latitude > north) return false;
   // At a pole all meridians meet.
   if (Math.abs(latitude) === 90) return true;
+  const between = (degrees: number) =>
+    west <= east ? west <= degrees && degrees <= east : west <= degrees || degrees <= east;
   // 180 and -180 are the same meridian.
-  return isBetween(box, longitude) || (Math.abs(longitude) === 180 && isBetween(box, -longitude));
-}
-
-function isBetween([west, , east]: Box, degrees: number): boolean {
-  return west <= east ? west <= degrees && degrees <= east : west <= degrees || degrees <= east;
+  return between(longitude) || (Math.abs(longitude) === 180 && between(-longitude));
 }
