@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { until } from "../../../clients/js/test/wait.ts";
 import { agrees } from "./agrees.ts";
-import { CONNECTION_ERROR, Scene, says, useBrowser } from "./scene.ts";
+import { CONNECTION_ERROR, HURRIED, Scene, says, useBrowser } from "./scene.ts";
 
 useBrowser();
 
@@ -57,7 +57,7 @@ for (const [name, sleep] of [["its connection is gone", "cut"], ["its connection
     const scene = await Scene.throughProxy();
     const vans = Array.from({ length: 10 }, (_, i) => ({ device_id: `van-${i}`, latitude: 52.5 + i / 1000, longitude: 13.4 }));
     await scene.post(...vans);
-    const page = await scene.open("?at=12/52.5/13.4&device=van-0", { init: shifted(0), expected: CONNECTION_ERROR });
+    const page = await scene.open("?at=12/52.5/13.4&device=van-0", { init: `${HURRIED} ${shifted(0)}`, expected: CONNECTION_ERROR });
     await agrees(page, scene.truth);
     // Nothing runs in the page for a while, then an hour has passed; the browser says that it goes on.
     const sleeping = page.evaluate((ms) => {
