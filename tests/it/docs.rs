@@ -161,9 +161,9 @@ async fn the_post_of_the_readme_works_as_typed() {
 #[test]
 fn the_pages_for_embedding_are_those_in_the_examples() {
     let page = read("docs/embedding.md");
-    for name in ["maplibre", "leaflet"] {
+    for (name, map) in [("maplibre", "a MapLibre map"), ("leaflet", "a Leaflet map")] {
         let example = read(&format!("examples/{name}.html"));
-        assert_eq!(block(&page, "html", &format!("{name}@")), example.trim_end());
+        assert_eq!(block(&page, "html", map), example.trim_end());
         assert!(example.lines().count() <= 30, "{name}");
     }
 }
