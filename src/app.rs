@@ -156,10 +156,10 @@ fn stopping(connections: usize, settings: &LiveSettings) -> String {
     let LiveSettings { drain_delay, drain_spread, drain_timeout, .. } = settings;
     let [delay, spread, timeout] = [drain_delay, drain_spread, drain_timeout].map(Duration::as_millis);
     let when = match (delay, spread) {
-        (0, 0) => String::new(),
-        (_, 0) => format!(" in {delay} ms"),
-        (0, _) => format!(" over {spread} ms"),
-        (..) => format!(" in {delay} ms over {spread} ms"),
+        (0, 0) => " at once".to_owned(),
+        (_, 0) => format!(" after {delay} ms"),
+        (0, _) => format!(" evenly over {spread} ms"),
+        (..) => format!(" after {delay} ms, evenly over {spread} ms"),
     };
     format!(
         "live server stopping: {connections} connections are closed{when}; those left after {timeout} ms are terminated"

@@ -66,7 +66,7 @@ async fn each_client_is_told_its_own_time_to_come_back_before_it_is_closed() {
         .collect();
     server.signal(Signal::SIGTERM);
     let stopping = server.logged("live server stopping");
-    let says = "300 connections are closed over 1000 ms; those left after 30000 ms are terminated";
+    let says = "300 connections are closed evenly over 1000 ms; those left after 30000 ms are terminated";
     assert!(stopping.ends_with(says), "{stopping}");
     let mut back = Vec::new();
     for seen in join_all(clients).await {
@@ -176,7 +176,7 @@ async fn after_the_delay_clients_are_closed_and_nobody_can_connect_any_more() {
     drop(rude);
     assert_eq!(server.ended(PATIENCE).code(), Some(0));
     let stopping = server.logged("live server stopping");
-    let says = "1 connections are closed in 1000 ms; those left after 60000 ms are terminated";
+    let says = "1 connections are closed after 1000 ms; those left after 60000 ms are terminated";
     assert!(stopping.ends_with(says), "{stopping}");
 }
 
@@ -218,6 +218,7 @@ async fn one_in_the_middle_of_a_snapshot_is_closed_without_a_word() {
         }
     };
     assert_eq!(close, (FIN | CLOSE, 1001));
+    assert_eq!(server.metric("processor_live_messages_outbound_total", "draining").await, 1.0);
     slow.frame(FIN | CLOSE, &1001_u16.to_be_bytes()).await;
     assert_eq!(server.ended(PATIENCE).code(), Some(0));
     let stopped = server.logged("live server stopped");

@@ -40,6 +40,8 @@ struct Connection {
 #[derive(Debug)]
 struct Drain {
     began: Instant,
+    /// The delay is over: from here on it may end.
+    first_close: Instant,
     schedule: Schedule,
     report: DrainReport,
     /// The timeout is over: whoever is still there is terminated.
@@ -149,11 +151,11 @@ impl Registry {
     ///
     /// A connection is deregistered before its permit is given back. So when the last permit is back, all that is to be
     /// counted is in the mailbox, and `Drained` gets behind it.
-    fn wait_for_end(&self, delay: Duration, ctx: &mut Context<Self>) {
+    fn wait_for_end(&self, first_close: Instant, ctx: &mut Context<Self>) {
         let (admission, registry) = (self.admission.clone(), ctx.address());
         actix_rt::spawn(async move {
-            if !delay.is_zero() {
-                tokio::time::sleep(delay).await;
+            if first_close > Instant::now() {
+                tokio::time::sleep_until(first_close).await;
             }
             admission.drained().await;
             registry.do_send(Drained);
@@ -228,20 +230,25 @@ impl Handler<Shutdown> for Registry {
     fn handle(&mut self, Shutdown { timeout, pace }: Shutdown, ctx: &mut Self::Context) -> Self::Result {
         self.admission.drain();
         let (reporter, report) = oneshot::channel();
-        if let Some(drain) = &mut self.drain {
-            drain.waiting.push(reporter);
-        } else {
+        let is_first = self.drain.is_none();
+        let drain = self.drain.get_or_insert_with(|| {
+            let began = Instant::now();
             self.metrics.drain_waiting.set(self.connections.len() as i64);
-            self.drain = Some(Drain {
-                began: Instant::now(),
+            Drain {
+                began,
+                first_close: began + pace.delay,
                 schedule: Schedule::new(pace, self.connections.keys().copied()),
                 report: DrainReport::default(),
                 overdue: false,
-                waiting: vec![reporter],
-            });
+                waiting: Vec::new(),
+            }
+        });
+        drain.waiting.push(reporter);
+        let first_close = drain.first_close;
+        if is_first {
             self.close_due(ctx);
-            self.wait_for_end(pace.delay, ctx);
         }
+        self.wait_for_end(first_close, ctx);
         ctx.notify_later(TimeIsUp, timeout);
         Box::pin(async { report.await.unwrap_or_default() })
     }

@@ -270,6 +270,18 @@ async fn the_delay_is_waited_for_also_where_nobody_is_and_the_spread_is_not() {
 }
 
 #[actix::test]
+async fn a_second_drain_does_not_cut_the_delay_of_the_first_short_and_ends_at_once_behind_it() {
+    let rig = Rig::new();
+    let began = tokio::time::Instant::now();
+    let (first, second) = (rig.drain_at(60, PACE), rig.drain(60));
+    tokio::join!(first, second);
+    assert!(began.elapsed() >= PACE.delay, "{:?}", began.elapsed());
+    let ended = tokio::time::Instant::now();
+    rig.drain(60).await;
+    assert!(ended.elapsed() < Duration::from_millis(100), "{:?}", ended.elapsed());
+}
+
+#[actix::test]
 async fn those_who_go_in_the_delay_or_before_their_turn_count_as_closed_and_no_longer_wait() {
     let rig = Rig::new();
     let mut connected: Vec<_> = (0..3).map(|_| rig.connected()).collect();
