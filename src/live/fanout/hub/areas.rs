@@ -196,7 +196,9 @@ impl Hub {
         let begin = self.begin_snapshot(subscription, id, replaced);
         let outbox = &subscription.subscriber.outbox;
         let encoding = subscription.audience.mode.encoding;
-        if devices.len() <= SLICE {
+        // Behind a snapshot that is on its way it is made when its turn comes: if it were older than what that one shows, its
+        // client would forget devices that came meanwhile.
+        if devices.len() <= SLICE && !subscription.subscriber.is_streaming() {
             let positions = self.latest.borrow().encode_devices(devices, area.bounds());
             let form = SnapshotForm::of(encoding, begin.len() + positions.len());
             if form == SnapshotForm::Deflated {

@@ -8,14 +8,14 @@ use serde_json::Value;
 use super::*;
 
 /// A model whose first client takes all that it is sent.
-fn model() -> Model {
+pub(super) fn model() -> Model {
     let model = Model::new();
     model.seats[0].pipe.room.set(usize::MAX);
     model
 }
 
 /// What the first client has been sent since this was last asked.
-fn sent(model: &Model) -> Vec<Value> {
+pub(super) fn sent(model: &Model) -> Vec<Value> {
     let Seat { client, outbox, pipe, .. } = &model.seats[0];
     outbox.flush();
     while model.hub.catch_up(client, Waker::noop()) {
@@ -23,21 +23,25 @@ fn sent(model: &Model) -> Vec<Value> {
     }
     let taken = pipe.taken.take();
     let mut rest = &taken[..];
-    let mut messages = Vec::new();
-    while let [0x81, length, ..] = *rest {
+    let (mut messages, mut message) = (Vec::new(), Vec::new());
+    while let [first, length, ..] = *rest {
+        assert!(matches!(first & 0x7F, 0 | 1), "a frame of text");
         let (length, at) = match length {
             126 => (usize::from(u16::from_be_bytes([rest[2], rest[3]])), 4),
             short => (usize::from(short), 2),
         };
-        messages.push(serde_json::from_slice(&rest[at..at + length]).unwrap());
+        message.extend_from_slice(&rest[at..at + length]);
+        if first & 0x80 != 0 {
+            messages.push(serde_json::from_slice(&std::mem::take(&mut message)).unwrap());
+        }
         rest = &rest[at + length..];
     }
-    assert!(rest.is_empty(), "{rest:?}");
+    assert!(rest.is_empty() && message.is_empty(), "{rest:?}");
     messages
 }
 
 /// The devices in a snapshot or a batch.
-fn devices<'a>(message: &'a Value, key: &str) -> Vec<&'a str> {
+pub(super) fn devices<'a>(message: &'a Value, key: &str) -> Vec<&'a str> {
     message[key].as_array().unwrap().iter().map(|one| one["device_id"].as_str().unwrap()).collect()
 }
 
@@ -174,4 +178,23 @@ fn half_a_snapshot_of_an_area_takes_no_device_from_another_area() {
     model.drive(0);
     assert_eq!(model.seats[0].known.topics(), 1);
     assert_eq!(model.seats[0].known.of(small), model.expected(small));
+}
+
+#[test]
+fn a_snapshot_behind_a_longer_one_takes_no_device_that_the_longer_one_brought() {
+    let mut model = Model::new();
+    let (small, large) = ("area:1,1,3,3", "area:0,0,2,2");
+    model.subscribe(0, topic(small), Wish { batch: true, ..Wish::default() });
+    model.publish(&[(0, 0, (0, 0))]);
+    model.subscribe(0, topic(large), Wish::default());
+    model.publish(&[(1, 0, (0, 0)), (2, 0, (0, 0)), (3, 0, (0, 0)), (4, 0, (0, 0))]);
+    // The end of the subscription that it had of the small one makes the large one begin again, which is long now.
+    model.subscribe(0, topic(small), Wish::default());
+    model.hub.unsubscribe(&model.seats[0].client, &Topic::parse(small).unwrap());
+    model.seats[0].client.send(&Outgoing::Unsubscribed { topic: small, id: None });
+    model.publish(&[(0, 0, (1, 1))]);
+    model.fan_out();
+    model.seats[0].pipe.room.set(usize::MAX);
+    model.drive(0);
+    assert_eq!(model.seats[0].known.of(large), model.expected(large));
 }
