@@ -27,7 +27,9 @@ fn decode_with(mut decoder: Decoder, bytes: &[u8], piece: usize) -> Vec<Event> {
     let mut events = VecDeque::new();
     for mut chunk in bytes.chunks(piece) {
         while !chunk.is_empty() {
-            chunk = &chunk[decoder.feed(chunk, &mut events)..];
+            let read = decoder.feed(chunk, &mut events);
+            assert!(read > 0, "it has no end");
+            chunk = &chunk[read..];
         }
     }
     events.into()
