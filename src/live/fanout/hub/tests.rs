@@ -138,6 +138,12 @@ impl Model {
         }
     }
 
+    fn holds(&self, client: &Client, topic: &str) -> bool {
+        let subscribers = self.hub.subscribers.borrow();
+        let held = subscribers.get(&client.id()).map(|subscriber| subscriber.held.borrow());
+        held.is_some_and(|held| held.contains_key(&Topic::parse(topic).unwrap()))
+    }
+
     fn seat(&self, number: usize) -> Seat {
         let pipe = Rc::<Pipe>::default();
         let outbox = Outbox::new(pipe.clone(), LIMIT, self.hub.means.budget.clone());
@@ -303,9 +309,12 @@ fn check(acts: Vec<Act>, quick: bool) {
             }
             Act::Tick(millis) => model.tick(millis),
             Act::Unsubscribe(seat, topic) => {
-                let client = &model.seats[seat].client;
-                model.hub.unsubscribe(client, &Topic::parse(TOPICS[topic]).unwrap());
-                client.send(&Outgoing::Unsubscribed { topic: TOPICS[topic], id: None });
+                let Seat { client, outbox, .. } = &model.seats[seat];
+                // While a client is not read, only what it has can end.
+                if model.holds(client, TOPICS[topic]) || !outbox.is_jammed() {
+                    model.hub.unsubscribe(client, &Topic::parse(TOPICS[topic]).unwrap());
+                    client.send(&Outgoing::Unsubscribed { topic: TOPICS[topic], id: None });
+                }
             }
             Act::Room(seat, room) => {
                 let pipe = &model.seats[seat].pipe;
