@@ -4,6 +4,7 @@
 //! in `kind`, `network` and `map`, into the structs of the rooms (`live`, `ops`, `positions`, `web`).
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 mod error;
@@ -22,6 +23,7 @@ mod warnings;
 mod web;
 
 pub use error::{Fault, SettingsError};
+use kind::Port;
 pub use live::LiveSettings;
 pub use map::{PageUrl, Units};
 pub use network::ForwardedHeader;
@@ -30,6 +32,7 @@ pub use pages::{default_file, reference};
 pub use positions::PositionsSettings;
 use read::Reader;
 pub use secret::Secret;
+use table::Setting;
 pub use web::WebSettings;
 
 /// Everything that can be set, checked.
@@ -84,6 +87,12 @@ impl Settings {
         let live = LiveSettings::read(read);
         let ops = OpsSettings::read(read);
         let web = WebSettings::read(read);
+        let mut ports =
+            vec![(&table::LIVE_WS_PORT, live.host, live.port), (&table::OPS_PORT, ops.host, ops.port)];
+        if web.enabled {
+            ports.push((&table::WEB_PORT, web.host, web.port));
+        }
+        ports_differ(read, &ports);
         Ok(Self { instance_id, live, ops, positions, web, lines: reader.finish()? })
     }
 
@@ -91,6 +100,18 @@ impl Settings {
     /// only said to be set.
     pub fn lines(&self) -> Vec<String> {
         self.lines.clone()
+    }
+}
+
+/// No two servers listen on one port of one address: the second could not start, and only one of the two settings would be
+/// named then.
+fn ports_differ(read: &mut Reader, ports: &[(&Setting<Port>, IpAddr, u16)]) {
+    for (index, (setting, host, port)) in ports.iter().enumerate() {
+        let meets = |other: &IpAddr| other == host || other.is_unspecified() || host.is_unspecified();
+        let same = ports[..index].iter().find(|(_, other, one)| one == port && *port != 0 && meets(other));
+        if let Some((other, ..)) = same {
+            read.fault(*setting, port, format!("another port than {}", other.variable));
+        }
     }
 }
 

@@ -200,7 +200,10 @@ impl Fleet {
             self.drive(period, is_abandoned)?;
             if reported.elapsed() > Duration::from_secs(10) {
                 reported = Instant::now();
-                log::info!("{} positions posted", self.posted);
+                // Whoever looks at a demo looks at its map.
+                let level =
+                    if self.simulation.names == Names::Kinds { log::Level::Debug } else { log::Level::Info };
+                log::log!(level, "{} positions posted", self.posted);
             }
         }
         log::info!("{} positions posted by {} devices", self.posted, self.devices.len());

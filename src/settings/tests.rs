@@ -347,3 +347,19 @@ fn delay_and_spread_of_a_drain_leave_time_for_the_last_close_within_its_timeout(
     let error = drain("0", "1000", "x", "5000").unwrap_err().to_string();
     assert!(error.contains("LIVE_WS_DRAIN_TIMEOUT_MS") && error.lines().count() == 1, "{error}");
 }
+
+#[test]
+fn no_two_servers_listen_on_one_port_of_one_address() {
+    let ports = |live: &str, ops: &str, web: &str| {
+        read(&[("LIVE_WS_PORT", live), ("OPS_PORT", ops), ("WEB_PORT", web)])
+    };
+    let error = ports("8081", "9090", "8081").unwrap_err().to_string();
+    assert_eq!(error, "setting WEB_PORT: \"8081\" is not allowed: another port than LIVE_WS_PORT");
+    let error = ports("7000", "7000", "7000").unwrap_err().to_string();
+    assert!(error.contains("OPS_PORT: \"7000\"") && error.contains("WEB_PORT: \"7000\""), "{error}");
+    // Any free one is another each time.
+    assert!(ports("0", "0", "0").is_ok());
+    assert!(read(&[("LIVE_WS_PORT", "8080"), ("WEB_ENABLED", "false")]).is_ok());
+    let apart = [("LIVE_WS_HOST", "127.0.0.2"), ("LIVE_WS_PORT", "8080"), ("WEB_HOST", "127.0.0.1")];
+    assert!(read(&apart).is_ok());
+}

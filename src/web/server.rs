@@ -29,10 +29,10 @@ const CONFIG: &str = "/config.json";
 #[derive(Debug, thiserror::Error)]
 pub enum WebError {
     /// The address cannot be bound.
-    #[error("{0}")]
+    #[error(transparent)]
     Listen(#[from] io::Error),
     /// The file of map tiles cannot be served.
-    #[error("{0}")]
+    #[error(transparent)]
     Tiles(#[from] TilesError),
 }
 

@@ -6,6 +6,7 @@ import type { Device } from "./device.ts";
 import { Emitter } from "./emitter.ts";
 import type { Fleet, FleetEvents, Status } from "./fleet.ts";
 import type { PageState } from "./state.ts";
+import { millis } from "./time.ts";
 
 /** What has changed is told at most so often, ms. */
 const TELL_EVERY = 100;
@@ -268,7 +269,7 @@ export class LiveFleet extends Emitter<FleetEvents> implements Fleet {
 
   /** When a position is of, ms by the server's clock; one from the future counts as of now. */
   #timeOf({ timestamp }: Position, now = this.now()): number {
-    return Math.min(Date.parse(timestamp), now);
+    return Math.min(millis(timestamp), now);
   }
 
   /** The newest position of a device in any of the subscriptions. */

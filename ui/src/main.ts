@@ -12,7 +12,7 @@ import { NoWebGL, openMap } from "./map/index.ts";
 import type { MapView } from "./map/types.ts";
 import { showFailure } from "./panel/failure.ts";
 import { openPanel } from "./panel/index.ts";
-import { colorOf } from "./panel/look.ts";
+import { colorOf, nameOf } from "./panel/look.ts";
 import { shownAtFirst } from "./panel/preferences.ts";
 import { isDark, keepTheme } from "./panel/theme.ts";
 import { PageState } from "./state.ts";
@@ -90,6 +90,10 @@ function join(map: MapView, fleet: LiveFleet, state: PageState, config: Config, 
   keepTheme(state, new AbortController().signal, (dark) => map.setDark(dark));
   still.addEventListener("change", () => map.setStill(still.matches));
   map.on("click", ({ id }) => state.set({ selected: id }));
+  map.on("hover", ({ id }) => {
+    const device = id === undefined ? undefined : fleet.devices.get(id);
+    element("map").title = device ? nameOf(device) : "";
+  });
   watchView(map, fleet, state);
   fitOnce(map, fleet, state);
 }
@@ -116,6 +120,7 @@ function watchView(map: MapView, fleet: LiveFleet, state: PageState): void {
 function fitOnce(map: MapView, fleet: LiveFleet, state: PageState): void {
   if (state.shown.view) return;
   const offs: (() => void)[] = [];
+  let fitted = false;
   const done = () => offs.forEach((off) => off());
   const fit = () => {
     const { events, selected } = state.shown;
@@ -128,7 +133,10 @@ function fitOnce(map: MapView, fleet: LiveFleet, state: PageState): void {
     const chosen = one ? [one] : those.length > 0 ? those : devices;
     const box = bounds(chosen.map(({ fix }) => fix.position));
     if (!box) return;
-    done();
+    // An event that nobody is in yet is fitted when somebody is.
+    if (events.length === 0 || those.length > 0 || one) done();
+    else if (fitted) return;
+    fitted = true;
     map.fit(box);
   };
   offs.push(fleet.on("change", fit), fleet.on("status", fit), map.on("move", ({ byHand }) => byHand && done()));

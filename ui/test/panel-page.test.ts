@@ -159,6 +159,10 @@ test("a search filters all devices that are known, and looks up those that are n
   await page.keyboard.press("Enter");
   assert.equal(await selected(page), "device-29");
   assert.deepEqual(await page.evaluate(() => window.page.map.shown), ["device-29"]);
+  // Single keys are for the device now.
+  await page.keyboard.press("f");
+  assert.equal(await page.evaluate(() => window.page.state.shown.follow), true);
+  await page.keyboard.press("/");
   await page.keyboard.press("Escape");
   await says(page, ".list-count", "300 devices in view");
   assert.equal(await page.inputValue("#search"), "");

@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 // The public names of the package.
 
 export { ProcessorClient } from "./client.ts";

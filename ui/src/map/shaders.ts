@@ -59,7 +59,7 @@ void main() {
 
   float age = u_now - a_look.x;
   bool lost = age >= u_ages.y;
-  float fade = lost ? 0.6 : 1.0 - 0.55 * clamp((age - u_ages.x) / max(1.0, min(u_ages.x, u_ages.y - u_ages.x)), 0.0, 1.0);
+  float fade = lost ? 0.6 : age < u_ages.x ? 1.0 : 0.7 - 0.25 * clamp((age - u_ages.x) / max(1.0, min(u_ages.x, u_ages.y - u_ages.x)), 0.0, 1.0);
   v_color = vec4(lost ? u_lostColor : a_color.rgb, fade);
 
   gl_Position = clip(middle());

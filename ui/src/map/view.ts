@@ -36,7 +36,7 @@ const REST_EVERY = 500;
 /** Fixes that are older than this when the page is opened have no trail, ms: a hundred days. */
 const OLDEST = 100 * 86_400_000;
 /** One point alone is shown at this zoom. */
-const CLOSE = 15;
+const CLOSE = 13;
 /** What `go` and `fit` take, ms. */
 const WAY = 600;
 

@@ -57,7 +57,8 @@ export class Events {
 
   #add(): void {
     const { state, announce } = this.#context;
-    const name = this.#input.value.trim(), fault = eventFault(name, state.shown.events);
+    // The topic is what stands in the documentation, and is taken too.
+    const name = this.#input.value.trim().replace(/^event:/, ""), fault = eventFault(name, state.shown.events);
     this.#say(fault);
     if (fault !== undefined) return;
     this.#input.value = "";

@@ -84,7 +84,8 @@ function stateText(device: Device, look: RowLook): string | undefined {
 function more(device: Device, look: RowLook): string {
   const position = device.fix.position, heading = movingTo(device);
   const parts: string[] = [];
-  if (position.speed !== undefined) {
+  // Of who has not been heard of for long it says nothing about now.
+  if (position.speed !== undefined && ageOf(device, look.now, look.config) !== "lost") {
     parts.push(heading === undefined ? speed(position.speed, look.units) : `${speed(position.speed, look.units)} ${compass(heading)}`);
   }
   if (device.events.size > 0) parts.push(...look.events.filter((name) => device.events.has(name)));

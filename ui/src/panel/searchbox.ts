@@ -17,7 +17,7 @@ export class SearchBox {
   readonly #context: Context;
   readonly #list: DeviceList;
   readonly #input = el("input", {
-    type: "search", id: "search", placeholder: "Search devices", "aria-label": "Search devices by id, name or other text",
+    type: "search", id: "search", placeholder: "Search, or look up an id", "aria-label": "Search devices by id, name or other text",
     "aria-controls": "list", "aria-keyshortcuts": "/", autocomplete: "off", autocapitalize: "off", spellcheck: "false", enterkeyhint: "search",
   });
   readonly #text = el("p", {});
@@ -79,11 +79,14 @@ export class SearchBox {
     if (this.#input.value.trim() === "") return;
     if (first) this.#context.select(first, true);
     else this.#lookUp();
+    // What comes next is about the device: single keys are for it again.
+    this.#input.blur();
   }
 
   #lookUp(): void {
     const id = this.#input.value.trim();
-    if (nameFault(id) === undefined) this.#context.state.set({ selected: id });
+    // Wherever it is, the map goes there.
+    if (nameFault(id) === undefined) this.#context.state.set({ selected: id, follow: true });
   }
 
   #key(event: KeyboardEvent): void {

@@ -121,7 +121,8 @@ test("stale and lost by the operator's settings, in list and card", async () => 
   await scene.post({ device_id: "young", latitude: 52.52, longitude: 13.4, speed: 10 });
   await says(page, ".card-age", /^Lost\s/);
   await says(page, ".row >> nth=0", /^young\s+22 mph\s+(now|\d s)$/);
-  assert.equal(await page.locator(".row:not([hidden]) .mark[data-age=lost]").count(), 3);
+  // The list is drawn once a second.
+  await until("the other three to be lost", async () => (await page.locator(".row:not([hidden]) .mark[data-age=lost]").count()) === 3);
   await page.evaluate(() => window.processorMap!.state.set({ selected: "young" }));
   await says(page, ".card-age", /^Fresh\s/);
   await says(page, ".card-age", /^Stale\s+(8|9|1\d) s ago/);
