@@ -4,11 +4,14 @@ import { isInside } from "./box.ts";
 import type { Channel } from "./channel.ts";
 import type { Box, Position } from "./types.ts";
 
-/** What is known of a device, and when it counts as of: its timestamp, but not later than it came, in ms. */
+/** What is known of a device, and when it came, in ms by the server's clock. */
 interface Known {
   readonly position: Position;
-  readonly time: number;
+  readonly came: number;
 }
+
+/** When a position counts as of: its timestamp, but not later than it came. Parsed when it is asked for, as it seldom is. */
+const timeOf = (timestamp: string, came: number) => Math.min(Date.parse(timestamp), came);
 
 /**
  * A position in an area does not say for which one it was sent, so there is one map for all of them, and each area shows what of
@@ -34,7 +37,10 @@ export class Areas {
   /** A device went out of `box`, at `timestamp`. */
   left(box: Box, id: string, timestamp: string): void {
     const known = this.#known.get(id);
-    if (known && isInside(box, known.position) && known.time <= this.#time(timestamp)) this.#forget(id, timestamp);
+    if (
+      known && isInside(box, known.position) &&
+      timeOf(known.position.timestamp, known.came) <= timeOf(timestamp, this.#clock())
+    ) this.#forget(id, timestamp);
   }
 
   /**
@@ -84,20 +90,24 @@ export class Areas {
   #take(position: Position, isSaid: ((position: Position) => boolean) | undefined): void {
     const id = position.device_id;
     const known = this.#known.get(id);
-    let time = this.#time(position.timestamp);
-    if (known && time < known.time && !isSaid?.(known.position)) return;
-    // It came before it was told of here, and may be followed by what is older than this moment.
-    if (isSaid && time < Date.parse(position.timestamp)) time = -Infinity;
+    const { timestamp } = position;
+    const came = this.#clock();
+    // Texts of timestamps sort as their times do, and nearly always the later one comes later.
+    if (
+      known && timestamp < known.position.timestamp &&
+      timeOf(timestamp, came) < timeOf(known.position.timestamp, known.came) && !isSaid?.(known.position)
+    ) return;
     let isInAny = false;
     for (const channel of this.#channels) {
       if (channel.box && isInside(channel.box, position)) {
         isInAny = true;
         channel.set(position);
       } else {
-        channel.remove(id, position.timestamp);
+        channel.remove(id, timestamp);
       }
     }
-    if (isInAny) this.#known.set(id, { position, time });
+    // What is from the future came before it was told of here, and may be followed by what is older than this moment.
+    if (isInAny) this.#known.set(id, { position, came: isSaid && came < Date.parse(timestamp) ? -Infinity : came });
     else this.#known.delete(id);
   }
 
@@ -111,7 +121,7 @@ export class Areas {
     return false;
   }
 
-  #time(timestamp: string): number {
-    return Math.min(Date.parse(timestamp), (this.#latest = Math.max(this.#latest, this.#now())));
+  #clock(): number {
+    return (this.#latest = Math.max(this.#latest, this.#now()));
   }
 }

@@ -52,8 +52,8 @@ export class ProcessorClient extends Emitter<ClientEvents> implements Disposable
     const whole = new URL(url, globalThis.location?.href);
     whole.protocol = whole.protocol.replace("http", "ws");
     whole.hash = "";
-    if (!/^wss?:$/.test(whole.protocol)) throw new TypeError(`not the URL of a WebSocket: ${whole}`);
-    if (!globalThis.WebSocket) throw new TypeError("no WebSocket here; Node has one from version 22 on");
+    if (!/^wss?:$/.test(whole.protocol)) throw new TypeError(`no WebSocket URL: ${whole}`);
+    if (!globalThis.WebSocket) throw new TypeError("no WebSocket here (Node: from 22 on)");
     this.#url = whole.href;
     this.#options = options;
     this.#topics = new Topics(() => this.now(), (message) => this.#connection?.send(message));

@@ -2,4 +2,4 @@
 
 import { ProcessorClient } from "./client.ts";
 
-Object.assign(globalThis, { processor: { ProcessorClient } });
+(globalThis as { processor?: object }).processor = { ProcessorClient };

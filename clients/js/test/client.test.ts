@@ -221,7 +221,7 @@ describe("a client", () => {
 
   it("says what is wrong with a URL", () => {
     assert.throws(() => new ProcessorClient("nonsense"), /Invalid URL/);
-    assert.throws(() => new ProcessorClient("ftp://x/"), /not the URL of a WebSocket: ftp:/);
+    assert.throws(() => new ProcessorClient("ftp://x/"), /no WebSocket URL: ftp:/);
     assert.equal(new ProcessorClient("https://example.org/live#x").state.name, "idle");
   });
 });
