@@ -214,13 +214,14 @@ impl<W: Wire + ?Sized> Outbox<W> {
         });
     }
 
-    /// Drops the updates of a subscription that wait: it has ended, or a snapshot that is newer follows.
-    pub(crate) fn forget(&self, subscription: SubscriptionId) {
+    /// Drops the updates of a subscription that wait: it has ended, or a snapshot that is newer follows. Returns the number of
+    /// the first of those that an earlier fan-out brought.
+    pub(crate) fn forget(&self, subscription: SubscriptionId) -> Option<u64> {
         self.change(|inner| {
             inner.corked.retain(|(corked, _)| *corked != subscription);
             inner.behind.retain(|behind| behind.subscription != subscription);
-            inner.queue.forget(subscription);
-        });
+            inner.queue.forget(subscription)
+        })
     }
 
     /// Drops all updates that wait: nobody will read them.

@@ -292,16 +292,18 @@ impl Hub {
     /// Ends a subscription of a client that stays.
     fn end(&self, subscription: &Rc<Subscription>) {
         let subscriber = &subscription.subscriber;
-        subscriber.outbox.forget(subscription.id);
-        self.take_away(subscription);
+        let dropped = subscriber.outbox.forget(subscription.id);
+        self.take_away(subscription, dropped);
         if subscriber.held.borrow().is_empty() {
             self.subscribers.borrow_mut().remove(&subscriber.client.id());
         }
     }
 
-    /// Takes a subscription from a client that stays. What waits for it still waits.
-    fn take_away(&self, subscription: &Rc<Subscription>) {
+    /// Takes a subscription from a client that stays. What waits for it still waits, but for what was dropped, from the update
+    /// with this number on.
+    fn take_away(&self, subscription: &Rc<Subscription>, dropped: Option<u64>) {
         let subscriber = &subscription.subscriber;
+        let missing = [dropped, subscription.with_listing(|listing| listing.began_after() + 1)];
         let abandoned = self.remove(subscription);
         subscriber.let_go(subscription);
         match (abandoned, subscription.topic()) {
@@ -313,9 +315,12 @@ impl Hub {
                 subscriber.client.send(&Outgoing::Unsubscribed { topic, id: None });
             }
             // It may have brought updates that are older than the snapshot of another area, and will not bring those that
-            // put it right.
-            (_, Topic::Area(_)) => {
-                self.restart_areas(subscriber, |area| area.snapshot_at.get() > self.told.get());
+            // put it right: they are not told yet, or its client did not get them.
+            (abandoned, Topic::Area(_)) => {
+                let first = missing.into_iter().flatten().fold(self.told.get() + 1, u64::min);
+                // It may have been one that was to begin again.
+                let missing = if matches!(abandoned, Abandoned::Unsent { .. }) { 0 } else { first };
+                self.restart_areas(subscriber, |area| area.snapshot_at.get() >= missing);
             }
             _ => {}
         }

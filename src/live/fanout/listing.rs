@@ -61,6 +61,11 @@ impl Listing {
         }
     }
 
+    /// The update up to which the client had everything, or gets it with its snapshot.
+    pub(super) fn began_after(&self) -> u64 {
+        self.since
+    }
+
     /// The last update that its snapshot showed.
     pub(super) fn shown(&self) -> u64 {
         self.shown

@@ -122,9 +122,17 @@ impl Queue {
         self.retain(|entry| matches!(entry, Entry::Response(_)));
     }
 
-    /// Drops all updates that wait for a subscription.
-    pub(super) fn forget(&mut self, subscription: SubscriptionId) {
-        self.retain(|entry| !matches!(entry, Entry::Update(of, _) if *of == subscription));
+    /// Drops all updates that wait for a subscription. Returns the number of the first of them.
+    pub(super) fn forget(&mut self, subscription: SubscriptionId) -> Option<u64> {
+        let mut first = None;
+        self.retain(|entry| match entry {
+            Entry::Update(of, update) if *of == subscription => {
+                first.get_or_insert(update.number);
+                false
+            }
+            _ => true,
+        });
+        first
     }
 
     /// Drops the positions that wait for a subscription. They stand in the order of their numbers. That a device has left

@@ -135,7 +135,7 @@ impl Hub {
         let devices = self.not_known_yet(old, before, now);
         let replaced = old.topic().clone();
         // What waits for the old one is older than the response and goes before it, whatever becomes of the new one.
-        self.take_away(old);
+        self.take_away(old, None);
         let subscription = self.put(subscriber, topic, mode, inside);
         self.send_devices(&subscription, devices, id, Some((&replaced, &left)));
     }

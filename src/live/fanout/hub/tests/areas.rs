@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::served::{self, model, sent};
 use super::*;
+use crate::live::fanout::subscription::BEHIND;
 use crate::live::wire::deflate::MIN_BYTES;
 
 const AREA: &str = "area:0,0,2,2";
@@ -314,4 +315,40 @@ fn where_an_area_ends_the_others_are_sent_anew_only_if_they_may_lack_something()
     unsubscribe(&model, BESIDE);
     let [subscribed] = &sent(&model)[..] else { panic!() };
     assert_eq!((&subscribed["topic"], snapshot(subscribed)), (&json!(AREA), vec!["1"]));
+}
+
+/// An area brings a position that is older than the snapshot of another, and ends before it brings the next one of the device,
+/// as its client reads only so many bytes. `first` is done before it ends.
+fn end_an_area_early(read: usize, positions: usize, first: impl Fn(&Model, &Rc<Subscription>)) {
+    let everywhere = Topic::parse("area:-180,-90,180,90").unwrap();
+    let mut model = model();
+    put(&mut model, 1..6, OUTSIDE);
+    subscribe(&model, &everywhere.to_string()).unwrap();
+    model.drive(0);
+    publish(&mut model, [1], INSIDE);
+    publish(&mut model, std::iter::repeat_n(1, positions), OUTSIDE);
+    subscribe(&model, AREA).unwrap();
+    model.drive(0);
+    model.seats[0].pipe.room.set(read);
+    model.fan_out();
+    let client = model.seats[0].client.clone();
+    let subscription = model.hub.subscribers.borrow()[&client.id()].held.borrow()[&everywhere].clone();
+    first(&model, &subscription);
+    model.hub.unsubscribe(&client, &everywhere);
+    client.send(&Outgoing::Unsubscribed { topic: &everywhere.to_string(), id: None });
+    model.seats[0].pipe.room.set(usize::MAX);
+    model.drive(0);
+    assert_eq!(model.seats[0].known.of(AREA), model.expected(AREA), "after {read} bytes");
+}
+
+#[test]
+fn what_an_area_has_not_sent_when_it_ends_the_others_put_right() {
+    for read in (0..1000).step_by(20) {
+        end_an_area_early(read, 1, |_, ending| assert_ne!(ending.seen(), BEHIND));
+        end_an_area_early(read, 60, |_, ending| assert_eq!(ending.seen(), BEHIND));
+        end_an_area_early(read, 1, |model, ending| {
+            model.hub.start_again(ending);
+            assert!(ending.is_streaming());
+        });
+    }
 }
