@@ -352,3 +352,19 @@ fn what_an_area_has_not_sent_when_it_ends_the_others_put_right() {
         });
     }
 }
+
+#[test]
+fn what_an_area_has_not_sent_when_it_ends_is_nothing_to_a_snapshot_before_it() {
+    let everywhere = Topic::parse("area:-180,-90,180,90").unwrap();
+    let mut model = model();
+    put(&mut model, 1..5, OUTSIDE);
+    subscribe(&model, AREA).unwrap();
+    subscribe(&model, &everywhere.to_string()).unwrap();
+    sent(&model);
+    model.seats[0].pipe.room.set(0);
+    put(&mut model, std::iter::repeat_n(1, 60), OUTSIDE);
+    assert!(model.seats[0].client.vitals.conflated() > 0);
+    model.hub.unsubscribe(&model.seats[0].client, &everywhere);
+    model.seats[0].pipe.room.set(usize::MAX);
+    assert!(sent(&model).is_empty());
+}
