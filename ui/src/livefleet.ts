@@ -119,8 +119,8 @@ export class LiveFleet extends Emitter<FleetEvents> implements Fleet {
     }
     this.#lookNow();
     // Filters and colours concern everyone.
-    for (const id of this.devices.keys()) this.#touch(id);
-    for (const id of this.#area?.devices.keys() ?? []) this.#touch(id);
+    this.#touchAll(this.devices.keys());
+    this.#touchAll(this.#area?.devices.keys());
     this.#tellStatus();
   }
 
@@ -149,7 +149,7 @@ export class LiveFleet extends Emitter<FleetEvents> implements Fleet {
   #areaServed(): void {
     if (this.#tooMany === undefined || this.#area?.topic !== `area:${this.#asked}`) return;
     this.#tooMany = undefined;
-    for (const id of this.#area.devices.keys()) this.#touch(id);
+    this.#touchAll(this.#area.devices.keys());
   }
 
   #areaRefused({ code, message, topic }: ServerError): void {
@@ -159,7 +159,7 @@ export class LiveFleet extends Emitter<FleetEvents> implements Fleet {
     if (this.#hasMargin) return this.#ask(false);
     this.#tooMany = message;
     // What is known is of another view: part of this one would look like all of it.
-    for (const id of this.#area?.devices.keys() ?? []) this.#touch(id);
+    this.#touchAll(this.#area?.devices.keys());
     clearTimeout(this.#retry);
     this.#retry = window.setTimeout(() => this.#tooMany !== undefined && this.#lookNow(), TRY_AGAIN);
   }
@@ -196,7 +196,7 @@ export class LiveFleet extends Emitter<FleetEvents> implements Fleet {
 
   #end(subscription: Subscription | undefined): void {
     if (!subscription) return;
-    for (const id of subscription.devices.keys()) this.#touch(id);
+    this.#touchAll(subscription.devices.keys());
     subscription.close();
   }
 
@@ -204,10 +204,14 @@ export class LiveFleet extends Emitter<FleetEvents> implements Fleet {
 
   #snapshot({ positions, left }: Snapshot): void {
     for (const { device_id } of positions) this.#touch(device_id);
-    for (const id of left) this.#touch(id);
+    this.#touchAll(left);
     // Whoever has opened the page waits for this, also if it is empty.
     this.#tell(Infinity);
     this.#tellStatus();
+  }
+
+  #touchAll(ids: Iterable<string> = []): void {
+    for (const id of ids) this.#touch(id);
   }
 
   #touch(id: string): void {

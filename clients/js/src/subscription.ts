@@ -93,9 +93,9 @@ export class Subscription extends Emitter<SubscriptionEvents> implements AsyncIt
 
   /** @internal Devices have changed; whoever is told for the first time is told of all. */
   snapshot(changes: Snapshot | undefined): void {
-    const all = { positions: [...this.devices.values()], left: [] };
-    if (!this.#isTold || changes) this.emit("snapshot", this.#isTold && changes ? changes : all);
+    if (!this.#isTold) changes = { positions: [...this.devices.values()], left: [] };
     this.#isTold = true;
+    if (changes) this.emit("snapshot", changes);
   }
 
   /** @internal */
