@@ -7,7 +7,8 @@ import { join } from "node:path";
 import { chromium } from "playwright-core";
 import { firstDevices, median, memory, open, pan, query, seconds } from "./measure.mjs";
 import { profile } from "./profile.mjs";
-import { startFleet, startServer } from "./server.mjs";
+import { Server } from "../../clients/js/test/server.ts";
+import { startFleet } from "./posting.mjs";
 import { startSite } from "./site.mjs";
 import { comparison, flatness, speeds, starts } from "./table.mjs";
 
@@ -30,7 +31,7 @@ const { values: options } = parseArgs({
     help: { type: "boolean", default: false },
   },
 });
-const program = process.env.PROCESSOR ?? join(import.meta.dirname, "../../target/release/processor");
+process.env.PROCESSOR ??= join(import.meta.dirname, "../../target/release/processor");
 
 /** Graphics are drawn by the processor (SwiftShader), those of WebGL and the page's alike: otherwise each frame of a canvas is read back. */
 const flags = (process.env.CHROMIUM_FLAGS ?? "--use-angle=swiftshader --enable-unsafe-swiftshader --ignore-gpu-blocklist").split(" ").filter(Boolean);
@@ -43,13 +44,13 @@ const subjects = {
 
 /** A server with a fleet of so many devices, the pages, and a browser, while `run` runs. */
 async function withFleet(count, run) {
-  const server = await startServer(program, { devices: 2 * count, web: !options.sources });
+  const server = await Server.start({ LIVE_WS_MAX_AREA_DEVICES: String(2 * count) });
   const site = await startSite(server.live, { minify: !options.profile });
   const fleet = await startFleet(server, count);
   const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: flags, handleSIGTERM: false, handleSIGINT: false });
   const opened = (name) => {
     const { path, still } = subjects[name];
-    const port = (name === "page" || name === "still") && !options.sources ? server.map : site.port;
+    const port = (name === "page" || name === "still") && !options.sources ? server.web : site.port;
     return open(browser, `http://127.0.0.1:${port}/${path}`, { still });
   };
   try {
@@ -58,7 +59,7 @@ async function withFleet(count, run) {
     await browser.close();
     await fleet.close();
     await site.close();
-    await server.close();
+    await server[Symbol.asyncDispose]();
   }
 }
 

@@ -11,7 +11,7 @@ const TOO_WIDE = 3;
 export const HIDDEN_EVERY = 10_000;
 
 /** Degrees from west to east. */
-function width([west, , east]: Box): number {
+export function width([west, , east]: Box): number {
   return west <= east ? east - west : east - west + 360;
 }
 

@@ -1,17 +1,9 @@
 // What tests in a browser need: a page built from the sources, served under the real CSP, and Chromium.
 
-import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
 import { chromium } from "playwright-core";
 import type { Browser, Page } from "playwright-core";
 import { files } from "../build.mjs";
-
-const types: Record<string, string> = { html: "text/html", js: "text/javascript", css: "text/css", svg: "image/svg+xml", json: "application/json" };
-
-/** As src/web/ sends it. */
-const policy =
-  "default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self'; img-src 'self' data: blob:; font-src 'self'; " +
-  "connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+import { serve } from "../serve.mjs";
 
 export interface Site {
   readonly url: string;
@@ -25,26 +17,13 @@ export interface Site {
 export async function openSite(program: string, style: string): Promise<Site> {
   const built = await files({ program, style });
   const more: Site["more"] = new Map();
-  const server = createServer((request, response) => {
-    const name = new URL(request.url ?? "/", "http://x").pathname.slice(1) || "index.html";
-    const extra = more.get(name), body = extra?.body ?? built.get(name);
-    if (body === undefined) return response.writeHead(404).end();
-    const type = `${types[name.split(".").at(-1) ?? ""] ?? "application/octet-stream"}; charset=utf-8`;
-    const headers = { "content-type": type, "content-security-policy": policy };
-    // Readers of PMTiles ask for parts of the file.
-    const range = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? "");
-    if (!range || extra?.status !== undefined) return response.writeHead(extra?.status ?? 200, headers).end(body);
-    const bytes = Buffer.from(body), part = bytes.subarray(Number(range[1]), Number(range[2]) + 1);
-    response.writeHead(206, { ...headers, "content-range": `bytes ${range[1]}-${Number(range[1]) + part.length - 1}/${bytes.length}` }).end(part);
-  });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const server = await serve((name) => more.get(name) ?? built.get(name));
   const browser = await chromium.launch({ executablePath: "/usr/bin/chromium" });
   return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`, more, browser,
+    url: `http://127.0.0.1:${server.port}/`, more, browser,
     async close() {
       await browser.close();
-      server.closeAllConnections();
-      await new Promise((resolve) => server.close(resolve));
+      await server.close();
     },
   };
 }

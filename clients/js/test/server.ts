@@ -18,7 +18,9 @@ export interface Report {
   readonly [field: string]: unknown;
 }
 
-const program = process.env["PROCESSOR"] ?? "target/debug/processor";
+/** Servers that run: none is left behind when whoever started them ends. */
+const running = new Set<ChildProcess>();
+process.on("exit", () => running.forEach((child) => child.kill("SIGKILL")));
 
 /** Whole numbers of ms that only grow, so that no position is late. */
 let last = 0;
@@ -46,6 +48,7 @@ export class Server implements AsyncDisposable {
 
   /** Starts it, on the ports that it had, if it had any. */
   async run(): Promise<void> {
+    const program = process.env["PROCESSOR"] ?? "target/debug/processor";
     const child = spawn(program, [], {
       cwd: this.#folder,
       stdio: ["ignore", "ignore", "pipe"],
@@ -58,6 +61,8 @@ export class Server implements AsyncDisposable {
       },
     });
     this.#child = child;
+    running.add(child);
+    child.on("exit", () => running.delete(child));
     const lines = createInterface({ input: child.stderr! });
     const log: string[] = [];
     for await (const line of lines) {
@@ -86,11 +91,12 @@ export class Server implements AsyncDisposable {
     if (response.status !== 200) throw new Error(`post: ${response.status} ${await response.text()}`);
   }
 
-  /** The figure of a metric, its labels included in the name. */
-  async metric(name: string): Promise<number> {
+  /** A counter of the metrics page, all of its lines together that hold `label`. */
+  async counter(name: string, label = ""): Promise<number> {
     const page = await (await fetch(`http://127.0.0.1:${this.ops}/metrics`)).text();
-    const sum = page.split("\n").filter((line) => line.startsWith(name)).reduce((sum, line) => sum + Number(line.split(" ").at(-1)), 0);
-    return sum;
+    const lines = page.split("\n").filter((line) => line.startsWith(name) && line.includes(label));
+    if (lines.length === 0) throw new Error(`no metric ${name} ${label}`);
+    return lines.reduce((sum, line) => sum + Number(line.split(" ").at(-1)), 0);
   }
 
   /** Ends it and waits for that. */

@@ -1,5 +1,6 @@
 // The panel: joins its parts.
 
+import { isInside } from "../../../clients/js/src/box.ts";
 import { Card } from "./card.ts";
 import { everySecond } from "./clock.ts";
 import type { Context } from "./context.ts";
@@ -12,7 +13,7 @@ import { type Action, actionOf, isTyping } from "./keys.ts";
 import { DeviceList } from "./list.ts";
 import { nameOf } from "./look.ts";
 import { showNoMap } from "./nomap.ts";
-import { inBox, type Order } from "./order.ts";
+import type { Order } from "./order.ts";
 import { prefer, preferences, rememberLooks } from "./preferences.ts";
 import { SearchBox } from "./searchbox.ts";
 import { Sheet } from "./sheet.ts";
@@ -29,8 +30,7 @@ export function openPanel(options: PanelOptions): Panel {
     units: () => options.state.shown.units ?? options.config.units,
     select: (device, show) => {
       options.state.set({ selected: device.id });
-      const { longitude, latitude } = device.fix.position;
-      if (options.noMap === undefined && (show || !inBox(options.map.box(), longitude, latitude))) options.map.show(device);
+      if (options.noMap === undefined && (show || !isInside(options.map.box(), device.fix.position))) options.map.show(device);
     },
     announce: (text) => setText(said, text),
   };

@@ -1,5 +1,7 @@
 // DeviceList: the devices in view, or those that a search finds; only the rows that can be seen are on the page.
 
+import { isInside } from "../../../clients/js/src/box.ts";
+import type { Box } from "../../../clients/js/src/index.ts";
 import type { Device } from "../device.ts";
 import { number, plural } from "../format.ts";
 import { Throttle } from "./clock.ts";
@@ -7,7 +9,7 @@ import type { Context } from "./context.ts";
 import { el, setAttribute, setHidden, setText } from "./dom.ts";
 import { Hold } from "./hold.ts";
 import { ageOf } from "./look.ts";
-import { inBox, metresBetween, middle, type Order, Sorter } from "./order.ts";
+import { metresBetween, middle, type Order, Sorter } from "./order.ts";
 import { Row, ROW, type RowLook } from "./row.ts";
 import { find, searched } from "./search.ts";
 import { moveBy, rowsOnPage, scrollTo } from "./window.ts";
@@ -240,11 +242,8 @@ function held(rows: readonly Device[], members: readonly Device[], known: (id: s
   return [...kept, ...members.filter((device) => !there.has(device))];
 }
 
-function inside(devices: Iterable<Device>, box: Parameters<typeof inBox>[0]): Device[] {
+function inside(devices: Iterable<Device>, box: Box): Device[] {
   const found: Device[] = [];
-  for (const device of devices) {
-    const { longitude, latitude } = device.fix.position;
-    if (inBox(box, longitude, latitude)) found.push(device);
-  }
+  for (const device of devices) if (isInside(box, device.fix.position)) found.push(device);
   return found;
 }

@@ -1,6 +1,7 @@
 // The order of the list: which devices are in it, and in which order. Made for 50,000 once a second.
 
 import type { Box } from "../../../clients/js/src/index.ts";
+import { width } from "../area.ts";
 import type { Device } from "../device.ts";
 import { nameOf } from "./look.ts";
 
@@ -10,17 +11,9 @@ export const ORDERS: readonly Order[] = ["age", "distance", "name"];
 /** The mean radius of the earth, metres. */
 const RADIUS = 6_371_008.8;
 
-/** Whether a place is in a box, which may cross the antimeridian. */
-export function inBox(box: Box, longitude: number, latitude: number): boolean {
-  const [west, south, east, north] = box;
-  if (latitude < south || latitude > north) return false;
-  return west <= east ? longitude >= west && longitude <= east : longitude >= west || longitude <= east;
-}
-
 /** The middle of a box: longitude, latitude. */
-export function middle([west, south, east, north]: Box): readonly [number, number] {
-  const width = west <= east ? east - west : east - west + 360;
-  const longitude = west + width / 2;
+export function middle(box: Box): readonly [number, number] {
+  const [west, south, , north] = box, longitude = west + width(box) / 2;
   return [longitude > 180 ? longitude - 360 : longitude, (south + north) / 2];
 }
 

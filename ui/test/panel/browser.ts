@@ -2,11 +2,12 @@
 
 import { build } from "esbuild";
 import { readFile } from "node:fs/promises";
-import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
+import { serve } from "../../serve.mjs";
 import type { TestPage } from "./page.ts";
+
+type Server = Awaited<ReturnType<typeof serve>>;
 
 declare global {
   interface Window {
@@ -15,8 +16,6 @@ declare global {
 }
 
 const ui = join(import.meta.dirname, "../..");
-const POLICY = "default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self'; img-src 'self' data: blob:; " +
-  "font-src 'self'; connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /** Every page that was opened, with what went wrong on it. */
 interface Opened {
@@ -36,12 +35,7 @@ export class PanelBrowser {
 
   static async start(): Promise<PanelBrowser> {
     const files = await bundle();
-    const server = createServer((request, response) => {
-      const found = files.get(new URL(request.url ?? "/", "http://x").pathname);
-      if (!found) return void response.writeHead(404).end();
-      response.writeHead(200, { "content-type": `${found.type}; charset=utf-8`, "content-security-policy": POLICY }).end(found.text);
-    });
-    await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
+    const server = await serve((name) => files.get(name));
     return new PanelBrowser(server, await chromium.launch({
       executablePath: process.env["CHROMIUM"] ?? "/usr/bin/chromium", args: ["--host-resolver-rules=MAP panel.test 127.0.0.1"],
     }));
@@ -49,7 +43,7 @@ export class PanelBrowser {
 
   /** The address of the page. `host`: 127.0.0.1 counts as secure, another name does not. */
   url(query: string, host = "127.0.0.1"): string {
-    return `http://${host}:${(this.#server.address() as AddressInfo).port}/?${query}`;
+    return `http://${host}:${this.#server.port}/?${query}`;
   }
 
   /** Opens the page, with so many devices. */
@@ -76,19 +70,20 @@ export class PanelBrowser {
 
   async close(): Promise<void> {
     await this.browser.close();
-    await new Promise((done) => this.#server.close(done));
+    await this.#server.close();
   }
 }
 
-async function bundle(): Promise<Map<string, { type: string; text: string }>> {
+/** The page's files, by path. */
+async function bundle(): Promise<Map<string, string>> {
   const made = await build({
     entryPoints: { page: join(import.meta.dirname, "page.ts"), style: join(ui, "src/page.css") }, outdir: "/", bundle: true, format: "esm",
     write: false, logLevel: "warning", target: ["chrome128", "firefox128", "safari18"], loader: { ".svg": "dataurl" },
   });
-  const files = new Map(made.outputFiles.map((file) => [file.path, { type: file.path.endsWith(".css") ? "text/css" : "text/javascript", text: file.text }]));
+  const files = new Map(made.outputFiles.map((file) => [file.path.slice(1), file.text]));
   const fill: Record<string, string> = { app: "page.js", css: "style.css", worker: "none.js" };
   const html = await readFile(join(ui, "src/index.html"), "utf8");
-  files.set("/", { type: "text/html", text: html.replace(/\{\{(\w+)\}\}/g, (_, name: string) => fill[name] ?? "") });
-  files.set("/favicon.svg", { type: "image/svg+xml", text: await readFile(join(ui, "src/favicon.svg"), "utf8") });
+  files.set("index.html", html.replace(/\{\{(\w+)\}\}/g, (_, name: string) => fill[name] ?? ""));
+  files.set("favicon.svg", await readFile(join(ui, "src/favicon.svg"), "utf8"));
   return files;
 }
