@@ -63,6 +63,8 @@ impl Demo {
         let simulation = Simulation {
             devices: options.devices,
             names: Names::Kinds,
+            // Whoever looks at a demo looks at its map.
+            progress: log::Level::Debug,
             rate: options.rate,
             url: format!("http://{}/positions", from_here(app.ops_address())),
             event: Some(options.event),

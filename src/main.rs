@@ -251,6 +251,7 @@ async fn simulate(arguments: SimulateArguments) -> anyhow::Result<()> {
     let simulation = Simulation {
         devices: arguments.devices as usize,
         names: Names::Numbers,
+        progress: log::Level::Info,
         rate: arguments.rate,
         url: arguments.url,
         event: arguments.event,

@@ -43,6 +43,8 @@ pub struct Simulation {
     pub courier_event: Option<String>,
     /// The bearer token that ingest wants, if any.
     pub token: Option<String>,
+    /// How loudly it is said how far it is.
+    pub progress: log::Level,
     /// When to stop; `None` for never.
     pub duration: Option<Duration>,
     /// Latitude and longitude of the middle.
@@ -200,10 +202,7 @@ impl Fleet {
             self.drive(period, is_abandoned)?;
             if reported.elapsed() > Duration::from_secs(10) {
                 reported = Instant::now();
-                // Whoever looks at a demo looks at its map.
-                let level =
-                    if self.simulation.names == Names::Kinds { log::Level::Debug } else { log::Level::Info };
-                log::log!(level, "{} positions posted", self.posted);
+                log::log!(self.simulation.progress, "{} positions posted", self.posted);
             }
         }
         log::info!("{} positions posted by {} devices", self.posted, self.devices.len());
@@ -266,6 +265,7 @@ mod tests {
         Simulation {
             devices: 20,
             names,
+            progress: log::Level::Info,
             rate: 1.0,
             url: String::new(),
             event: Some("rally-42".into()),

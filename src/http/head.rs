@@ -7,3 +7,10 @@ use actix_web::http::header::HeaderName;
 pub(crate) fn text<'a>(head: &'a RequestHead, name: &HeaderName) -> Option<&'a str> {
     head.headers.get(name)?.to_str().ok()
 }
+
+/// All values of a header that is a list, in one, if it is there. What is no text is left out.
+#[cfg(feature = "ui")]
+pub(crate) fn list(head: &RequestHead, name: &HeaderName) -> Option<String> {
+    let values: Vec<_> = head.headers.get_all(name).filter_map(|value| value.to_str().ok()).collect();
+    (!values.is_empty()).then(|| values.join(","))
+}

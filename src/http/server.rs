@@ -37,14 +37,18 @@ pub trait Site: 'static {
     ///
     /// # Errors
     /// A [`Problem`] with the response, if the request is refused.
-    fn check(&self, head: &RequestHead) -> Result<(), Problem>;
+    fn check(&self, _head: &RequestHead) -> Result<(), Problem> {
+        Ok(())
+    }
 
     /// Looks at the head of a request that asks whether to send its body (`Expect: 100-continue`, RFC 9110 section 10.1.1):
     /// checks all that its path's service would, as the client is told to go on if this is well.
     ///
     /// # Errors
     /// A [`Problem`] with the response, if the request is refused.
-    fn check_expect(&self, head: &RequestHead) -> Result<(), Problem>;
+    fn check_expect(&self, _head: &RequestHead) -> Result<(), Problem> {
+        Ok(())
+    }
 }
 
 /// A server that is not yet started.

@@ -88,6 +88,39 @@ impl<const FROM: u64> Kind for Millis<FROM> {
     }
 }
 
+/// One of several things that have names.
+pub(super) trait Choice: Copy + 'static {
+    /// All of them; the first stands in where what was given is none of them.
+    const ALL: &'static [Self];
+
+    /// What is allowed, for people.
+    const ALLOWED: &'static str;
+
+    /// Its name in settings.
+    fn name(self) -> &'static str;
+}
+
+impl<C: Choice> Kind for C {
+    type Value = C;
+
+    fn allowed() -> String {
+        C::ALLOWED.into()
+    }
+
+    fn read(text: &str) -> Result<C, Vec<String>> {
+        let found = C::ALL.iter().copied().find(|choice| choice.name().eq_ignore_ascii_case(text));
+        found.ok_or_else(|| vec![text.to_owned()])
+    }
+
+    fn show(value: &C) -> String {
+        value.name().to_owned()
+    }
+
+    fn stand_in() -> C {
+        C::ALL[0]
+    }
+}
+
 /// Something that is on or off.
 pub(super) struct Switch;
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::kind::Kind;
+use super::kind::{Choice, Kind};
 use super::network::{Item, Origin};
 use super::secret::without_password;
 
@@ -146,35 +146,21 @@ pub enum Units {
     Imperial,
 }
 
-impl Units {
-    const ALL: [Self; 2] = [Self::Metric, Self::Imperial];
+impl Choice for Units {
+    const ALL: &'static [Self] = &[Self::Metric, Self::Imperial];
+    const ALLOWED: &'static str = "metric or imperial";
 
+    fn name(self) -> &'static str {
+        self.name()
+    }
+}
+
+impl Units {
     /// Its name in settings and for the page.
     pub fn name(self) -> &'static str {
         match self {
             Self::Metric => "metric",
             Self::Imperial => "imperial",
         }
-    }
-}
-
-impl Kind for Units {
-    type Value = Self;
-
-    fn allowed() -> String {
-        "metric or imperial".into()
-    }
-
-    fn read(text: &str) -> Result<Self, Vec<String>> {
-        let found = Self::ALL.into_iter().find(|units| units.name().eq_ignore_ascii_case(text));
-        found.ok_or_else(|| vec![text.to_owned()])
-    }
-
-    fn show(value: &Self) -> String {
-        value.name().to_owned()
-    }
-
-    fn stand_in() -> Self {
-        Self::Metric
     }
 }

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use ipnet::IpNet;
 
-use super::kind::Kind;
+use super::kind::{Choice, Kind};
 
 /// An IP address to listen on.
 pub(super) struct Address;
@@ -157,8 +157,9 @@ pub enum ForwardedHeader {
     Forwarded,
 }
 
-impl ForwardedHeader {
-    const ALL: [Self; 3] = [Self::Either, Self::XForwardedFor, Self::Forwarded];
+impl Choice for ForwardedHeader {
+    const ALL: &'static [Self] = &[Self::Either, Self::XForwardedFor, Self::Forwarded];
+    const ALLOWED: &'static str = "x-forwarded-for, forwarded, or empty for either";
 
     fn name(self) -> &'static str {
         match self {
@@ -166,26 +167,5 @@ impl ForwardedHeader {
             Self::XForwardedFor => "x-forwarded-for",
             Self::Forwarded => "forwarded",
         }
-    }
-}
-
-impl Kind for ForwardedHeader {
-    type Value = Self;
-
-    fn allowed() -> String {
-        "x-forwarded-for, forwarded, or empty for either".into()
-    }
-
-    fn read(text: &str) -> Result<Self, Vec<String>> {
-        let found = Self::ALL.into_iter().find(|header| header.name().eq_ignore_ascii_case(text));
-        found.ok_or_else(|| vec![text.to_owned()])
-    }
-
-    fn show(value: &Self) -> String {
-        value.name().to_owned()
-    }
-
-    fn stand_in() -> Self {
-        Self::Either
     }
 }

@@ -8,13 +8,14 @@ use std::sync::OnceLock;
 use actix_web::HttpResponse;
 use actix_web::dev::RequestHead;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{self, HeaderName};
+use actix_web::http::header;
 use actix_web::web::Bytes;
 use flate2::read::GzDecoder;
 
 use super::accept_encoding::Coding;
 use super::conditions;
 use super::reply::{self, NO_CACHE};
+use crate::http::head::list;
 
 /// Path, brotli, gzip. `build.rs` lists them. (A crate such as `rust-embed` would bring seven others to do the same, and
 /// read from the disk in debug builds.)
@@ -125,12 +126,6 @@ fn decompressed(gzip: &[u8]) -> Bytes {
         log::error!("a file of the map page is damaged: {error}");
     }
     bytes.into()
-}
-
-/// All values of a header that is a list, in one. What is no text is left out.
-fn list(head: &RequestHead, name: &HeaderName) -> Option<String> {
-    let values: Vec<_> = head.headers.get_all(name).filter_map(|value| value.to_str().ok()).collect();
-    (!values.is_empty()).then(|| values.join(","))
 }
 
 fn content_type(path: &str) -> &'static str {

@@ -15,7 +15,7 @@ use super::page_config::PageConfig;
 use super::policy::Policy;
 use super::reply;
 use super::tiles::{self, Tiles, TilesError};
-use crate::http::{self, Problem, Server, Site};
+use crate::http::{self, Server, Site};
 use crate::metrics::WebMetrics;
 use crate::settings::WebSettings;
 
@@ -101,14 +101,6 @@ struct WebSite(web::Data<Pages>);
 impl Site for WebSite {
     fn configure(&self, config: &mut web::ServiceConfig) {
         config.app_data(self.0.clone()).default_service(web::to(serve));
-    }
-
-    fn check(&self, _head: &RequestHead) -> Result<(), Problem> {
-        Ok(())
-    }
-
-    fn check_expect(&self, _head: &RequestHead) -> Result<(), Problem> {
-        Ok(())
     }
 }
 

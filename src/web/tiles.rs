@@ -21,7 +21,7 @@ use futures_util::stream::unfold;
 use super::conditions;
 use super::range::Part;
 use super::reply;
-use crate::http::head::text;
+use crate::http::head::{list, text};
 
 /// Where it is served.
 pub(super) const PATH: &str = "/map.pmtiles";
@@ -88,8 +88,8 @@ impl Tiles {
                 );
             }
         };
-        let mut response = if text(head, &header::IF_NONE_MATCH)
-            .is_some_and(|list| conditions::has(list, &tag))
+        let mut response = if list(head, &header::IF_NONE_MATCH)
+            .is_some_and(|tags| conditions::has(&tags, &tag))
         {
             HttpResponse::NotModified().finish()
         } else {
