@@ -357,3 +357,5 @@ impl Inner {
 pub(crate) mod pipe;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) mod woken;

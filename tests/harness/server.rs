@@ -8,15 +8,17 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::PATIENCE;
 use super::client::Client;
 use super::http::{get, post};
 use super::metrics::sum;
+use super::raw::Raw;
+use super::{PATIENCE, eventually};
 
 /// What of its log is shown when a test fails.
 const LAST_LINES: usize = 20;
@@ -171,6 +173,13 @@ impl Server {
     pub(crate) async fn connections(&self) -> f64 {
         assert_eq!(self.get("/connections?limit=1").await.0, 200);
         self.metric("processor_live_connections", "").await
+    }
+
+    /// So many clients without a library, all of them registered; nobody else is connected.
+    pub(crate) async fn raw_clients(&self, count: usize) -> Vec<Raw> {
+        let clients = join_all((0..count).map(|_| Raw::connect(self.live))).await;
+        eventually(&format!("{count} connections"), async || self.connections().await == count as f64).await;
+        clients
     }
 
     /// Where its map page is.

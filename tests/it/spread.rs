@@ -57,8 +57,7 @@ async fn each_client_is_told_its_own_time_to_come_back_before_it_is_closed() {
         ("LIVE_WS_PING_INTERVAL_MS", "40000000"),
     ];
     let mut server = Server::start(folder.path(), &settings);
-    let clients = join_all((0..300).map(|_| Raw::connect(server.live))).await;
-    eventually("300 connections", async || server.connections().await == 300.0).await;
+    let clients = server.raw_clients(300).await;
     let clients: Vec<_> = clients
         .into_iter()
         .enumerate()

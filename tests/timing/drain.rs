@@ -77,8 +77,7 @@ async fn closes_are_spread_evenly_over_their_time() {
         ("LIVE_WS_PING_INTERVAL_MS", "40000000"),
     ];
     let mut server = Server::start(folder.path(), &settings);
-    let clients = join_all((0..300).map(|_| Raw::connect(server.live))).await;
-    eventually("300 connections", async || server.connections().await == 300.0).await;
+    let clients = server.raw_clients(300).await;
     let began = Instant::now();
     server.signal(Signal::SIGTERM);
     let mut closes = join_all(clients.into_iter().map(async |mut client| {
@@ -118,8 +117,7 @@ async fn a_spread_ends_in_time_though_nobody_answers() {
         ("LIVE_WS_DRAIN_TIMEOUT_MS", "2000"),
     ];
     let mut server = Server::start(folder.path(), &settings);
-    let mut rude = join_all((0..50).map(|_| Raw::connect(server.live))).await;
-    eventually("50 connections", async || server.connections().await == 50.0).await;
+    let mut rude = server.raw_clients(50).await;
     let began = Instant::now();
     server.signal(Signal::SIGTERM);
     for client in &mut rude {

@@ -1,32 +1,13 @@
 //! Unit tests of `outbox`: what goes to the socket at once, who is woken when something waits, a socket that fails.
 
-use std::sync::atomic::AtomicUsize;
-use std::task::Wake;
-
 use super::*;
+use crate::live::outbox::woken::Woken;
 
-/// Counts how often it is woken.
-#[derive(Default)]
-struct Woken(AtomicUsize);
-
-impl Wake for Woken {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-impl Woken {
-    /// Registers a new one at an outbox.
-    fn at<W: Wire>(outbox: &Outbox<W>) -> Arc<Self> {
-        let woken = Arc::<Self>::default();
-        outbox.register(&Waker::from(woken.clone()));
-        woken
-    }
-
-    /// How often, since this was last asked.
-    fn times(&self) -> usize {
-        self.0.swap(0, Ordering::Relaxed)
-    }
+/// Registers a new waker at an outbox.
+fn woken_by<W: Wire>(outbox: &Outbox<W>) -> Arc<Woken> {
+    let woken = Arc::<Woken>::default();
+    outbox.register(&Waker::from(woken.clone()));
+    woken
 }
 
 /// A wire whose every write fails in the same way.
@@ -53,16 +34,16 @@ fn bytes_taken(pipe: &Pipe) -> Vec<u8> {
 #[test]
 fn what_the_socket_takes_whole_never_waits() {
     let (outbox, pipe) = outbox(100);
-    let woken = Woken::at(&outbox);
+    let woken = woken_by(&outbox);
     pipe.room.set(100);
     outbox.respond(Bytes::from_static(b"<response>"));
     outbox.ping();
     outbox.pong(b"p");
     assert_eq!(bytes_taken(&pipe), b"<response>\x89\x00\x8A\x01p");
-    assert_eq!((pipe.calls.get(), outbox.progress(), woken.times()), (3, None, 0));
+    assert_eq!((pipe.calls.get(), outbox.progress(), woken.take()), (3, None, 0));
     outbox.snapshot(frame("<snap", "shot>"));
     assert_eq!(taken(&pipe), "<snapshot>");
-    assert_eq!((pipe.calls.get(), woken.times()), (4, 0));
+    assert_eq!((pipe.calls.get(), woken.take()), (4, 0));
 }
 
 #[test]
@@ -75,11 +56,11 @@ fn nothing_is_written_where_nothing_waits() {
 #[test]
 fn the_rest_of_a_response_waits() {
     let (outbox, pipe) = outbox(100);
-    let woken = Woken::at(&outbox);
+    let woken = woken_by(&outbox);
     pipe.room.set(4);
     outbox.respond(Bytes::from_static(b"<response>"));
     assert!(!outbox.is_empty() && outbox.progress().is_some() && outbox.stalled_since().is_some());
-    assert_eq!((outbox.depth().waiting.load(Ordering::Relaxed), woken.times()), (6, 1));
+    assert_eq!((outbox.depth().waiting.load(Ordering::Relaxed), woken.take()), (6, 1));
     assert_eq!(taken(&pipe) + &flushed(&outbox, &pipe), "<response>");
     assert!(outbox.progress().is_some() && outbox.stalled_since().is_none());
 }
@@ -99,23 +80,23 @@ fn the_newest_pong_waits_before_all_the_rest() {
 #[test]
 fn who_waits_for_the_socket_is_woken_when_something_begins_to_wait() {
     let (outbox, pipe) = outbox(100);
-    let (first, second) = (Woken::at(&outbox), Woken::at(&outbox));
+    let (first, second) = (woken_by(&outbox), woken_by(&outbox));
     outbox.snapshot(frame("<snap", "shot>"));
     // Only who registered last, and once, as it then waits for the socket.
-    assert_eq!((first.times(), second.times()), (0, 1));
+    assert_eq!((first.take(), second.take()), (0, 1));
     outbox.respond(Bytes::from_static(b"<response>"));
     outbox.deliver(0, &burst(&["a1"]));
-    assert_eq!(second.times(), 0);
+    assert_eq!(second.take(), 0);
     flushed(&outbox, &pipe);
     pipe.room.set(0);
     outbox.deliver(0, &burst(&["a2"]));
-    assert_eq!(second.times(), 1);
+    assert_eq!(second.take(), 1);
 }
 
 #[test]
 fn the_end_of_a_stream_lets_the_client_be_read_again() {
     let (outbox, pipe) = outbox(100);
-    let woken = Woken::at(&outbox);
+    let woken = woken_by(&outbox);
     pipe.room.set(usize::MAX);
     outbox.begin_stream();
     outbox.fragment(frame("<1", "1>"), false);
@@ -123,7 +104,7 @@ fn the_end_of_a_stream_lets_the_client_be_read_again() {
     assert!(outbox.is_jammed());
     outbox.end_stream(Some(frame("<", "end>")));
     assert!(!outbox.is_jammed());
-    assert_eq!((taken(&pipe).as_str(), woken.times()), ("<11><end><later>", 1));
+    assert_eq!((taken(&pipe).as_str(), woken.take()), ("<11><end><later>", 1));
 }
 
 #[test]
@@ -142,22 +123,22 @@ fn a_client_is_charged_for_all_of_its_snapshots() {
 #[test]
 fn what_is_held_leaves_in_one_write() {
     let (outbox, pipe) = outbox(100);
-    let woken = Woken::at(&outbox);
+    let woken = woken_by(&outbox);
     pipe.room.set(100);
     outbox.hold(true);
     outbox.respond(Bytes::from_static(b"<response>"));
     outbox.snapshot(frame("<snap", "shot>"));
     outbox.hold(true);
-    assert_eq!((pipe.calls.get(), woken.times()), (0, 0));
+    assert_eq!((pipe.calls.get(), woken.take()), (0, 0));
     outbox.hold(false);
-    assert_eq!((taken(&pipe).as_str(), pipe.calls.take(), woken.times()), ("<response><snapshot>", 1, 0));
+    assert_eq!((taken(&pipe).as_str(), pipe.calls.take(), woken.take()), ("<response><snapshot>", 1, 0));
     outbox.hold(false);
-    assert_eq!((pipe.calls.get(), woken.times()), (0, 0));
+    assert_eq!((pipe.calls.get(), woken.take()), (0, 0));
     outbox.hold(true);
     outbox.respond(Bytes::from_static(b"<response>"));
     pipe.room.set(4);
     outbox.hold(false);
-    assert_eq!((taken(&pipe).as_str(), woken.times()), ("<res", 1));
+    assert_eq!((taken(&pipe).as_str(), woken.take()), ("<res", 1));
     assert_eq!(flushed(&outbox, &pipe), "ponse>");
 }
 
@@ -212,11 +193,11 @@ fn a_socket_that_fails_is_remembered_and_takes_nothing_more() {
     ];
     for send in sends {
         let outbox = failing(io::ErrorKind::ConnectionReset);
-        let woken = Woken::at(&outbox);
+        let woken = woken_by(&outbox);
         assert_eq!(outbox.failed(), None);
         send(&outbox);
         assert_eq!(outbox.failed(), Some(io::ErrorKind::ConnectionReset));
-        assert!(woken.times() > 0);
+        assert!(woken.take() > 0);
         assert_eq!(outbox.deliver(0, &burst(&["a2"])), Delivery::Closed);
         assert_eq!(outbox.cork(2, 0, &burst(&["a2"])), None);
     }

@@ -1,26 +1,8 @@
 //! Unit tests of `hub`: how a client gets long snapshots, and what it missed.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::Wake;
-
 use super::served::{model, sent};
 use super::*;
-
-/// Counts how often it is woken.
-#[derive(Default)]
-struct Woken(AtomicUsize);
-
-impl Wake for Woken {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-impl Woken {
-    fn count(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
-    }
-}
+use crate::live::outbox::woken::Woken;
 
 /// A model with two events of so many devices that a snapshot comes in three pieces.
 fn model_of_long_snapshots() -> Model {
