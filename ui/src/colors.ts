@@ -18,3 +18,9 @@ export const EVENT_COLORS: readonly Color[] = [
 export function eventColor(index: number): Color {
   return EVENT_COLORS[index % EVENT_COLORS.length] ?? PLAIN;
 }
+
+/** Red, green and blue, 0 to 255. */
+export function channels(color: Color): readonly [number, number, number] {
+  const rgb = parseInt(color.slice(1), 16);
+  return [rgb >> 16, (rgb >> 8) & 255, rgb & 255];
+}

@@ -14,7 +14,7 @@ import { showFailure } from "./panel/failure.ts";
 import { openPanel } from "./panel/index.ts";
 import { colorOf, nameOf } from "./panel/look.ts";
 import { shownAtFirst } from "./panel/preferences.ts";
-import { isDark, keepTheme } from "./panel/theme.ts";
+import { isDark, onTheme } from "./panel/theme.ts";
 import { PageState } from "./state.ts";
 import { keepUrl } from "./url.ts";
 
@@ -87,7 +87,7 @@ function join(map: MapView, fleet: LiveFleet, state: PageState, config: Config, 
     // Colours go by the order of events.
     if (now.events !== before.events) map.update(fleet.devices.values(), []);
   });
-  keepTheme(state, new AbortController().signal, (dark) => map.setDark(dark));
+  onTheme(state, (dark) => map.setDark(dark));
   still.addEventListener("change", () => map.setStill(still.matches));
   map.on("click", ({ id }) => state.set({ selected: id }));
   map.on("hover", ({ id }) => {

@@ -1,5 +1,6 @@
 // Tail: the trail of the selected device, as segments for the layer.
 
+import { channels } from "../colors.ts";
 import type { Color } from "../colors.ts";
 import { SEGMENT } from "./layer.ts";
 import type { Trail } from "./layer.ts";
@@ -35,8 +36,8 @@ export class Tail {
   upTo(place: Point, color: Color): Trail | undefined {
     if (this.#last === undefined) return undefined;
     this.#set(this.#segments, this.#last, place, this.#gap);
-    const rgb = parseInt(color.slice(1), 16);
-    return { words: this.#words, segments: this.#segments + 1, color: [(rgb >> 16) / 255, ((rgb >> 8) & 255) / 255, (rgb & 255) / 255] };
+    const [red, green, blue] = channels(color);
+    return { words: this.#words, segments: this.#segments + 1, color: [red / 255, green / 255, blue / 255] };
   }
 
   #set(index: number, from: Point, to: Point, gap: boolean): void {

@@ -2,6 +2,7 @@
 
 import type { MapLibreMap, MapMouseEvent, MapLibreEvent } from "maplibre-gl";
 import type { Box } from "../../../clients/js/src/index.ts";
+import { channels } from "../colors.ts";
 import type { Color } from "../colors.ts";
 import type { Units } from "../config.ts";
 import type { Device } from "../device.ts";
@@ -361,8 +362,8 @@ const colors = new Map<Color, number>();
 function rgba(color: Color): number {
   let number = colors.get(color);
   if (number === undefined) {
-    const rgb = parseInt(color.slice(1), 16);
-    number = ((rgb >> 16) | (rgb & 0xff00) | ((rgb & 0xff) << 16) | 0xff000000) >>> 0;
+    const [red, green, blue] = channels(color);
+    number = (red | (green << 8) | (blue << 16) | 0xff000000) >>> 0;
     colors.set(color, number);
   }
   return number;
