@@ -9,6 +9,7 @@ use actix::fut::wrap_future;
 use actix::{Actor, ActorFutureExt as _, AsyncContext as _, Context, Handler, Message, ResponseFuture};
 use tokio::sync::oneshot;
 
+use super::arrived::Arrived;
 use super::backlog::Backlog;
 use super::group::{Group, Submission};
 use super::opened::Opened;
@@ -148,7 +149,8 @@ impl Consumer {
         metrics.repeated.inc_by(outcome.repeated as u64);
         let new = std::mem::take(&mut outcome.new);
         if !new.is_empty() {
-            self.publish.publish(new);
+            let new = new.into_iter().map(|Arrived { position, received, .. }| (position, received));
+            self.publish.publish(new.collect());
         }
         // Last, so that whoever is acknowledged finds the positions in every snapshot.
         outcome.acknowledge();

@@ -30,14 +30,14 @@ pub(super) struct Group {
     positions: Vec<Arrived>,
     /// For each position, the index of its submission.
     submissions: Vec<usize>,
-    /// Of each submission, when it arrived and where its reply goes.
-    replies: Vec<(Instant, Reply)>,
+    /// Of each submission, where its reply goes.
+    replies: Vec<Reply>,
 }
 
 /// A group that is on the disk.
 pub(super) struct Outcome {
-    /// Positions to publish, each with the instant of its arrival.
-    pub(super) new: Vec<(Position, Instant)>,
+    /// Positions to publish.
+    pub(super) new: Vec<Arrived>,
     /// Positions in all.
     pub(super) late: usize,
     /// Positions in all.
@@ -53,10 +53,11 @@ impl Group {
         let mut replies = Vec::new();
         for Submission { positions: some, received, arrival, reply } in submissions {
             let index = replies.len();
-            positions.extend(some.into_iter().map(|position| (Arrived { position, arrival }, index)));
-            replies.push((received, reply));
+            let arrived = |position| (Arrived { position, arrival, received }, index);
+            positions.extend(some.into_iter().map(arrived));
+            replies.push(reply);
         }
-        positions.sort_by_key(|(Arrived { position, arrival }, _)| {
+        positions.sort_by_key(|(Arrived { position, arrival, .. }, _)| {
             (counts_as_of(position.timestamp, *arrival), position.timestamp)
         });
         let (positions, submissions) = positions.into_iter().unzip();
@@ -75,7 +76,7 @@ impl Group {
         let positions = self.positions.into_iter().zip(self.submissions).zip(verdicts);
         for ((arrived, submission), verdict) in positions {
             match verdict {
-                Verdict::New => new.push((arrived.position, self.replies[submission].0)),
+                Verdict::New => new.push(arrived),
                 Verdict::Late => stored[submission].late += 1,
                 Verdict::Repeated => stored[submission].repeated += 1,
             }
@@ -84,13 +85,13 @@ impl Group {
             new,
             late: stored.iter().map(|stored| stored.late).sum(),
             repeated: stored.iter().map(|stored| stored.repeated).sum(),
-            replies: self.replies.into_iter().map(|(_, reply)| reply).zip(stored).collect(),
+            replies: self.replies.into_iter().zip(stored).collect(),
         }
     }
 
     /// It was not committed: each submission is told why.
     pub(super) fn failed(self, error: &Arc<StoreError>) {
-        for (_, reply) in self.replies {
+        for reply in self.replies {
             reply.send(Err(SubmitError::Store(error.clone()))).ok();
         }
     }
@@ -162,7 +163,7 @@ mod tests {
         use Verdict::{Late, New, Repeated};
         let outcome = group.committed(vec![Late, Late, New, Repeated, New]);
         assert_eq!((outcome.late, outcome.repeated), (2, 1));
-        let new: Vec<_> = outcome.new.iter().map(|(position, _)| position.timestamp.as_millis()).collect();
+        let new: Vec<_> = outcome.new.iter().map(|arrived| arrived.position.timestamp.as_millis()).collect();
         assert_eq!(new, [3, 5]);
         assert!(to_one.try_recv().is_err(), "acknowledged before it was published");
         outcome.acknowledge();

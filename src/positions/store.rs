@@ -112,9 +112,10 @@ impl Store {
         let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
         let inserted = rows::insert_all(&mut transaction, positions, &may_be_stored).await?;
         let mut changes = order.changes();
-        let verdicts = positions.iter().zip(inserted).map(|(Arrived { position, arrival }, is_stored)| {
-            changes.add(&position.device_id, position.timestamp, *arrival, is_stored)
-        });
+        let verdicts =
+            positions.iter().zip(inserted).map(|(Arrived { position, arrival, .. }, is_stored)| {
+                changes.add(&position.device_id, position.timestamp, *arrival, is_stored)
+            });
         let verdicts = verdicts.collect();
         rows::write_ahead(&mut transaction, &changes).await?;
         transaction.commit().await?;

@@ -1,5 +1,7 @@
 //! Unit tests of `store`.
 
+use std::time::Instant;
+
 use super::schema::POSITIONS;
 use super::*;
 use crate::domain::{Timestamp, Topic};
@@ -9,7 +11,7 @@ fn at(device: &str, second: u32, latitude: f64, extra: &str) -> Arrived {
         r#"{{"device_id":"{device}","timestamp":"2026-01-02T03:04:{second:02}Z","latitude":{latitude},"longitude":1{extra}}}"#
     );
     let now = Timestamp::now();
-    Arrived { position: Position::from_json(&json, now).unwrap(), arrival: now }
+    Arrived { position: Position::from_json(&json, now).unwrap(), arrival: now, received: Instant::now() }
 }
 
 async fn put(store: &mut Store, order: &mut Order, positions: &[Arrived]) -> Vec<Verdict> {
