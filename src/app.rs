@@ -77,13 +77,14 @@ impl App {
         #[cfg(feature = "ui")]
         let web = start_web(&settings, &metrics)?;
 
-        let file = &settings.positions.database;
-        let unusable = || format!("setting DATABASE_URL: \"sqlite://{}\" cannot be used", file.display());
-        let opened = Opened::load(file, |position| live.add_latest(position)).await.with_context(unusable)?;
-        log::info!("store ready with {} devices in {}", opened.devices(), file.display());
+        let positions = &settings.positions;
+        let database = &positions.database;
+        let unusable = || format!("setting DATABASE_URL: \"{database}\" cannot be used");
+        let opened =
+            Opened::load(positions, |position| live.add_latest(position)).await.with_context(unusable)?;
+        log::info!("store ready with {} devices in {database}", opened.devices());
 
         let live = live.start().with_context(cannot_listen)?;
-        let positions = settings.positions.clone();
         let consumer =
             Consumer::new(opened, positions, metrics.positions.clone(), HubsOf(live.hubs())).start();
         ingest.consumer.get_or_init(|| consumer.clone());

@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::{Parser, Subcommand};
 use processor::app::App;
 #[cfg(all(feature = "simulate", feature = "ui"))]
 use processor::demo::{self, Demo};
 use processor::logging::Logging;
-use processor::settings::Settings;
+use processor::settings::{DatabaseUrl, Settings};
 use processor::shutdown::{Cause, Shutdown};
 #[cfg(feature = "simulate")]
 use processor::simulate::{self, Names, Simulation};
@@ -214,14 +214,25 @@ fn check() -> anyhow::Result<()> {
 }
 
 async fn backup(target: &Path) -> anyhow::Result<()> {
-    let store = Settings::load()?.positions.database;
+    let store = sqlite_file()?;
     let bytes = positions::backup(&store, target).await;
     let bytes = bytes.with_context(|| format!("no backup made of {}", store.display()))?;
     say(&format!("{} bytes of {} written to {}", bytes, store.display(), target.display()))
 }
 
+/// The store's file. Postgres has programs of its own for what is done with it.
+fn sqlite_file() -> anyhow::Result<PathBuf> {
+    match Settings::load()?.positions.database {
+        DatabaseUrl::Sqlite(file) => Ok(file),
+        #[cfg(feature = "postgres")]
+        url @ DatabaseUrl::Postgres(_) => {
+            bail!("DATABASE_URL is {url}: this is for SQLite files only; use pg_dump and pg_restore")
+        }
+    }
+}
+
 async fn restore(source: &Path) -> anyhow::Result<()> {
-    let store = Settings::load()?.positions.database;
+    let store = sqlite_file()?;
     let kept = positions::restore(&store, source).await;
     let kept = kept.with_context(|| format!("{} was not restored", store.display()))?;
     let kept = kept.map(|kept| format!("; what was there is now {}", kept.display())).unwrap_or_default();

@@ -4,12 +4,15 @@ mod arrived;
 mod backlog;
 pub mod consumer;
 mod group;
+mod log;
 mod opened;
 mod order;
+mod publish;
 pub mod store;
 mod submit;
 
-pub use consumer::{Consumer, Publish, Stop};
+pub use consumer::{Consumer, Stop};
 pub use opened::Opened;
+pub use publish::Publish;
 pub use store::{StoreError, StoreLock, backup, restore};
 pub use submit::{Stored, Submit, SubmitError};

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
+mod database;
 mod error;
 mod kind;
 mod live;
@@ -22,6 +23,7 @@ mod table;
 mod warnings;
 mod web;
 
+pub use database::DatabaseUrl;
 pub use error::{Fault, SettingsError};
 use kind::Port;
 pub use live::LiveSettings;

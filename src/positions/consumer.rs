@@ -1,7 +1,6 @@
 //! `Consumer`: the actor that moves positions: takes what is submitted, commits it in groups, publishes what is new, and
 //! acknowledges it.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,61 +8,44 @@ use actix::fut::wrap_future;
 use actix::{Actor, ActorFutureExt as _, AsyncContext as _, Context, Handler, Message, ResponseFuture};
 use tokio::sync::oneshot;
 
-use super::arrived::Arrived;
 use super::backlog::Backlog;
 use super::group::{Group, Submission};
+use super::log::Log;
 use super::opened::Opened;
-use super::order::Order;
-use super::store::{Committed, Store, StoreError, StoreLock};
+use super::order::Verdict;
+use super::publish::Publish;
+use super::store::{Store, StoreError};
 use super::submit::{Stored, Submit, SubmitError};
-use crate::domain::{Position, Timestamp};
+use crate::domain::Timestamp;
 use crate::metrics::PositionsMetrics;
 use crate::settings::PositionsSettings;
 
-/// How often a store that failed is opened again, besides by every submission.
-const REOPEN_EVERY: Duration = Duration::from_secs(1);
-
-/// How often the store's file is checked while nobody submits.
+/// How often the store is checked while nobody submits, and opened again if it failed.
 const CHECK_EVERY: Duration = Duration::from_secs(1);
-
-/// Where stored positions go. Those of one device come in the order in which they count (see `order`), each with the instant of
-/// its arrival.
-pub trait Publish: Send + 'static {
-    /// Takes positions that are stored and newer than any before of their devices.
-    fn publish(&self, positions: Vec<(Position, Instant)>);
-}
 
 /// Finish what was submitted, take nothing more, close the store.
 #[derive(Clone, Copy, Debug, Message)]
 #[rtype(result = "()")]
 pub struct Stop;
 
-/// Moves positions from whoever submits them to the store and then to [`Publish`].
+/// Moves positions from whoever submits them to the store and then to the log, whose tail publishes them.
 pub struct Consumer {
-    settings: PositionsSettings,
     metrics: Arc<PositionsMetrics>,
-    publish: Box<dyn Publish>,
     store: StoreState,
+    log: Box<dyn Log>,
     backlog: Backlog,
-    /// `None` while a commit needs it.
-    order: Option<Order>,
     /// The server's clock.
     clock: fn() -> Timestamp,
-    _lock: StoreLock,
     /// Told when the store is closed, once the consumer was told to stop.
     stopping: Option<oneshot::Sender<()>>,
-    /// [`Consumer::reopen`] is due.
-    reopening: bool,
 }
 
 /// What the store is doing.
 enum StoreState {
-    /// Open, with nothing to do.
-    Idle(Store),
+    /// Nothing.
+    Idle(Box<dyn Store>),
     /// A future has it, for a commit or a check.
     InUse,
-    /// It failed and was dropped; the next use opens it again.
-    Failed,
     /// Closed for good.
     Closed,
 }
@@ -72,26 +54,22 @@ impl Consumer {
     /// A consumer over an open store. What it holds already is not published again.
     pub fn new(
         opened: Opened,
-        settings: PositionsSettings,
+        settings: &PositionsSettings,
         metrics: Arc<PositionsMetrics>,
         publish: impl Publish,
     ) -> Self {
-        let Opened { store, order, lock } = opened;
+        let (store, log) = opened.start(Box::new(publish));
         metrics.store_up.set(1);
-        metrics.devices.set(order.devices() as i64);
-        metrics.store_bytes.set(store.bytes() as i64);
-        Self {
+        let consumer = Self {
             backlog: Backlog::new(settings.max_waiting),
-            settings,
             metrics,
-            publish: Box::new(publish),
-            store: StoreState::Idle(store),
-            order: Some(order),
+            store: StoreState::InUse,
+            log,
             clock: Timestamp::now,
-            _lock: lock,
             stopping: None,
-            reopening: false,
-        }
+        };
+        consumer.measure(&*store);
+        Self { store: StoreState::Idle(store), ..consumer }
     }
 
     /// With another clock than the system's.
@@ -102,58 +80,77 @@ impl Consumer {
 
     /// Commits what waits, if the store is free. What comes meanwhile waits and is committed together.
     fn commit_next(&mut self, ctx: &mut Context<Self>) {
-        if matches!(self.store, StoreState::InUse | StoreState::Closed) {
+        if !matches!(self.store, StoreState::Idle(_)) {
             return;
         }
         let Some(group) = self.backlog.next_group() else { return self.close_if_stopping(ctx) };
-        let store = std::mem::replace(&mut self.store, StoreState::InUse);
-        let order = self.order.take().unwrap_or_default();
-        let file = self.settings.database.clone();
         let began = Instant::now();
-        let commit = wrap_future::<_, Self>(async move {
-            let result = commit(store, &file, &group, &order).await;
-            (result, group, order)
-        });
-        ctx.spawn(commit.map(move |(result, group, order), actor, ctx| {
-            actor.order = Some(order);
-            actor.backlog.remove(group.positions().len());
-            actor.metrics.waiting.set(actor.backlog.positions() as i64);
-            match result {
-                Ok((store, committed)) => actor.committed(store, group, committed, began.elapsed()),
+        self.use_store(ctx, move |mut store| async move {
+            let result = store.commit(group.positions()).await;
+            let done = move |actor: &mut Self, ctx: &mut Context<Self>| match result {
+                Ok(verdicts) => actor.committed(group, verdicts, began.elapsed(), ctx),
                 Err(error) => {
                     let error = Arc::new(error);
-                    actor.store_failed(&error, ctx);
+                    actor.store_failed(&error);
+                    actor.done_with(group.positions().len());
                     group.failed(&error);
                 }
-            }
+            };
+            (store, done)
+        });
+    }
+
+    /// Gives the store to a future; what that has come to is done with the actor, before anyone else has the store.
+    fn use_store<Work, Done>(&mut self, ctx: &mut Context<Self>, work: impl FnOnce(Box<dyn Store>) -> Work)
+    where
+        Work: Future<Output = (Box<dyn Store>, Done)> + 'static,
+        Done: FnOnce(&mut Self, &mut Context<Self>) + 'static,
+    {
+        let StoreState::Idle(store) = std::mem::replace(&mut self.store, StoreState::InUse) else { return };
+        let work = wrap_future::<_, Self>(work(store));
+        ctx.spawn(work.map(|(store, done), actor, ctx| {
+            actor.measure(&*store);
+            actor.store = StoreState::Idle(store);
+            done(actor, ctx);
             actor.commit_next(ctx);
         }));
     }
 
-    /// A group is on the disk: counts, publishes and acknowledges it.
-    fn committed(&mut self, store: Store, group: Group, committed: Committed, took: Duration) {
-        let metrics = &self.metrics;
-        metrics.store_bytes.set(store.bytes() as i64);
-        self.store = StoreState::Idle(store);
+    /// Notes how large the store is.
+    fn measure(&self, store: &dyn Store) {
+        self.metrics.store_bytes.set(store.bytes() as i64);
+        self.metrics.devices.set(store.devices() as i64);
+    }
+
+    /// A group is on the disk: counts it, hands it on, and acknowledges it.
+    fn committed(&mut self, group: Group, verdicts: Vec<Verdict>, took: Duration, ctx: &mut Context<Self>) {
         self.store_works();
         let size = group.positions().len();
+        let metrics = &self.metrics;
         metrics.commit_seconds.observe(took.as_secs_f64());
         metrics.commit_positions.observe(size as f64);
         metrics.accepted.inc_by(size as u64);
-        if let Some(order) = &mut self.order {
-            order.apply(committed.changed);
-            metrics.devices.set(order.devices() as i64);
-        }
-        let mut outcome = group.committed(committed.verdicts);
+        let mut outcome = group.committed(verdicts);
         metrics.late.inc_by(outcome.late as u64);
         metrics.repeated.inc_by(outcome.repeated as u64);
         let new = std::mem::take(&mut outcome.new);
-        if !new.is_empty() {
-            let new = new.into_iter().map(|Arrived { position, received, .. }| (position, received));
-            self.publish.publish(new.collect());
+        if new.is_empty() {
+            self.done_with(size);
+            return outcome.acknowledge();
         }
-        // Last, so that whoever is acknowledged finds the positions in every snapshot.
-        outcome.acknowledge();
+        // Acknowledged last: of one process, whoever is finds the positions in every snapshot. The next commit goes on meanwhile,
+        // so what waits for the log still waits.
+        let handed_on = wrap_future::<_, Self>(self.log.append(new));
+        ctx.spawn(handed_on.map(move |(), actor, _| {
+            actor.done_with(size);
+            outcome.acknowledge();
+        }));
+    }
+
+    /// So many positions do not wait any more.
+    fn done_with(&mut self, positions: usize) {
+        self.backlog.remove(positions);
+        self.metrics.waiting.set(self.backlog.positions() as i64);
     }
 
     /// Says so if it did not before.
@@ -164,93 +161,45 @@ impl Consumer {
         }
     }
 
-    /// Drops the store, says why, and sees to it that it is opened again.
-    fn store_failed(&mut self, error: &StoreError, ctx: &mut Context<Self>) {
-        self.store = StoreState::Failed;
+    /// Says why, if it worked before.
+    fn store_failed(&self, error: &StoreError) {
         self.metrics.store_errors.inc();
         if self.metrics.store_up.get() == 1 {
             log::error!("the store failed: {error}; positions are refused until it works again");
             self.metrics.store_up.set(0);
         }
-        if !std::mem::replace(&mut self.reopening, true) {
-            ctx.run_later(REOPEN_EVERY, Self::reopen);
-        }
     }
 
-    /// Checks that the store is still there, so that readiness knows it also when nobody submits.
+    /// Checks the store, so that readiness knows also when nobody submits whether it is there, or there again.
     fn check_store(&mut self, ctx: &mut Context<Self>) {
         if !matches!(self.store, StoreState::Idle(_)) {
             return;
         }
-        let StoreState::Idle(mut store) = std::mem::replace(&mut self.store, StoreState::InUse) else {
-            return;
-        };
-        let check = wrap_future::<_, Self>(async move {
+        self.use_store(ctx, |mut store| async move {
             let result = store.check().await;
-            (store, result)
+            let done = move |actor: &mut Self, _: &mut Context<Self>| match result {
+                Ok(()) => actor.store_works(),
+                // One that does not work yet has said so.
+                Err(_) if actor.metrics.store_up.get() == 0 => {}
+                Err(error) => actor.store_failed(&error),
+            };
+            (store, done)
         });
-        ctx.spawn(check.map(|(store, result), actor, ctx| {
-            actor.metrics.store_bytes.set(store.bytes() as i64);
-            actor.store = StoreState::Idle(store);
-            if let Err(error) = result {
-                actor.store_failed(&error, ctx);
-            }
-            actor.commit_next(ctx);
-        }));
-    }
-
-    /// Opens a store that failed, again and again, so that readiness comes back also when nobody submits.
-    fn reopen(&mut self, ctx: &mut Context<Self>) {
-        if self.metrics.store_up.get() == 1 || self.stopping.is_some() {
-            self.reopening = false;
-            return;
-        }
-        if matches!(self.store, StoreState::Failed) {
-            self.store = StoreState::InUse;
-            let file = self.settings.database.clone();
-            let reopen = wrap_future::<_, Self>(async move { Store::reopen(&file).await });
-            ctx.spawn(reopen.map(|result, actor, ctx| {
-                actor.store = match result {
-                    Ok(store) => {
-                        actor.store_works();
-                        StoreState::Idle(store)
-                    }
-                    Err(_) => StoreState::Failed,
-                };
-                actor.commit_next(ctx);
-            }));
-        }
-        ctx.run_later(REOPEN_EVERY, Self::reopen);
     }
 
     fn close_if_stopping(&mut self, ctx: &mut Context<Self>) {
         let Some(stopped) = self.stopping.take() else { return };
-        let store = std::mem::replace(&mut self.store, StoreState::Closed);
+        let StoreState::Idle(store) = std::mem::replace(&mut self.store, StoreState::Closed) else { return };
+        let handed_on = self.log.close();
         let close = async move {
-            if let StoreState::Idle(store) = store
-                && let Err(error) = store.close().await
-            {
+            handed_on.await;
+            if let Err(error) = store.close().await {
                 log::warn!("store not closed properly, nothing is lost: {error}");
             }
             stopped.send(()).ok();
         };
         ctx.spawn(wrap_future(close));
     }
-}
-
-/// Commits a group; opens the store first if it is not open. A store that failed is dropped: opened anew, it starts clean.
-async fn commit(
-    store: StoreState,
-    file: &Path,
-    group: &Group,
-    order: &Order,
-) -> Result<(Store, Committed), StoreError> {
-    let mut store = match store {
-        StoreState::Idle(store) => store,
-        _ => Store::reopen(file).await?,
-    };
-    let committed = store.commit(group.positions(), order).await?;
-    Ok((store, committed))
 }
 
 impl Actor for Consumer {

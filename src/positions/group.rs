@@ -36,7 +36,7 @@ pub(super) struct Group {
 
 /// A group that is on the disk.
 pub(super) struct Outcome {
-    /// Positions to publish.
+    /// Positions to hand on.
     pub(super) new: Vec<Arrived>,
     /// Positions in all.
     pub(super) late: usize,
@@ -79,6 +79,10 @@ impl Group {
                 Verdict::New => new.push(arrived),
                 Verdict::Late => stored[submission].late += 1,
                 Verdict::Repeated => stored[submission].repeated += 1,
+                Verdict::RepeatedNewest => {
+                    stored[submission].repeated += 1;
+                    new.push(arrived);
+                }
             }
         }
         Outcome {

@@ -1,34 +1,38 @@
-//! `Opened`: a store that is open and locked, with the order of what it holds.
+//! `Opened`: a store that is open and loaded, and the log that goes with it.
 
-use std::path::Path;
-
-use super::order::Order;
-use super::store::{Store, StoreError, StoreLock};
+use super::log::{InProcess, Log};
+use super::publish::Publish;
+use super::store::{self, Store, StoreError};
 use crate::domain::Position;
+use crate::settings::PositionsSettings;
 
-/// A store that is open, with what has to be known of what it holds.
-#[derive(Debug)]
+/// A store that is open and loaded, and the log that goes with it.
 pub struct Opened {
-    pub(super) store: Store,
-    pub(super) order: Order,
-    pub(super) lock: StoreLock,
+    store: Box<dyn Store>,
 }
 
 impl Opened {
-    /// Opens the store in `file`, which no other process may use meanwhile, and gives the newest position of each device
-    /// to `each`.
+    /// Opens store and log, and gives the newest position of each device to `each`.
     ///
     /// # Errors
-    /// [`StoreError`] if it cannot be used.
-    pub async fn load(file: &Path, each: impl FnMut(Position)) -> Result<Self, StoreError> {
-        let lock = StoreLock::take(file)?;
-        let mut store = Store::open(file).await?;
-        let order = store.load(each).await?;
-        Ok(Self { store, order, lock })
+    /// [`StoreError`] if the store cannot be used.
+    pub async fn load(
+        settings: &PositionsSettings,
+        mut each: impl FnMut(Position),
+    ) -> Result<Self, StoreError> {
+        let mut store = store::open(&settings.database, settings.database_timeout, false).await?;
+        store.load(&mut each).await?;
+        Ok(Self { store })
     }
 
-    /// How many devices it knows.
+    /// How many devices are known.
     pub fn devices(&self) -> usize {
-        self.order.devices()
+        self.store.devices()
+    }
+
+    /// The store, and the log, from which all that is new is published from now on.
+    pub(super) fn start(self, publish: Box<dyn Publish>) -> (Box<dyn Store>, Box<dyn Log>) {
+        let tail = self.store.tail(publish);
+        (self.store, Box::new(InProcess::new(tail)))
     }
 }

@@ -6,6 +6,7 @@
 //! as of a time that has not come again yet; then whatever arrives is newer.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use crate::domain::Timestamp;
@@ -48,6 +49,8 @@ pub(super) enum Verdict {
     Late,
     /// The device had reported one with the same timestamp, which stays.
     Repeated,
+    /// The same, and it may be that no other instance was told of it: whoever stored it may have died before.
+    RepeatedNewest,
 }
 
 /// As of when a position counts.
@@ -65,12 +68,17 @@ impl Newest {
         self.counts_as_of == self.timestamp && self.greatest == self.timestamp
     }
 
+    /// True if a position that counts as of then is newer.
+    fn is_before(self, counts_as_of: Timestamp, timestamp: Timestamp) -> bool {
+        (self.counts_as_of, self.timestamp) < (counts_as_of, timestamp)
+    }
+
     /// A position was stored.
     fn add(&mut self, timestamp: Timestamp, arrival: Timestamp) -> Verdict {
         self.greatest = self.greatest.max(timestamp);
         let now = counts_as_of(timestamp, arrival);
         let has_come = self.counts_as_of <= arrival;
-        if has_come && (now, timestamp) <= (self.counts_as_of, self.timestamp) {
+        if has_come && !self.is_before(now, timestamp) {
             return Verdict::Late;
         }
         self.timestamp = timestamp;
@@ -91,6 +99,11 @@ impl Order {
     /// How many devices are known.
     pub(super) fn devices(&self) -> usize {
         self.newest.len()
+    }
+
+    /// True if a device was heard of.
+    pub(super) fn knows(&self, device: &str) -> bool {
+        self.newest.contains_key(device)
     }
 
     fn of(&self, device: &str) -> Option<Newest> {
@@ -137,18 +150,50 @@ impl Changes<'_> {
         if !is_stored {
             return Verdict::Repeated;
         }
-        if let Some(newest) = self.devices.get_mut(device) {
-            return newest.add(timestamp, arrival);
-        }
-        let (newest, verdict) = match self.order.of(device) {
-            Some(mut newest) => {
-                let verdict = newest.add(timestamp, arrival);
-                (newest, verdict)
+        match self.of(device) {
+            Some(newest) => newest.add(timestamp, arrival),
+            None => {
+                self.devices.insert(device.clone(), Newest::first(timestamp, arrival));
+                Verdict::New
             }
-            None => (Newest::first(timestamp, arrival), Verdict::New),
+        }
+    }
+
+    /// The next position of the group was there already, perhaps stored by another instance.
+    pub(super) fn repeat(&mut self, device: &Arc<str>, timestamp: Timestamp, arrival: Timestamp) -> Verdict {
+        let is_older = |newest: &mut Newest| {
+            newest.timestamp != timestamp && !newest.is_before(counts_as_of(timestamp, arrival), timestamp)
         };
-        self.devices.insert(device.clone(), newest);
-        verdict
+        if self.of(device).is_some_and(is_older) { Verdict::Repeated } else { Verdict::RepeatedNewest }
+    }
+
+    /// The next position was read from the log. True if it is the newest of its device, and was not read before.
+    pub(super) fn read(&mut self, device: &Arc<str>, timestamp: Timestamp, arrival: Timestamp) -> bool {
+        let is_known = self.of(device).is_some_and(|newest| newest.timestamp == timestamp);
+        !is_known && self.add(device, timestamp, arrival, true) == Verdict::New
+    }
+
+    /// The store has this as the newest of a device. True if it is newer than what is known.
+    pub(super) fn catch_up(
+        &mut self,
+        device: &Arc<str>,
+        timestamp: Timestamp,
+        counts_as_of: Timestamp,
+    ) -> bool {
+        let is_newer = |newest: &mut Newest| newest.is_before(counts_as_of, timestamp);
+        let is_newer = self.of(device).is_none_or(is_newer);
+        if is_newer {
+            self.devices.insert(device.clone(), Newest::first(timestamp, counts_as_of));
+        }
+        is_newer
+    }
+
+    /// What is known of a device by now, to be changed; `None` if nothing is.
+    fn of(&mut self, device: &Arc<str>) -> Option<&mut Newest> {
+        match self.devices.entry(device.clone()) {
+            Entry::Occupied(known) => Some(known.into_mut()),
+            Entry::Vacant(place) => Some(place.insert(self.order.of(device)?)),
+        }
     }
 
     /// The devices of which the store has to know more than their rows.

@@ -2,10 +2,9 @@
 
 use std::fmt::Display;
 use std::marker::PhantomData;
-use std::path::PathBuf;
 use std::time::Duration;
 
-use super::secret::{Secret, without_password};
+use super::secret::Secret;
 
 /// The longest time a setting may name, in milliseconds (one day).
 const MAX_MS: u64 = 24 * 60 * 60 * 1000;
@@ -190,40 +189,5 @@ impl Kind for SecretText {
 
     fn stand_in() -> Secret {
         Secret::new("")
-    }
-}
-
-/// The URL of an SQLite file.
-pub(super) struct SqliteUrl;
-
-impl Kind for SqliteUrl {
-    type Value = PathBuf;
-
-    fn allowed() -> String {
-        "sqlite://<file>, such as sqlite://data/positions.db".into()
-    }
-
-    fn read(text: &str) -> Result<PathBuf, Vec<String>> {
-        let path = text.strip_prefix("sqlite:").map(|rest| rest.strip_prefix("//").unwrap_or(rest));
-        // In memory nothing would be durable; the options after `?` are ours to set; and what was no UTF-8 in the
-        // environment is no file that anyone named.
-        let is_file = |path: &&str| {
-            !path.is_empty() && !path.contains(['?', '\0', '\u{FFFD}']) && !path.contains(":memory:")
-        };
-        // A host with a user and perhaps a password is another database's URL.
-        let authority = text.strip_prefix("sqlite://").and_then(|rest| rest.split('/').next());
-        let has_user = authority.is_some_and(|authority| authority.contains('@'));
-        path.filter(is_file)
-            .filter(|_| !has_user)
-            .map(PathBuf::from)
-            .ok_or_else(|| vec![without_password(text)])
-    }
-
-    fn show(value: &PathBuf) -> String {
-        format!("sqlite://{}", value.display())
-    }
-
-    fn stand_in() -> PathBuf {
-        PathBuf::new()
     }
 }

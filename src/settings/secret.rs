@@ -8,7 +8,7 @@ pub struct Secret(String);
 
 impl Secret {
     /// Keeps `text` from being printed.
-    pub(super) fn new(text: &str) -> Self {
+    pub(crate) fn new(text: &str) -> Self {
         Self(text.to_owned())
     }
 

@@ -6,7 +6,8 @@
 
 use std::marker::PhantomData;
 
-use super::kind::{Kind, Label, Millis, Number, Port, SecretText, SqliteUrl, Switch};
+use super::database::DatabaseUrl;
+use super::kind::{Kind, Label, Millis, Number, Port, SecretText, Switch};
 use super::map::{Ancestor, FilePath, HttpUrl, SocketUrl, TileOrigin, Units};
 use super::network::{Address, ForwardedHeader, Host, List, Network, Origin};
 
@@ -121,9 +122,15 @@ settings! {
     }
 
     "Positions and their store", Some("positions_") => {
-        DATABASE_URL: SqliteUrl {
+        DATABASE_URL: DatabaseUrl {
             default: Text("sqlite://data/positions.db"),
-            help: "The SQLite file in which positions are kept. Missing folders are made.",
+            help: "Where positions are kept: an SQLite file (missing folders are made), or a PostgreSQL database, \
+                `postgres://user:password@host:port/database` (its tables are made).",
+        }
+        DATABASE_TIMEOUT_MS: Millis<100> {
+            default: Text("5000"),
+            unit: "milliseconds",
+            help: "How long PostgreSQL may take to connect, or to store what was posted; then posts get 503.",
         }
         POSITIONS_MAX_WAITING: Number<usize, 1, 100_000_000> {
             default: Text("100000"),

@@ -16,7 +16,7 @@ fn the_defaults_are_compiled_in() {
     let settings = read(&[("HOME", "/root"), ("PATH", "/bin")]).unwrap();
     assert_eq!((settings.live.port, settings.ops.port), (8081, 9090));
     assert_eq!(settings.live.pong_timeout, Duration::from_secs(60));
-    assert_eq!(settings.positions.database, Path::new("data/positions.db"));
+    assert_eq!(settings.positions.database, DatabaseUrl::Sqlite("data/positions.db".into()));
     assert!(!settings.instance_id.is_empty());
 }
 

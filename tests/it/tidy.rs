@@ -58,13 +58,21 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     (
         "sqlx",
         &[
-            "positions/store.rs",
-            "positions/store/backup.rs",
-            "positions/store/connect.rs",
             "positions/store/error.rs",
-            "positions/store/rows.rs",
-            "positions/store/schema.rs",
+            "positions/store/postgres.rs",
+            "positions/store/postgres/connect.rs",
+            "positions/store/postgres/newest.rs",
+            "positions/store/postgres/rows.rs",
+            "positions/store/postgres/schema.rs",
+            "positions/store/postgres/time.rs",
+            "positions/store/sqlite/backup.rs",
+            "positions/store/sqlite/connect.rs",
+            "positions/store/sqlite/database.rs",
+            "positions/store/sqlite/rows.rs",
+            "positions/store/sqlite/schema.rs",
+            "positions/store/sqlite/tests.rs",
             "positions/store/tests.rs",
+            "positions/store/tests/postgres.rs",
         ],
     ),
     ("std::env", &["settings.rs"]),
@@ -76,7 +84,7 @@ fn sources() -> Vec<(String, String)> {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 walk(&path, root, found);
-            } else {
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
                 let name = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
                 found.push((name, fs::read_to_string(&path).unwrap()));
             }

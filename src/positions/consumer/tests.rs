@@ -1,14 +1,17 @@
 //! Unit tests of `consumer`, over the real store and a fake `Publish`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use actix::Addr;
 use tempfile::TempDir;
 
 use super::*;
+use crate::domain::Position;
 use crate::metrics::Metrics;
 use crate::positions::group::Reply;
+use crate::positions::store::backup;
+use crate::settings::DatabaseUrl;
 
 /// The server's clock in these tests: 2026-01-02T03:04:05.678Z.
 const NOW_MS: i64 = 1_767_323_045_678;
@@ -63,15 +66,20 @@ fn file_in(folder: &TempDir) -> PathBuf {
     folder.path().join("positions.db")
 }
 
+fn settings(file: &Path, max_waiting: usize) -> PositionsSettings {
+    let database = DatabaseUrl::Sqlite(file.to_owned());
+    PositionsSettings { database, database_timeout: Duration::from_secs(5), max_waiting }
+}
+
 async fn start(
     folder: &TempDir,
     max_waiting: usize,
     publish: impl Publish,
 ) -> (Addr<Consumer>, Arc<PositionsMetrics>) {
     let metrics = Metrics::new("test").unwrap().positions;
-    let settings = PositionsSettings { database: file_in(folder), max_waiting };
-    let opened = Opened::load(&settings.database, drop).await.unwrap();
-    let consumer = Consumer::new(opened, settings, metrics.clone(), publish).with_clock(now);
+    let settings = settings(&file_in(folder), max_waiting);
+    let opened = Opened::load(&settings, drop).await.unwrap();
+    let consumer = Consumer::new(opened, &settings, metrics.clone(), publish).with_clock(now);
     (consumer.start(), metrics)
 }
 
@@ -100,11 +108,13 @@ impl Fixture {
     }
 }
 
+/// The same, read from a copy, as the file is in use.
 async fn stored(file: &Path) -> Vec<Key> {
+    let folder = tempfile::tempdir().unwrap();
+    let copy = folder.path().join("copy.db");
+    backup(file, &copy).await.unwrap();
     let mut found = Vec::new();
-    let mut store = Store::reopen(file).await.unwrap();
-    store.load(|position| found.push(key(&position))).await.unwrap();
-    store.close().await.unwrap();
+    Opened::load(&settings(&copy, 1), |position| found.push(key(&position))).await.unwrap();
     found
 }
 

@@ -1,6 +1,7 @@
 //! `StoreError`: why the store did not do what it was asked for.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Why the store did not do what it was asked for.
 #[derive(Debug, thiserror::Error)]
@@ -15,39 +16,57 @@ pub enum StoreError {
         /// The system's reason.
         source: std::io::Error,
     },
-    /// Another process uses the store.
-    #[error("another process uses it ({holder}): one store serves one process")]
+    /// Another process uses the file.
+    #[error("another process uses it ({holder}): one file serves one process")]
     Locked {
         /// What is known of it.
         holder: String,
     },
-    /// SQLite's own reason, such as a full disk.
+    /// The database's own reason, such as a full disk or that it cannot be reached.
     #[error("{0}")]
-    Sqlite(#[from] sqlx::Error),
-    /// A newer version of this program wrote the file.
-    #[error("the file has schema version {found}, this program knows {known}; use the program that wrote it")]
+    Database(#[from] sqlx::Error),
+    /// It did not answer.
+    #[error("it did not answer within {} ms", .0.as_millis())]
+    TimedOut(Duration),
+    /// Nothing can be written to it.
+    #[error("it takes nothing new: a standby, or read-only by its settings")]
+    ReadOnly,
+    /// Other instances use the database, and this one and they would not hear of each other's positions.
+    #[error(
+        "another instance uses the database, and {} no REDIS_URL: set it for all of them, or let one use it alone",
+        if *.is_shared { "has" } else { "this one has" }
+    )]
+    Alone {
+        /// This instance would hear of them.
+        is_shared: bool,
+    },
+    /// The tables cannot be made or changed.
+    #[error("its tables cannot be made or brought to this version: {0}")]
+    #[cfg(feature = "postgres")]
+    Migration(#[source] sqlx::migrate::MigrateError),
+    /// A newer version of this program was here.
+    #[error("it has schema version {found}, this program knows {known}; use the program that made it")]
     Newer {
-        /// The file's version.
+        /// The store's version.
         found: i64,
         /// The newest that this program knows.
         known: i64,
     },
     /// The file is not, or no longer, what it was.
     #[error(
-        "{} {loss}; put the file back, restore a backup (processor restore), or remove what is there to begin anew",
-        .path.display()
+        "{what} {loss}; put back what was there, restore a backup, or remove what is there to begin anew"
     )]
     Lost {
-        /// Which file.
-        path: PathBuf,
+        /// Which file, or that it is the database.
+        what: String,
         /// What happened to it.
         loss: Loss,
     },
-    /// A setting of SQLite does not hold, so that an acknowledged position would not be safe.
-    #[error("PRAGMA {pragma} is {found}, not {wanted}: positions would not be safe in this file")]
+    /// A setting of the database does not hold, so that an acknowledged position would not be safe.
+    #[error("its {setting} is {found}, not {wanted}: positions would not be safe there")]
     Unsafe {
         /// Its name.
-        pragma: &'static str,
+        setting: &'static str,
         /// Its value.
         found: String,
         /// What it has to be.

@@ -1,179 +1,219 @@
-//! Unit tests of `store`.
+//! Tests of what a store promises, run against each kind of store.
 
-use std::time::Instant;
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
 
-use super::schema::POSITIONS;
 use super::*;
-use crate::domain::{Timestamp, Topic};
+use crate::domain::{Position, Timestamp};
+use crate::positions::arrived::Arrived;
+use crate::positions::log::Tail;
+use crate::positions::order::Verdict;
+use crate::positions::order::Verdict::{Late, New, Repeated, RepeatedNewest};
+use crate::positions::publish::Publish;
+use crate::settings::DatabaseUrl;
 
-fn at(device: &str, second: u32, latitude: f64, extra: &str) -> Arrived {
-    let json = format!(
-        r#"{{"device_id":"{device}","timestamp":"2026-01-02T03:04:{second:02}Z","latitude":{latitude},"longitude":1{extra}}}"#
-    );
-    let now = Timestamp::now();
-    Arrived { position: Position::from_json(&json, now).unwrap(), arrival: now, received: Instant::now() }
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(feature = "postgres")]
+#[path = "../../../tests/harness/postgres.rs"]
+#[allow(clippy::unwrap_used, clippy::expect_used, dead_code, unreachable_pub)]
+mod server;
+
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Milliseconds since 1970 of 2026-01-02T03:04:00Z.
+const START_MS: i64 = 1_767_323_040_000;
+
+fn second(second: i64) -> Timestamp {
+    Timestamp::from_millis(START_MS + second * 1000).unwrap()
 }
 
-async fn put(store: &mut Store, order: &mut Order, positions: &[Arrived]) -> Vec<Verdict> {
-    let committed = store.commit(positions, order).await.unwrap();
-    order.apply(committed.changed);
-    committed.verdicts
+/// Where a device was at a second, and when that arrived.
+fn at_arrived(device: &str, at: i64, arrived: i64, extra: &str) -> Arrived {
+    let (time, arrival) = (second(at), second(arrived));
+    let json =
+        format!(r#"{{"device_id":"{device}","timestamp":"{time}","latitude":2,"longitude":1{extra}}}"#);
+    Arrived { position: Position::from_json(&json, arrival).unwrap(), arrival, received: Instant::now() }
 }
 
-async fn seen(store: &mut Store) -> Vec<Position> {
-    let mut latest = Vec::new();
-    store.load(|position| latest.push(position)).await.unwrap();
-    latest
+/// The same of one that arrives a minute after the start.
+fn at(device: &str, at: i64) -> Arrived {
+    at_arrived(device, at, 60, "")
 }
 
-#[actix::test]
-async fn keeps_each_device_s_positions_once_and_reads_the_latest_back() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("positions.db");
-    let mut store = Store::open(&file).await.unwrap();
-    let mut order = Order::default();
-    assert!(seen(&mut store).await.is_empty());
-    let full = r#","altitude":1.5,"accuracy":2,"heading":3,"speed":4,"topics":["event:r 1","event:s"],"attributes":{"a":[1]}"#;
-    let many: Vec<_> = (0..200).map(|n| at(&format!("d{n:03}"), 7, 1.0, "")).collect();
-    use Verdict::{Late, New, Repeated};
-    let first = [at("b", 2, 2.0, ""), at("a", 1, 1.0, ""), at("a", 3, 3.0, full)];
-    assert_eq!(put(&mut store, &mut order, &first).await, [New, New, New]);
-    let again = [
-        at("a", 3, 9.0, ""),
-        at("b", 1, 1.0, ""),
-        at("b", 1, 1.5, ""),
-        at("c", 1, 1.0, ""),
-        at("c", 1, 2.0, ""),
-    ];
-    assert_eq!(put(&mut store, &mut order, &again).await, [Repeated, Late, Repeated, New, Repeated]);
-    assert!(put(&mut store, &mut order, &many).await.iter().all(|verdict| *verdict == New));
-    store.close().await.unwrap();
-    let mut store = Store::open(&file).await.unwrap();
-    let latest = seen(&mut store).await;
-    assert_eq!(latest.len(), 203);
-    assert_eq!(latest[0].topics, [Topic::Event("r 1".into()), Topic::Event("s".into())]);
-    let texts: Vec<_> = latest.iter().map(|position| serde_json::to_string(position).unwrap()).collect();
-    assert!(texts[0].contains(r#""latitude":3.0,"longitude":1.0,"altitude":1.5"#), "{}", texts[0]);
-    assert!(texts[0].ends_with(r#""speed":4.0,"attributes":{"a":[1]}}"#), "{}", texts[0]);
-    assert!(texts[1].starts_with(r#"{"device_id":"b","timestamp":"2026-01-02T03:04:02.000Z""#));
-    let count: i64 =
-        sqlx::query_scalar("SELECT count(*) FROM positions").fetch_one(&mut store.connection).await.unwrap();
-    assert_eq!(count, 205);
+/// A store and what comes back from its log.
+struct Opened {
+    store: Box<dyn Store>,
+    tail: Box<dyn Tail>,
+    published: Published,
 }
 
-#[actix::test]
-async fn a_device_that_is_ahead_is_known_as_such_after_a_restart() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("positions.db");
-    let mut store = Store::open(&file).await.unwrap();
-    let mut order = Order::default();
-    let moment = |second: i64| Timestamp::from_millis(1_767_323_040_000 + second * 1000).unwrap();
-    let arrived = |second, arrival| Arrived { arrival: moment(arrival), ..at("a", second, 1.0, "") };
-    assert_eq!(put(&mut store, &mut order, &[arrived(50, 10)]).await, [Verdict::New]);
-    assert_eq!(put(&mut store, &mut order, &[arrived(11, 12)]).await, [Verdict::New]);
-    let mut order = store.load(|position| assert_eq!(position.timestamp, moment(11))).await.unwrap();
-    assert_eq!(order.devices(), 1);
-    assert_eq!(put(&mut store, &mut order, &[arrived(10, 13)]).await, [Verdict::Late]);
-    assert_eq!(put(&mut store, &mut order, &[arrived(55, 56)]).await, [Verdict::New]);
-    let rows = sqlx::query_scalar("SELECT count(*) FROM ahead").fetch_one(&mut store.connection);
-    let rows: i64 = rows.await.unwrap();
-    assert_eq!(rows, 0);
-}
+/// Device and second of what was published.
+#[derive(Clone, Default)]
+struct Published(Rc<RefCell<Vec<(String, i64)>>>);
 
-#[actix::test]
-async fn a_store_of_version_1_is_taken_over() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("positions.db");
-    let mut old = connect(&file, true).await.unwrap();
-    sqlx::query(POSITIONS).execute(&mut old).await.unwrap();
-    sqlx::query("PRAGMA user_version = 1").execute(&mut old).await.unwrap();
-    let row = "INSERT INTO positions (device_id, timestamp, latitude, longitude) VALUES ('a', 1, 2, 3)";
-    sqlx::query(row).execute(&mut old).await.unwrap();
-    old.close().await.unwrap();
-    let mut store = Store::open(&file).await.unwrap();
-    assert_eq!(seen(&mut store).await.len(), 1);
-    put(&mut store, &mut Order::default(), &[at("b", 1, 1.0, "")]).await;
-    store.close().await.unwrap();
-    assert_eq!(seen(&mut Store::open(&file).await.unwrap()).await.len(), 2);
-}
-
-#[actix::test]
-async fn says_why_it_cannot_be_opened() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("file");
-    std::fs::write(&file, "this is no database, and long enough for SQLite to look at it".repeat(20))
-        .unwrap();
-    assert!(matches!(Store::open(&file).await.unwrap_err(), StoreError::Sqlite(_)));
-    assert!(matches!(StoreLock::take(&file.join("positions.db")).unwrap_err(), StoreError::File { .. }));
-    let newer = folder.path().join("newer.db");
-    let mut store = Store::open(&newer).await.unwrap();
-    sqlx::query("PRAGMA user_version = 7").execute(&mut store.connection).await.unwrap();
-    store.close().await.unwrap();
-    assert!(matches!(Store::open(&newer).await.unwrap_err(), StoreError::Newer { found: 7, known: 2 }));
-    // Nothing is made where something was.
-    let empty = folder.path().join("empty.db");
-    std::fs::write(&empty, "").unwrap();
-    assert!(matches!(Store::open(&empty).await.unwrap_err(), StoreError::Lost { .. }));
-    let other = folder.path().join("other.db");
-    let mut database = connect(&other, true).await.unwrap();
-    sqlx::query("CREATE TABLE x (y)").execute(&mut database).await.unwrap();
-    database.close().await.unwrap();
-    assert!(matches!(Store::open(&other).await.unwrap_err(), StoreError::Lost { .. }));
-    let gone = folder.path().join("gone.db");
-    std::fs::write(wal_of(&gone), "x").unwrap();
-    assert!(matches!(Store::open(&gone).await.unwrap_err(), StoreError::Lost { .. }));
-}
-
-#[test]
-fn two_names_of_one_store_have_one_lock() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("positions.db");
-    std::fs::write(&file, "x").unwrap();
-    let link = folder.path().join("link.db");
-    std::os::unix::fs::symlink(&file, &link).unwrap();
-    let lock = StoreLock::take(&file).unwrap();
-    let error = StoreLock::take(&link).unwrap_err().to_string();
-    assert!(error.contains(&format!("pid {}", std::process::id())), "{error}");
-    drop(lock);
-    StoreLock::take(&link).unwrap();
-}
-
-/// Through the connection that commits: these are per connection, not kept in the file.
-#[actix::test]
-async fn a_commit_is_durable_by_the_settings_of_the_connection() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut store = Store::open(&folder.path().join("positions.db")).await.unwrap();
-    let journal: String =
-        sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&mut store.connection).await.unwrap();
-    assert_eq!(journal, "wal");
-    for (pragma, expected) in [
-        // FULL: the log is synced in every commit; NORMAL (1) would do so only at checkpoints.
-        ("PRAGMA synchronous", 2_i64),
-        ("PRAGMA busy_timeout", connect::BUSY_TIMEOUT.as_millis() as i64),
-        ("PRAGMA user_version", schema::VERSION),
-        // The log must not grow for ever: moved into the file each thousand pages.
-        ("PRAGMA wal_autocheckpoint", 1000),
-    ] {
-        let value: i64 = sqlx::query_scalar(pragma).fetch_one(&mut store.connection).await.unwrap();
-        assert_eq!(value, expected, "{pragma}");
+impl Publish for Published {
+    fn publish(&self, positions: Vec<(Position, Instant)>) {
+        self.0.borrow_mut().extend(positions.iter().map(|(position, _)| key(position)));
     }
 }
 
-/// `BEGIN IMMEDIATE` to `COMMIT` is one transaction: a row that fails takes those before it with it.
-#[actix::test]
-async fn a_commit_stores_all_or_none() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("positions.db");
-    let mut store = Store::open(&file).await.unwrap();
-    let trigger = "CREATE TRIGGER refuse BEFORE INSERT ON positions WHEN NEW.device_id = 'bad'
-        BEGIN SELECT RAISE(ABORT, 'bad device'); END";
-    sqlx::query(trigger).execute(&mut store.connection).await.unwrap();
-    let order = Order::default();
-    // More than one INSERT, the last of which fails.
-    let mut positions: Vec<_> = (0..100).map(|n| at(&format!("d{n:03}"), 7, 1.0, "")).collect();
-    positions.push(at("bad", 7, 1.0, ""));
-    let error = store.commit(&positions, &order).await.map(drop).unwrap_err();
+impl Opened {
+    async fn at(url: &DatabaseUrl) -> Self {
+        let store = open(url, TIMEOUT, true).await.unwrap();
+        let published = Published::default();
+        Self { tail: store.tail(Box::new(published.clone())), store, published }
+    }
+
+    /// Commits, and hands on what is new.
+    async fn commit(&mut self, positions: &[Arrived]) -> Vec<Verdict> {
+        let verdicts = self.store.commit(positions).await.unwrap();
+        let new =
+            positions.iter().zip(&verdicts).filter(|(_, verdict)| matches!(verdict, New | RepeatedNewest));
+        self.tail.read(new.map(|(arrived, _)| arrived.clone()).collect());
+        verdicts
+    }
+
+    async fn load(&mut self) -> Vec<Position> {
+        let mut newest = Vec::new();
+        self.store.load(&mut |position| newest.push(position)).await.unwrap();
+        newest.sort_by(|one, other| one.device_id.cmp(&other.device_id));
+        newest
+    }
+
+    /// The newest position of each device.
+    async fn newest(&mut self) -> Vec<(String, i64)> {
+        self.load().await.iter().map(key).collect()
+    }
+
+    async fn close(self) {
+        self.store.close().await.unwrap();
+    }
+}
+
+fn key(position: &Position) -> (String, i64) {
+    (position.device_id.to_string(), (position.timestamp.as_millis() - START_MS) / 1000)
+}
+
+fn keys(expected: &[(&str, i64)]) -> Vec<(String, i64)> {
+    expected.iter().map(|(device, second)| ((*device).to_owned(), *second)).collect()
+}
+
+/// Each device's positions are kept once, and the newest is read back as it came.
+async fn keeps_positions_once(url: &DatabaseUrl) {
+    let mut store = Opened::at(url).await;
+    assert!(store.load().await.is_empty());
+    let full = r#","altitude":1.5,"accuracy":2,"heading":3,"speed":0.1,"topics":["event:r 1","event:ß"],"attributes":{ "a" : [1, "\u0000"]}"#;
+    let first = [at("b", 2), at("a", 1), at_arrived("a", 3, 3, full)];
+    assert_eq!(store.commit(&first).await, [New, New, New]);
+    let long: String = "é".repeat(20);
+    let next = [at("b", 1), at("b", 1), at("c", 1), at("c", 1), at(&long, 1)];
+    let [first, second, .., other] = store.commit(&next).await.try_into().unwrap_or([New; 5]);
+    assert_eq!((first, second, other), (Late, Repeated, New));
+    let many: Vec<_> = (0..200).map(|n| at(&format!("d{n:03}"), 7)).collect();
+    assert!(store.commit(&many).await.iter().all(|verdict| *verdict == New));
+    store.close().await;
+    let mut store = Opened::at(url).await;
+    let found = store.load().await;
+    assert_eq!((found.len(), store.store.devices()), (204, 204));
+    let texts: Vec<_> = found.iter().map(|position| serde_json::to_string(position).unwrap()).collect();
+    assert_eq!(
+        texts[0],
+        r#"{"device_id":"a","timestamp":"2026-01-02T03:04:03.000Z","latitude":2.0,"longitude":1.0,"altitude":1.5,"accuracy":2.0,"heading":3.0,"speed":0.1,"attributes":{ "a" : [1, "\u0000"]}}"#
+    );
+    assert_eq!(found[0].topics.iter().map(ToString::to_string).collect::<Vec<_>>(), ["event:r 1", "event:ß"]);
+    assert_eq!(&*found[203].device_id, long);
+    store.store.check().await.unwrap();
+    assert!(store.store.bytes() > 0);
+    store.close().await;
+}
+
+/// What another has stored meanwhile, or this one before it failed, is not stored twice.
+async fn is_idempotent(url: &DatabaseUrl) {
+    let mut store = Opened::at(url).await;
+    let group: Vec<_> = (0..100).map(|n| at(&format!("d{n:02}"), 1)).collect();
+    assert!(store.commit(&group).await.iter().all(|verdict| *verdict == New));
+    for _ in 0..2 {
+        let again = store.commit(&group).await;
+        assert!(again.iter().all(|verdict| matches!(verdict, Repeated | RepeatedNewest)), "{again:?}");
+    }
+    assert_eq!(store.published.0.borrow().len(), 100);
+    assert_eq!(store.load().await.len(), 100);
+    store.close().await;
+}
+
+/// A device whose clock is ahead moves on, also after a restart; what counts is when its positions arrived.
+async fn devices_that_are_ahead_are_known_as_such(url: &DatabaseUrl) {
+    let mut store = Opened::at(url).await;
+    // `a` is wrong once, `b` always, `c` never.
+    let mut group = vec![at_arrived("a", 5000, 10, "")];
+    group.extend((11..20).map(|now| at_arrived("a", now, now, "")));
+    group.extend((10..20).map(|now| at_arrived("b", now + 600, now, "")));
+    group.extend((10..20).map(|now| at_arrived("c", now, now, "")));
+    // By the order in which they count.
+    group.sort_by_key(|arrived| arrived.arrival);
+    assert!(store.commit(&group).await.iter().all(|verdict| *verdict == New));
+    let expected = keys(&[("a", 19), ("b", 619), ("c", 19)]);
+    assert_eq!(store.newest().await, expected);
+    store.close().await;
+    let mut store = Opened::at(url).await;
+    assert_eq!(store.newest().await, expected);
+    let next = [at_arrived("a", 18, 21, ""), at_arrived("b", 21, 22, ""), at_arrived("b", 20, 23, "")];
+    assert_eq!(store.commit(&next).await[1..], [New, Late]);
+    store.close().await;
+}
+
+/// All or none, also of more than fits into one statement.
+async fn one_that_cannot_be_stored_takes_the_others_with_it(url: &DatabaseUrl, refuse: impl AsyncFnOnce()) {
+    let mut store = Opened::at(url).await;
+    refuse().await;
+    let mut group: Vec<_> = (0..100).map(|n| at(&format!("d{n:03}"), 7)).collect();
+    group.push(at("bad", 7));
+    let error = store.store.commit(&group).await.unwrap_err();
     assert!(error.to_string().contains("bad device"), "{error}");
-    drop(store);
-    assert!(seen(&mut Store::open(&file).await.unwrap()).await.is_empty());
+    assert!(store.load().await.is_empty());
+    // It goes on.
+    assert_eq!(store.commit(&[at("good", 1)]).await, [New]);
+    store.close().await;
+}
+
+mod sqlite {
+    use super::*;
+
+    fn file() -> (tempfile::TempDir, DatabaseUrl) {
+        let folder = tempfile::tempdir().unwrap();
+        let url = DatabaseUrl::Sqlite(folder.path().join("positions.db"));
+        (folder, url)
+    }
+
+    #[actix::test]
+    async fn positions_are_kept_once() {
+        keeps_positions_once(&file().1).await;
+    }
+
+    #[actix::test]
+    async fn storing_again_changes_nothing() {
+        is_idempotent(&file().1).await;
+    }
+
+    #[actix::test]
+    async fn devices_ahead() {
+        devices_that_are_ahead_are_known_as_such(&file().1).await;
+    }
+
+    #[actix::test]
+    async fn all_or_none() {
+        let (_folder, url) = file();
+        let DatabaseUrl::Sqlite(path) = url.clone() else { unreachable!() };
+        let refuse = async || {
+            let trigger = "CREATE TRIGGER refuse BEFORE INSERT ON positions WHEN NEW.device_id = 'bad'
+                BEGIN SELECT RAISE(ABORT, 'bad device'); END";
+            let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path);
+            let mut other = sqlx::ConnectOptions::connect(&options).await.unwrap();
+            sqlx::query(trigger).execute(&mut other).await.unwrap();
+            sqlx::Connection::close(other).await.unwrap();
+        };
+        one_that_cannot_be_stored_takes_the_others_with_it(&url, refuse).await;
+    }
 }

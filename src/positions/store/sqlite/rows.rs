@@ -7,10 +7,11 @@ use serde_json::value::RawValue;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection};
 
-use super::error::StoreError;
-use crate::domain::{Position, Timestamp, Topic};
+use crate::domain::{Position, Timestamp};
 use crate::positions::arrived::Arrived;
 use crate::positions::order::{Ahead, Changes};
+use crate::positions::store::error::StoreError;
+use crate::positions::store::topics::{Topics, lines};
 
 /// Rows in one INSERT: few enough that a statement of each size can stay prepared.
 pub(super) const ROWS_PER_INSERT: usize = 64;
@@ -61,7 +62,6 @@ pub(super) async fn insert_all(
 fn insert<'a>(positions: impl Iterator<Item = &'a Position>) -> QueryBuilder<Sqlite> {
     let mut query = QueryBuilder::<Sqlite>::new("INSERT INTO positions ");
     query.push_values(positions, |mut row, position| {
-        let topics: Vec<String> = position.topics.iter().map(Topic::to_string).collect();
         row.push_bind(position.device_id.to_string())
             .push_bind(position.timestamp.as_millis())
             .push_bind(position.latitude)
@@ -70,7 +70,7 @@ fn insert<'a>(positions: impl Iterator<Item = &'a Position>) -> QueryBuilder<Sql
             .push_bind(position.accuracy)
             .push_bind(position.heading)
             .push_bind(position.speed)
-            .push_bind((!topics.is_empty()).then(|| topics.join("\n")))
+            .push_bind(lines(&position.topics))
             .push_bind(position.attributes.as_ref().map(|attributes| attributes.get().to_owned()));
     });
     query.push(" ON CONFLICT DO NOTHING");
@@ -98,21 +98,6 @@ pub(super) async fn write_ahead(
     Ok(())
 }
 
-/// Topics that were read: devices of one event share its name.
-#[derive(Default)]
-pub(super) struct Topics(HashSet<Topic>);
-
-impl Topics {
-    fn read(&mut self, text: &str) -> Option<Topic> {
-        let topic = Topic::parse(text).ok()?;
-        if let Some(known) = self.0.get(&topic) {
-            return Some(known.clone());
-        }
-        self.0.insert(topic.clone());
-        Some(topic)
-    }
-}
-
 /// Reads a row of [`LATEST`]: a position, and what table `ahead` has of its device. Columns by number, as a name costs a
 /// search in every row.
 ///
@@ -123,8 +108,7 @@ pub(super) fn read(row: &SqliteRow, topics: &mut Topics) -> Result<(Position, Op
     let timestamp: i64 = row.try_get(1)?;
     let damaged = || StoreError::Damaged { device: device.to_owned(), timestamp };
     let lines: Option<&str> = row.try_get(8)?;
-    let topics: Option<Vec<Topic>> =
-        lines.unwrap_or_default().lines().map(|line| topics.read(line)).collect();
+    let topics = topics.read(lines.unwrap_or_default().lines());
     let attributes: Option<String> = row.try_get(9)?;
     let attributes = attributes.map(RawValue::from_string).transpose().map_err(|_| damaged())?;
     let position = Position {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use sqlx::{Connection as _, SqliteConnection};
 
-use super::error::{Loss, StoreError};
+use crate::positions::store::error::{Loss, StoreError};
 
 /// The schema's version, kept in the file's `user_version`. Version 1 had no table `ahead`.
 pub(super) const VERSION: i64 = 2;
@@ -85,7 +85,7 @@ pub(super) async fn check_tables(
     let count: i64 = sqlx::query_scalar(count).fetch_one(connection).await?;
     let wanted = if version < VERSION { 1 } else { 2 };
     if version == 0 || count < wanted {
-        return Err(StoreError::Lost { path: file.to_owned(), loss: Loss::NoTable });
+        return Err(StoreError::Lost { what: file.display().to_string(), loss: Loss::NoTable });
     }
     Ok(())
 }

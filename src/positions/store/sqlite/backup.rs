@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use sqlx::Connection as _;
 
 use super::connect::connect;
-use super::error::{Defect, StoreError};
 use super::file::{beside, check_present, fault, remove_with_log, rename, sync_folder, wal_of};
 use super::lock::StoreLock;
 use super::schema;
 use crate::domain::Timestamp;
+use crate::positions::store::error::{Defect, StoreError};
 
 /// Writes all that `store` holds now to the new file `target`, also while a server uses it. Returns its length in bytes.
 ///

@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use super::error::{Loss, StoreError};
+use crate::positions::store::error::{Loss, StoreError};
 
 /// The name of a file beside `file`.
 pub(super) fn beside(file: &Path, ending: &str) -> PathBuf {
@@ -65,7 +65,7 @@ pub(super) fn check_present(file: &Path) -> Result<(), StoreError> {
 }
 
 fn lost(path: &Path, loss: Loss) -> StoreError {
-    StoreError::Lost { path: path.to_owned(), loss }
+    StoreError::Lost { what: path.display().to_string(), loss }
 }
 
 /// Which file a path led to.

@@ -6,8 +6,8 @@ use std::time::Duration;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
 
-use super::error::StoreError;
 use super::rows::ROWS_PER_INSERT;
+use crate::positions::store::error::StoreError;
 
 /// Rows that may wait between the database's thread and ours while all are read.
 pub(super) const ROWS_WAITING: usize = 1024;
@@ -33,12 +33,12 @@ pub(super) async fn connect(file: &Path, create: bool) -> Result<SqliteConnectio
     let mut connection = SqliteConnection::connect_with(&options).await?;
     let journal: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&mut connection).await?;
     if journal != "wal" {
-        return Err(StoreError::Unsafe { pragma: "journal_mode", found: journal, wanted: "wal" });
+        return Err(StoreError::Unsafe { setting: "PRAGMA journal_mode", found: journal, wanted: "wal" });
     }
     let synchronous: i64 = sqlx::query_scalar("PRAGMA synchronous").fetch_one(&mut connection).await?;
     if synchronous != 2 {
         let found = synchronous.to_string();
-        return Err(StoreError::Unsafe { pragma: "synchronous", found, wanted: "2 (FULL)" });
+        return Err(StoreError::Unsafe { setting: "PRAGMA synchronous", found, wanted: "2 (FULL)" });
     }
     Ok(connection)
 }

@@ -4,8 +4,8 @@ use std::fs::{self, File, TryLockError};
 use std::io::{Read as _, Write as _};
 use std::path::Path;
 
-use super::error::StoreError;
 use super::file::{beside, fault, folder_of};
+use crate::positions::store::error::StoreError;
 
 /// The right to use a store; given back when dropped, and by the system when the process ends, however it does.
 ///

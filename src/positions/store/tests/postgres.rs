@@ -1,0 +1,177 @@
+//! What a store promises, held against Debian's PostgreSQL; and what only that store can do wrong.
+
+use super::server::Postgres;
+use super::*;
+use crate::settings::Secret;
+
+fn url(server: &Postgres) -> DatabaseUrl {
+    DatabaseUrl::Postgres(Secret::new(&server.url()))
+}
+
+#[actix::test]
+async fn positions_are_kept_once() {
+    let server = Postgres::start();
+    keeps_positions_once(&url(&server)).await;
+    assert_eq!(server.sql("SELECT count(*), count(DISTINCT device_id) FROM positions"), "206|204");
+    assert_eq!(server.sql("SELECT count(*) FROM devices"), "204");
+    let row = server.sql("SELECT timestamp AT TIME ZONE 'UTC', topics, attributes FROM positions WHERE device_id = 'a' AND topics IS NOT NULL");
+    assert_eq!(row, r#"2026-01-02 03:04:03|{"event:r 1",event:ß}|{ "a" : [1, "\u0000"]}"#);
+}
+
+#[actix::test]
+async fn storing_again_changes_nothing() {
+    is_idempotent(&url(&Postgres::start())).await;
+}
+
+#[actix::test]
+async fn devices_ahead() {
+    devices_that_are_ahead_are_known_as_such(&url(&Postgres::start())).await;
+}
+
+#[actix::test]
+async fn all_or_none() {
+    let server = Postgres::start();
+    let refuse = async || {
+        server.sql(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+                $$ BEGIN IF NEW.device_id = 'bad' THEN RAISE 'bad device'; END IF; RETURN NEW; END $$;
+            CREATE TRIGGER refuse BEFORE INSERT ON positions FOR EACH ROW EXECUTE FUNCTION refuse()",
+        );
+    };
+    one_that_cannot_be_stored_takes_the_others_with_it(&url(&server), refuse).await;
+}
+
+/// Instances that start together on an empty database: one makes the tables, the others wait for it.
+#[actix::test]
+async fn instances_start_together() {
+    let server = Postgres::start();
+    let url = url(&server);
+    let starts = (0..4).map(|_| Opened::at(&url));
+    for store in futures_util::future::join_all(starts).await {
+        store.close().await;
+    }
+    assert_eq!(server.sql("SELECT version, success FROM _sqlx_migrations"), "1|t");
+}
+
+#[actix::test]
+async fn a_database_of_a_newer_version_is_refused() {
+    let server = Postgres::start();
+    Opened::at(&url(&server)).await.close().await;
+    server.sql(
+        "INSERT INTO _sqlx_migrations SELECT 7, 'later', now(), true, checksum, 0 FROM _sqlx_migrations",
+    );
+    let error = open(&url(&server), TIMEOUT, true).await.err().unwrap();
+    assert!(matches!(error, StoreError::Newer { found: 7, known: 1 }), "{error}");
+}
+
+/// Who hears of no other must be alone; those that hear of each other may be many.
+#[actix::test]
+async fn instances_that_do_not_hear_of_each_other_are_refused() {
+    let server = Postgres::start();
+    let url = url(&server);
+    let alone = open(&url, TIMEOUT, false).await.unwrap();
+    for is_shared in [false, true] {
+        let error = open(&url, TIMEOUT, is_shared).await.err().unwrap();
+        assert!(matches!(error, StoreError::Alone { .. }), "{error}");
+    }
+    alone.close().await.unwrap();
+    // The server notices that a connection has ended a moment later.
+    let shared = loop {
+        match open(&url, TIMEOUT, true).await {
+            Ok(store) => break store,
+            Err(error) => assert!(matches!(error, StoreError::Alone { .. }), "{error}"),
+        }
+    };
+    let other = open(&url, TIMEOUT, true).await.unwrap();
+    let error = open(&url, TIMEOUT, false).await.err().unwrap();
+    assert!(matches!(error, StoreError::Alone { is_shared: false }), "{error}");
+    shared.close().await.unwrap();
+    other.close().await.unwrap();
+}
+
+#[actix::test]
+async fn a_database_that_would_lose_positions_or_takes_none_is_refused() {
+    let server = Postgres::start();
+    server.sql("ALTER DATABASE postgres SET default_transaction_read_only = on");
+    let error = open(&url(&server), TIMEOUT, true).await.err().unwrap();
+    assert!(matches!(error, StoreError::ReadOnly), "{error}");
+    server.sql("SET TRANSACTION READ WRITE; ALTER DATABASE postgres RESET default_transaction_read_only");
+    server.sql("ALTER DATABASE postgres SET synchronous_commit = off");
+    Opened::at(&url(&server)).await.close().await;
+    server.sql("ALTER SYSTEM SET fsync = off");
+    server.sql("SELECT pg_reload_conf()");
+    let error = loop {
+        // The setting comes a moment later.
+        match open(&url(&server), TIMEOUT, true).await {
+            Ok(store) => store.close().await.unwrap(),
+            Err(error) => break error,
+        }
+    };
+    assert!(error.to_string().contains("fsync is off"), "{error}");
+}
+
+/// Two instances store for the same devices at the same time, in any order: none waits for the other for ever, and each position
+/// is stored once.
+#[actix::test]
+async fn instances_store_beside_each_other() {
+    let server = Postgres::start();
+    let url = url(&server);
+    let (mut one, mut other) = (Opened::at(&url).await, Opened::at(&url).await);
+    for round in 0..20 {
+        let group: Vec<_> = (0..50).map(|n| at(&format!("d{n:02}"), round)).collect();
+        let mut backwards = group.clone();
+        backwards.reverse();
+        let (first, second) = tokio::join!(one.store.commit(&group), other.store.commit(&backwards));
+        let (first, mut second) = (first.unwrap(), second.unwrap());
+        second.reverse();
+        let stored_once = |(one, other): (&Verdict, &Verdict)| (*one == New) != (*other == New);
+        assert!(first.iter().zip(&second).all(stored_once), "{first:?} {second:?}");
+    }
+    assert_eq!(server.sql("SELECT count(*) FROM positions"), "1000");
+    one.close().await;
+    other.close().await;
+}
+
+/// A database that stands still is given up in time; when it goes on, so does the store, and nothing is there twice.
+#[actix::test]
+async fn a_frozen_database_is_given_up_and_taken_up_again() {
+    let mut server = Postgres::start();
+    let mut store = open(&url(&server), Duration::from_millis(500), true).await.unwrap();
+    assert_eq!(store.commit(&[at("a", 1)]).await.unwrap(), [New]);
+    server.freeze();
+    for _ in 0..2 {
+        let error = store.commit(&[at("a", 2)]).await.unwrap_err();
+        assert!(matches!(error, StoreError::TimedOut(_)), "{error}");
+    }
+    assert!(store.check().await.is_err());
+    server.thaw();
+    while let Err(error) = store.commit(&[at("a", 2), at("a", 3)]).await {
+        assert!(matches!(error, StoreError::TimedOut(_)), "{error}");
+    }
+    server.stop();
+    let error = store.commit(&[at("a", 4)]).await.unwrap_err();
+    assert!(matches!(error, StoreError::Database(_)), "{error}");
+    server.resume();
+    assert_eq!(store.commit(&[at("a", 4)]).await.unwrap(), [New]);
+    store.check().await.unwrap();
+    assert_eq!(server.sql("SELECT count(*), count(DISTINCT timestamp) FROM positions"), "4|4");
+    store.close().await.unwrap();
+}
+
+/// After a gap in the log everything newer is published, and nothing older.
+#[actix::test]
+async fn a_gap_is_filled_from_the_store() {
+    let server = Postgres::start();
+    let url = url(&server);
+    let (mut one, mut other) = (Opened::at(&url).await, Opened::at(&url).await);
+    one.commit(&[at("a", 5), at("b", 5), at_arrived("f", 99, 20, "")]).await;
+    // Hears of nothing of it.
+    other.commit(&[at("a", 4), at("b", 6)]).await;
+    other.tail.catch_up().await.unwrap();
+    assert_eq!(*other.published.0.borrow(), keys(&[("a", 4), ("b", 6), ("a", 5), ("f", 99)]));
+    other.tail.catch_up().await.unwrap();
+    assert_eq!(other.published.0.borrow().len(), 4);
+    assert_eq!(other.store.devices(), 3);
+    one.close().await;
+    other.close().await;
+}
