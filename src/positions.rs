@@ -4,12 +4,18 @@ mod arrived;
 mod backlog;
 pub mod consumer;
 mod group;
+#[allow(dead_code, unused_imports, reason = "until the consumer uses it")]
+mod log;
 mod opened;
 mod order;
+#[cfg(feature = "redis")]
+mod redis;
 pub mod store;
 mod submit;
 
 pub use consumer::{Consumer, Publish, Stop};
 pub use opened::Opened;
+#[cfg(feature = "redis")]
+pub use redis::RedisError;
 pub use store::{StoreError, StoreLock, backup, restore};
 pub use submit::{Stored, Submit, SubmitError};

@@ -1,21 +1,24 @@
 //! Settings: read once from files and the environment, checked all together, handed on as typed values.
 //!
 //! `settings/table.rs` names each of them once. What was set (`source`) is read by `read`, whose values are of the kinds
-//! in `kind`, `network` and `map`, into the structs of the rooms (`live`, `ops`, `positions`, `web`).
+//! in `kind`, `network`, `map` and `redis`, into the structs of the rooms (`live`, `ops`, `positions`, `log`, `input`, `web`).
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 mod error;
+mod input;
 mod kind;
 mod live;
+mod log;
 mod map;
 mod network;
 mod ops;
 mod pages;
 mod positions;
 mod read;
+mod redis;
 mod secret;
 mod source;
 mod table;
@@ -23,14 +26,17 @@ mod warnings;
 mod web;
 
 pub use error::{Fault, SettingsError};
+pub use input::InputSettings;
 use kind::Port;
 pub use live::LiveSettings;
+pub use log::LogSettings;
 pub use map::{PageUrl, Units};
 pub use network::ForwardedHeader;
 pub use ops::OpsSettings;
 pub use pages::{default_file, reference};
 pub use positions::PositionsSettings;
 use read::Reader;
+pub use redis::{RedisNode, RedisServers};
 pub use secret::Secret;
 use table::Setting;
 pub use web::WebSettings;
@@ -46,6 +52,10 @@ pub struct Settings {
     pub ops: OpsSettings,
     /// Consumer and store.
     pub positions: PositionsSettings,
+    /// The log between instances.
+    pub log: LogSettings,
+    /// The stream that positions are taken from.
+    pub input: InputSettings,
     /// The web server of the map page.
     pub web: WebSettings,
     lines: Vec<String>,
@@ -84,6 +94,8 @@ impl Settings {
         let read = &mut reader;
         let instance_id = read.value_or(&table::INSTANCE_ID, host_name);
         let positions = PositionsSettings::read(read);
+        let log = LogSettings::read(read);
+        let input = InputSettings::read(read, &log);
         let live = LiveSettings::read(read);
         let ops = OpsSettings::read(read);
         let web = WebSettings::read(read);
@@ -93,7 +105,7 @@ impl Settings {
             ports.push((&table::WEB_PORT, web.host, web.port));
         }
         ports_differ(read, &ports);
-        Ok(Self { instance_id, live, ops, positions, web, lines: reader.finish()? })
+        Ok(Self { instance_id, live, ops, positions, log, input, web, lines: reader.finish()? })
     }
 
     /// The effective settings as they were read, a line `NAME=value` each, as `processor check` prints them. A secret is

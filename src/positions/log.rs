@@ -1,0 +1,40 @@
+//! `Log` and `Tail`: the ordered way from what is stored to every instance, and what an instance does with what it reads there.
+
+use std::error::Error;
+
+use futures_util::future::LocalBoxFuture;
+
+use super::arrived::Arrived;
+
+mod in_process;
+#[cfg(feature = "redis")]
+mod newest;
+#[cfg(feature = "redis")]
+mod streams;
+
+pub(super) use in_process::InProcess;
+#[cfg(feature = "redis")]
+pub(super) use streams::RedisLog;
+
+/// The ordered way from what is stored to every instance. All of it runs on the consumer's thread.
+pub(super) trait Log {
+    /// Hands on what was committed; calls are kept in order. The future ends when it is in the log, or, where the log is away,
+    /// when the newest of each device is noted to be appended as soon as it is back. It does not fail, ends within
+    /// `POSITIONS_LOG_TIMEOUT_MS`, and may be dropped.
+    ///
+    /// What waits for the log is bounded by the caller while the log works, as it waits for the futures, and by the number of
+    /// devices while it is away.
+    fn append(&mut self, positions: Vec<Arrived>) -> LocalBoxFuture<'static, ()>;
+
+    /// Appends what waits, as far as that is done within `POSITIONS_LOG_TIMEOUT_MS`, and ends.
+    fn close(&mut self) -> LocalBoxFuture<'static, ()>;
+}
+
+/// What an instance does with what it reads from the log.
+pub(super) trait Tail: 'static {
+    /// Takes positions in the order of the log. There may be known or older ones among them, which it drops.
+    fn read(&mut self, positions: Vec<Arrived>);
+
+    /// Entries may have been missed: reads the newest position of each device from the store. Called again later if it fails.
+    fn catch_up(&mut self) -> LocalBoxFuture<'_, Result<(), Box<dyn Error>>>;
+}
