@@ -5,14 +5,18 @@ use std::sync::Arc;
 
 use prometheus::{Encoder as _, IntCounter, IntGauge, Registry, TextEncoder};
 
+mod input;
 mod live;
+mod log;
 mod make;
 mod ops;
 mod positions;
 mod process;
 mod web;
 
+pub use input::InputMetrics;
 pub use live::LiveMetrics;
+pub use log::LogMetrics;
 use make::Maker;
 pub use ops::OpsMetrics;
 pub use positions::PositionsMetrics;
@@ -28,6 +32,10 @@ pub struct Metrics {
     pub live: Arc<LiveMetrics>,
     /// Consumer's and store's.
     pub positions: Arc<PositionsMetrics>,
+    /// The log's between instances.
+    pub log: Arc<LogMetrics>,
+    /// The input stream's.
+    pub input: Arc<InputMetrics>,
     /// The ops server's.
     pub ops: Arc<OpsMetrics>,
     /// The web server's.
@@ -50,6 +58,8 @@ impl Metrics {
         Ok(Self {
             live: Arc::new(LiveMetrics::new(&make)?),
             positions: Arc::new(PositionsMetrics::new(&make)?),
+            log: Arc::new(LogMetrics::new(&make)?),
+            input: Arc::new(InputMetrics::new(&make)?),
             ops: Arc::new(OpsMetrics::new(&make)?),
             web: Arc::new(WebMetrics::new(&make)?),
             process,

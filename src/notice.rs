@@ -26,13 +26,23 @@ impl Notices {
 
     /// Writes a line at `debug`, or counts it.
     pub(crate) fn debug(&mut self, line: Arguments<'_>) {
-        if !log::log_enabled!(target: self.target, log::Level::Debug) {
+        self.write(log::Level::Debug, line);
+    }
+
+    /// The same at `warn`.
+    #[cfg(feature = "redis")]
+    pub(crate) fn warn(&mut self, line: Arguments<'_>) {
+        self.write(log::Level::Warn, line);
+    }
+
+    fn write(&mut self, level: log::Level, line: Arguments<'_>) {
+        if !log::log_enabled!(target: self.target, level) {
             return;
         }
         match self.allow(Instant::now()) {
-            Some(0) => log::debug!(target: self.target, "{line}"),
+            Some(0) => log::log!(target: self.target, level, "{line}"),
             Some(left_out) => {
-                log::debug!(target: self.target, "{line} (before it, {left_out} such lines were left out)");
+                log::log!(target: self.target, level, "{line} (before it, {left_out} such lines were left out)");
             }
             None => {}
         }

@@ -1,7 +1,7 @@
 //! Settings: read once from files and the environment, checked all together, handed on as typed values.
 //!
 //! `settings/table.rs` names each of them once. What was set (`source`) is read by `read`, whose values are of the kinds
-//! in `kind`, `network` and `map`, into the structs of the rooms (`live`, `ops`, `positions`, `web`).
+//! in `kind`, `network`, `map` and `redis`, into the structs of the rooms (`live`, `ops`, `positions`, `log`, `input`, `web`).
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -9,14 +9,17 @@ use std::path::{Path, PathBuf};
 
 mod database;
 mod error;
+mod input;
 mod kind;
 mod live;
+mod log;
 mod map;
 mod network;
 mod ops;
 mod pages;
 mod positions;
 mod read;
+mod redis;
 mod secret;
 mod source;
 mod table;
@@ -25,14 +28,17 @@ mod web;
 
 pub use database::DatabaseUrl;
 pub use error::{Fault, SettingsError};
+pub use input::InputSettings;
 use kind::Port;
 pub use live::LiveSettings;
+pub use log::LogSettings;
 pub use map::{PageUrl, Units};
 pub use network::ForwardedHeader;
 pub use ops::OpsSettings;
 pub use pages::{default_file, reference};
 pub use positions::PositionsSettings;
 use read::Reader;
+pub use redis::{RedisNode, RedisServers};
 pub use secret::Secret;
 use table::Setting;
 pub use web::WebSettings;
@@ -48,6 +54,10 @@ pub struct Settings {
     pub ops: OpsSettings,
     /// Consumer and store.
     pub positions: PositionsSettings,
+    /// The log between instances.
+    pub log: LogSettings,
+    /// The stream that positions are taken from.
+    pub input: InputSettings,
     /// The web server of the map page.
     pub web: WebSettings,
     lines: Vec<String>,
@@ -86,6 +96,8 @@ impl Settings {
         let read = &mut reader;
         let instance_id = read.value_or(&table::INSTANCE_ID, host_name);
         let positions = PositionsSettings::read(read);
+        let log = LogSettings::read(read);
+        let input = InputSettings::read(read, &log);
         let live = LiveSettings::read(read);
         let ops = OpsSettings::read(read);
         let web = WebSettings::read(read);
@@ -95,7 +107,7 @@ impl Settings {
             ports.push((&table::WEB_PORT, web.host, web.port));
         }
         ports_differ(read, &ports);
-        Ok(Self { instance_id, live, ops, positions, web, lines: reader.finish()? })
+        Ok(Self { instance_id, live, ops, positions, log, input, web, lines: reader.finish()? })
     }
 
     /// The effective settings as they were read, a line `NAME=value` each, as `processor check` prints them. A secret is

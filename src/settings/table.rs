@@ -10,6 +10,7 @@ use super::database::DatabaseUrl;
 use super::kind::{Kind, Label, Millis, Number, Port, SecretText, Switch};
 use super::map::{Ancestor, FilePath, HttpUrl, SocketUrl, TileOrigin, Units};
 use super::network::{Address, ForwardedHeader, Host, List, Network, Origin};
+use super::redis::{RedisUrl, StreamName};
 
 /// One setting, of the kind `K`.
 pub(super) struct Setting<K> {
@@ -136,6 +137,44 @@ settings! {
             default: Text("100000"),
             unit: "positions",
             help: "Positions that may wait for the store. Beyond that, posts get 503.",
+        }
+    }
+
+    "Several instances: the log and the input stream in Redis", Some("positions_") => {
+        REDIS_URL: RedisUrl {
+            help: "The Redis through which several instances hand each other what is stored. Empty: this is the only one.",
+        }
+        POSITIONS_LOG_STREAM: StreamName {
+            default: Text("processor:log"),
+            help: "The log's streams are named like this, with `:{0}`, `:{1}` and so on behind. All instances must have the \
+                same.",
+        }
+        POSITIONS_LOG_SHARDS: Number<u32, 1, 1024> {
+            default: Text("1"),
+            unit: "streams",
+            help: "How many streams the log has: more than one spread over the nodes of a Redis Cluster. All instances must \
+                have the same.",
+        }
+        POSITIONS_LOG_MAX_ENTRIES: Number<u64, 100, 100_000_000> {
+            default: Text("100000"),
+            unit: "entries",
+            help: "Entries that each of the log's streams keeps at least; an entry has the positions of one commit. An \
+                instance that was cut off for longer than they reach back reads the newest positions from the store.",
+        }
+        POSITIONS_LOG_TIMEOUT_MS: Millis<10> {
+            default: Text("2000"),
+            unit: "milliseconds",
+            help: "How long the log may take. Beyond that posts do not wait for it: their positions are stored, and other \
+                instances get the newest of each device when the log works again.",
+        }
+        POSITIONS_INPUT_STREAM: StreamName {
+            help: "A stream in Redis that positions are taken from, besides `POST /positions`. Empty: none.",
+        }
+        POSITIONS_INPUT_CLAIM_AFTER_MS: Millis<100> {
+            default: Text("30000"),
+            unit: "milliseconds",
+            help: "An entry of the input stream that an instance has taken and not finished for so long is taken over by \
+                another.",
         }
     }
 
