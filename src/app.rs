@@ -17,7 +17,7 @@ use crate::live::{self, DrainReport, Hubs, LiveServer, Registry, SubscriptionHan
 use crate::metrics::Metrics;
 use crate::ops::{self, ConnectionView, Connections, OpsServer};
 use crate::phase::{Phase, PhaseOwner, PhaseWatch, phase};
-use crate::positions::{Consumer, Opened, Publish, Stop, Stored, Submit, SubmitError};
+use crate::positions::{Consumer, OpenError, Opened, Publish, Stop, Stored, Submit, SubmitError};
 use crate::process::{avoid_huge_pages, prepare_for_connections, room_for_connections};
 use crate::settings::{LiveSettings, Settings};
 #[cfg(feature = "ui")]
@@ -79,9 +79,16 @@ impl App {
 
         let positions = &settings.positions;
         let database = &positions.database;
-        let unusable = || format!("setting DATABASE_URL: \"{database}\" cannot be used");
+        let load = |position| live.add_latest(position);
         let opened =
-            Opened::load(positions, |position| live.add_latest(position)).await.with_context(unusable)?;
+            Opened::load(positions, &settings.log, &settings.instance_id, metrics.log.clone(), load).await;
+        let opened = opened.map_err(|error| {
+            let setting = match &error {
+                OpenError::Store(_) => format!("DATABASE_URL: \"{database}\""),
+                OpenError::Log(_) => "REDIS_URL".to_owned(),
+            };
+            anyhow::Error::new(error).context(format!("setting {setting} cannot be used"))
+        })?;
         log::info!("store ready with {} devices in {database}", opened.devices());
 
         let live = live.start().with_context(cannot_listen)?;

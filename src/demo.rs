@@ -100,6 +100,8 @@ impl Demo {
 fn settings(options: &Options, folder: &TemporaryFolder) -> anyhow::Result<Settings> {
     let database = format!("sqlite://{}", folder.0.join("positions.db").display());
     let mut variables = vec![("DATABASE_URL", database), ("LIVE_WS_DRAIN_TIMEOUT_MS", DRAIN_MS.to_owned())];
+    // A demo is of one process, whatever else the environment is for.
+    variables.extend([("REDIS_URL", String::new()), ("POSITIONS_INPUT_STREAM", String::new())]);
     variables.extend(options.port.map(|port| ("WEB_PORT", port.to_string())));
     let settings = Settings::load_with(variables.clone())?;
     if settings.ops.ingest_token.is_some() || settings.ops.host.is_loopback() {

@@ -224,7 +224,6 @@ async fn backup(target: &Path) -> anyhow::Result<()> {
 fn sqlite_file() -> anyhow::Result<PathBuf> {
     match Settings::load()?.positions.database {
         DatabaseUrl::Sqlite(file) => Ok(file),
-        #[cfg(feature = "postgres")]
         url @ DatabaseUrl::Postgres(_) => {
             bail!("DATABASE_URL is {url}: this is for SQLite files only; use pg_dump and pg_restore")
         }

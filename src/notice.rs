@@ -30,7 +30,6 @@ impl Notices {
     }
 
     /// The same at `warn`.
-    #[cfg(feature = "redis")]
     pub(crate) fn warn(&mut self, line: Arguments<'_>) {
         self.write(log::Level::Warn, line);
     }

@@ -8,11 +8,13 @@ mod log;
 mod opened;
 mod order;
 mod publish;
+mod redis;
 pub mod store;
 mod submit;
 
 pub use consumer::{Consumer, Stop};
-pub use opened::Opened;
+pub use opened::{OpenError, Opened};
 pub use publish::Publish;
+pub use redis::RedisError;
 pub use store::{StoreError, StoreLock, backup, restore};
 pub use submit::{Stored, Submit, SubmitError};

@@ -97,6 +97,7 @@ impl Settings {
         let instance_id = read.value_or(&table::INSTANCE_ID, host_name);
         let positions = PositionsSettings::read(read);
         let log = LogSettings::read(read);
+        shared_store(read, &positions, &log);
         let input = InputSettings::read(read, &log);
         let live = LiveSettings::read(read);
         let ops = OpsSettings::read(read);
@@ -114,6 +115,17 @@ impl Settings {
     /// only said to be set.
     pub fn lines(&self) -> Vec<String> {
         self.lines.clone()
+    }
+}
+
+/// Several instances need a store that all of them can use.
+fn shared_store(read: &mut Reader, positions: &PositionsSettings, log: &LogSettings) {
+    if let (DatabaseUrl::Sqlite(_), Some(servers)) = (&positions.database, &log.redis)
+        && read.is_sound(&table::REDIS_URL)
+        && read.is_sound(&table::DATABASE_URL)
+    {
+        let allowed = "empty while DATABASE_URL is an SQLite file: instances that share a log share a PostgreSQL database";
+        read.fault(&table::REDIS_URL, servers, allowed.to_owned());
     }
 }
 

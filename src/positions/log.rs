@@ -7,8 +7,11 @@ use futures_util::future::LocalBoxFuture;
 use super::arrived::Arrived;
 
 mod in_process;
+mod newest;
+mod streams;
 
 pub(super) use in_process::InProcess;
+pub(super) use streams::RedisLog;
 
 /// The ordered way from what is stored to every instance. All of it runs on the consumer's thread.
 pub(super) trait Log {
@@ -31,4 +34,14 @@ pub(super) trait Tail: 'static {
 
     /// Entries may have been missed: reads the newest position of each device from the store. Called again later if it fails.
     fn catch_up(&mut self) -> LocalBoxFuture<'_, Result<(), Box<dyn Error>>>;
+}
+
+impl Tail for Box<dyn Tail> {
+    fn read(&mut self, positions: Vec<Arrived>) {
+        (**self).read(positions);
+    }
+
+    fn catch_up(&mut self) -> LocalBoxFuture<'_, Result<(), Box<dyn Error>>> {
+        (**self).catch_up()
+    }
 }

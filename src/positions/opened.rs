@@ -1,28 +1,59 @@
 //! `Opened`: a store that is open and loaded, and the log that goes with it.
 
+use std::sync::Arc;
+
+use super::log::RedisLog;
 use super::log::{InProcess, Log};
 use super::publish::Publish;
+use super::redis::RedisError;
 use super::store::{self, Store, StoreError};
 use crate::domain::Position;
-use crate::settings::PositionsSettings;
+use crate::metrics::LogMetrics;
+use crate::settings::{LogSettings, PositionsSettings};
 
-/// A store that is open and loaded, and the log that goes with it.
+/// A store that is open and loaded, and the log that goes with it, which does not run yet.
 pub struct Opened {
     store: Box<dyn Store>,
+    redis: Option<RedisLog>,
+    metrics: Arc<LogMetrics>,
+}
+
+/// Why positions cannot be taken.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The store cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The settings of the log are none that it can work with.
+    #[error(transparent)]
+    Log(#[from] RedisError),
 }
 
 impl Opened {
-    /// Opens store and log, and gives the newest position of each device to `each`.
+    /// Opens the store of `settings`, and gives the newest position of each device to `each`. Where there is a log in Redis,
+    /// nothing that other instances store from now on is missed. `instance` is this one's name.
     ///
     /// # Errors
-    /// [`StoreError`] if the store cannot be used.
+    /// [`OpenError`] if one of them cannot be used. A log that is only away is waited for later.
     pub async fn load(
         settings: &PositionsSettings,
+        log: &LogSettings,
+        instance: &str,
+        metrics: Arc<LogMetrics>,
         mut each: impl FnMut(Position),
-    ) -> Result<Self, StoreError> {
-        let mut store = store::open(&settings.database, settings.database_timeout, false).await?;
+    ) -> Result<Self, OpenError> {
+        let is_shared = log.redis.is_some();
+        let redis = match &log.redis {
+            Some(servers) => {
+                let mut redis = RedisLog::new(servers, log, instance, metrics.clone())?;
+                redis.note_ends().await;
+                Some(redis)
+            }
+            None => None,
+        };
+        let mut store = store::open(&settings.database, settings.database_timeout, is_shared).await?;
         store.load(&mut each).await?;
-        Ok(Self { store })
+        Ok(Self { store, redis, metrics })
     }
 
     /// How many devices are known.
@@ -33,6 +64,9 @@ impl Opened {
     /// The store, and the log, from which all that is new is published from now on.
     pub(super) fn start(self, publish: Box<dyn Publish>) -> (Box<dyn Store>, Box<dyn Log>) {
         let tail = self.store.tail(publish);
-        (self.store, Box::new(InProcess::new(tail)))
+        if let Some(redis) = self.redis {
+            return (self.store, Box::new(redis.start(tail)));
+        }
+        (self.store, Box::new(InProcess::new(tail, &self.metrics)))
     }
 }

@@ -2,7 +2,6 @@
 
 mod error;
 mod interface;
-#[cfg(feature = "postgres")]
 mod postgres;
 mod sqlite;
 mod topics;
@@ -11,7 +10,6 @@ use std::time::Duration;
 
 pub use self::error::{Defect, Loss, StoreError};
 pub(super) use self::interface::Store;
-#[cfg(feature = "postgres")]
 use self::postgres::PostgresStore;
 use self::sqlite::SqliteStore;
 pub use self::sqlite::{StoreLock, backup, restore};
@@ -28,7 +26,6 @@ pub(super) async fn open(
 ) -> Result<Box<dyn Store>, StoreError> {
     match url {
         DatabaseUrl::Sqlite(file) => Ok(Box::new(SqliteStore::open(file).await?)),
-        #[cfg(feature = "postgres")]
         DatabaseUrl::Postgres(url) => {
             Ok(Box::new(PostgresStore::open(url.reveal(), timeout, is_shared).await?))
         }

@@ -12,7 +12,6 @@ pub enum DatabaseUrl {
     /// An SQLite file.
     Sqlite(PathBuf),
     /// A PostgreSQL database; the URL may hold a password.
-    #[cfg(feature = "postgres")]
     Postgres(Secret),
 }
 
@@ -21,7 +20,6 @@ impl fmt::Display for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Sqlite(file) => write!(f, "sqlite://{}", file.display()),
-            #[cfg(feature = "postgres")]
             Self::Postgres(url) => f.write_str(&without_password(url.reveal())),
         }
     }
@@ -31,21 +29,15 @@ impl Kind for DatabaseUrl {
     type Value = Self;
 
     fn allowed() -> String {
-        let postgres = match (cfg!(feature = "postgres"), cfg!(feature = "tls")) {
-            (false, _) => "this program was built without Postgres (feature postgres)",
-            (true, false) => {
-                "or postgres://<user>:<password>@<host>:<port>/<database>, without sslmode=require or stricter, as this \
-                 program was built without TLS (feature tls)"
-            }
-            (true, true) => "or postgres://<user>:<password>@<host>:<port>/<database>",
-        };
-        format!("sqlite://<file>, such as sqlite://data/positions.db; {postgres}")
+        let plain = "sqlite://<file>, such as sqlite://data/positions.db; or postgres://<user>:<password>@<host>:<port>/<database>";
+        let tls =
+            ", without sslmode=require or stricter, as this program was built without TLS (feature tls)";
+        if cfg!(feature = "tls") { plain.into() } else { format!("{plain}{tls}") }
     }
 
     fn read(text: &str) -> Result<Self, Vec<String>> {
         let read = match text.split_once(':') {
             Some(("sqlite", rest)) => sqlite(rest),
-            #[cfg(feature = "postgres")]
             Some(("postgres" | "postgresql", rest)) => {
                 is_postgres(rest).then(|| Self::Postgres(Secret::new(text)))
             }
@@ -75,7 +67,6 @@ fn sqlite(rest: &str) -> Option<DatabaseUrl> {
 }
 
 /// What is wrong beyond that is said when it is opened.
-#[cfg(feature = "postgres")]
 fn is_postgres(rest: &str) -> bool {
     let strict = [
         "sslmode=require",

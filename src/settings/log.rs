@@ -24,17 +24,11 @@ pub struct LogSettings {
 impl LogSettings {
     pub(super) fn read(read: &mut Reader) -> Self {
         let redis = read.optional(&table::REDIS_URL);
-        if let Some(servers) = &redis {
-            let missing = if !cfg!(feature = "redis") {
-                Some("empty: this program was built without Redis (feature `redis`)")
-            } else if servers.tls && !cfg!(feature = "tls") {
-                Some("redis://…: this program was built without TLS (feature `tls`)")
-            } else {
-                None
-            };
-            if let Some(allowed) = missing.filter(|_| read.is_sound(&table::REDIS_URL)) {
-                read.fault(&table::REDIS_URL, servers, allowed.to_owned());
-            }
+        if let Some(servers) = redis.as_ref().filter(|servers| servers.tls && !cfg!(feature = "tls"))
+            && read.is_sound(&table::REDIS_URL)
+        {
+            let allowed = "redis://…: this program was built without TLS (feature `tls`)";
+            read.fault(&table::REDIS_URL, servers, allowed.to_owned());
         }
         Self {
             redis,

@@ -1,5 +1,6 @@
 //! Unit tests of `consumer`, over the real store and a fake `Publish`.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -11,7 +12,7 @@ use crate::domain::Position;
 use crate::metrics::Metrics;
 use crate::positions::group::Reply;
 use crate::positions::store::backup;
-use crate::settings::DatabaseUrl;
+use crate::settings::{DatabaseUrl, Settings};
 
 /// The server's clock in these tests: 2026-01-02T03:04:05.678Z.
 const NOW_MS: i64 = 1_767_323_045_678;
@@ -71,6 +72,12 @@ fn settings(file: &Path, max_waiting: usize) -> PositionsSettings {
     PositionsSettings { database, database_timeout: Duration::from_secs(5), max_waiting }
 }
 
+async fn opened(settings: &PositionsSettings, each: impl FnMut(Position)) -> Opened {
+    let log = Settings::from(Path::new("none"), HashMap::new()).unwrap().log;
+    let metrics = Metrics::new("test").unwrap().log;
+    Opened::load(settings, &log, "test", metrics, each).await.unwrap()
+}
+
 async fn start(
     folder: &TempDir,
     max_waiting: usize,
@@ -78,7 +85,7 @@ async fn start(
 ) -> (Addr<Consumer>, Arc<PositionsMetrics>) {
     let metrics = Metrics::new("test").unwrap().positions;
     let settings = settings(&file_in(folder), max_waiting);
-    let opened = Opened::load(&settings, drop).await.unwrap();
+    let opened = opened(&settings, drop).await;
     let consumer = Consumer::new(opened, &settings, metrics.clone(), publish).with_clock(now);
     (consumer.start(), metrics)
 }
@@ -114,7 +121,7 @@ async fn stored(file: &Path) -> Vec<Key> {
     let copy = folder.path().join("copy.db");
     backup(file, &copy).await.unwrap();
     let mut found = Vec::new();
-    Opened::load(&settings(&copy, 1), |position| found.push(key(&position))).await.unwrap();
+    opened(&settings(&copy, 1), |position| found.push(key(&position))).await;
     found
 }
 

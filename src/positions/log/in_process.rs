@@ -3,20 +3,22 @@
 use futures_util::future::LocalBoxFuture;
 
 use super::{Log, Tail};
+use crate::metrics::LogMetrics;
 use crate::positions::arrived::Arrived;
 
 /// The log of a single instance.
-pub(in crate::positions) struct InProcess {
-    tail: Box<dyn Tail>,
+pub(in crate::positions) struct InProcess<T> {
+    tail: T,
 }
 
-impl InProcess {
-    pub(in crate::positions) fn new(tail: Box<dyn Tail>) -> Self {
+impl<T: Tail> InProcess<T> {
+    pub(in crate::positions) fn new(tail: T, metrics: &LogMetrics) -> Self {
+        metrics.up.set(1);
         Self { tail }
     }
 }
 
-impl Log for InProcess {
+impl<T: Tail> Log for InProcess<T> {
     fn append(&mut self, positions: Vec<Arrived>) -> LocalBoxFuture<'static, ()> {
         self.tail.read(positions);
         Box::pin(std::future::ready(()))
@@ -24,5 +26,46 @@ impl Log for InProcess {
 
     fn close(&mut self) -> LocalBoxFuture<'static, ()> {
         Box::pin(std::future::ready(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::error::Error;
+    use std::rc::Rc;
+    use std::time::Instant;
+
+    use futures_util::FutureExt as _;
+
+    use super::*;
+    use crate::domain::{Position, Timestamp};
+    use crate::metrics::Metrics;
+
+    struct Read(Rc<RefCell<Vec<String>>>);
+
+    impl Tail for Read {
+        fn read(&mut self, positions: Vec<Arrived>) {
+            let ids = positions.iter().map(|arrived| arrived.position.device_id.to_string());
+            self.0.borrow_mut().extend(ids);
+        }
+
+        fn catch_up(&mut self) -> LocalBoxFuture<'_, Result<(), Box<dyn Error>>> {
+            unreachable!("nothing can be missed")
+        }
+    }
+
+    #[test]
+    fn what_is_appended_is_read_at_once() {
+        let metrics = Metrics::new("a").unwrap();
+        let read = Rc::default();
+        let mut log = InProcess::new(Read(Rc::clone(&read)), &metrics.log);
+        let json = r#"{"device_id":"a","timestamp":"2026-01-02T03:04:05Z","latitude":1,"longitude":2}"#;
+        let arrival = Timestamp::now();
+        let position = Position::from_json(json, arrival).unwrap();
+        let append = log.append(vec![Arrived { position, arrival, received: Instant::now() }]);
+        assert_eq!(*read.borrow(), ["a"]);
+        assert!(append.now_or_never().is_some() && log.close().now_or_never().is_some());
+        assert_eq!(metrics.log.up.get(), 1);
     }
 }

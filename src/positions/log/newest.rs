@@ -35,10 +35,6 @@ impl Newest {
         self.0.len()
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     /// Takes all out.
     pub(super) fn take(&mut self) -> Vec<Arrived> {
         std::mem::take(&mut self.0).into_values().collect()
@@ -76,6 +72,6 @@ mod tests {
             .collect();
         left.sort_by(|one, other| one.partial_cmp(other).unwrap());
         assert_eq!(left, [("a".to_owned(), 1.0), ("b".to_owned(), 5.0)]);
-        assert!(newest.is_empty());
+        assert!(newest.len() == 0);
     }
 }

@@ -42,7 +42,6 @@ pub enum StoreError {
     },
     /// The tables cannot be made or changed.
     #[error("its tables cannot be made or brought to this version: {0}")]
-    #[cfg(feature = "postgres")]
     Migration(#[source] sqlx::migrate::MigrateError),
     /// A newer version of this program was here.
     #[error("it has schema version {found}, this program knows {known}; use the program that made it")]

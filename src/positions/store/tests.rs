@@ -13,9 +13,7 @@ use crate::positions::order::Verdict::{Late, New, Repeated, RepeatedNewest};
 use crate::positions::publish::Publish;
 use crate::settings::DatabaseUrl;
 
-#[cfg(feature = "postgres")]
 mod postgres;
-#[cfg(feature = "postgres")]
 #[path = "../../../tests/harness/postgres.rs"]
 #[allow(clippy::unwrap_used, clippy::expect_used, dead_code, unreachable_pub)]
 mod server;
