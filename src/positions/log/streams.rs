@@ -11,3 +11,6 @@ mod shard;
 mod writer;
 
 pub(in crate::positions) use running::RedisLog;
+
+#[cfg(test)]
+mod tests;

@@ -124,8 +124,8 @@ impl Log for Running {
     fn append(&mut self, positions: Vec<Arrived>) -> LocalBoxFuture<'static, ()> {
         match self.queue.push(positions) {
             Some(done) => {
-                // The writer keeps to the limit by itself, unless it is gone.
-                let done = tokio::time::timeout(self.timeout, done);
+                // The writer keeps to the limit by itself, unless a panic has ended it.
+                let done = tokio::time::timeout(2 * self.timeout, done);
                 Box::pin(async move { drop(done.await) })
             }
             None => Box::pin(std::future::ready(())),
