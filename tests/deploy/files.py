@@ -132,12 +132,43 @@ def check_unit(program: str, folder: Path) -> None:
     check_grace(UNIT.name, next(value for name, _, value in lines if name == "TimeoutStopSec"), in_file)
 
 
+def systemd_takes(unit: str, folder: Path) -> bool:
+    """Whether `systemd-analyze` has nothing to say against a unit; with warnings as errors, not for units that it refers to."""
+    path = folder / UNIT.name
+    path.write_text(unit)
+    verify = ["systemd-analyze", "verify", "--man=no", "--recursive-errors=no", path]
+    done = subprocess.run(verify, capture_output=True, text=True)
+    return done.returncode == 0 and UNIT.name not in done.stderr
+
+
+def check_systemd(program: str, folder: Path) -> None:
+    unit, start = UNIT.read_text(), "ExecStart=/usr/local/bin/processor\n"
+    assert start in unit
+    # The program must be there for the unit to be right.
+    unit = unit.replace(start, f"ExecStart={Path(program).resolve()}\n")
+    assert systemd_takes(unit, folder), f"systemd does not take {UNIT}"
+    assert not systemd_takes(unit.replace("NoNewPrivileges=", "NoNewPrivilege="), folder), "a typing error goes unnoticed"
+    alone = set(Path("deploy/systemd/processor.service").read_text().partition("# It needs")[2].splitlines()[1:])
+    assert alone == set(unit.partition("# It needs")[2].splitlines()[1:]), "the two units are not hardened alike"
+    print(f"{UNIT.name}: systemd takes it, hardened as processor.service is")
+
+
+def check_proxy_variables() -> None:
+    """What docs/cluster.md sets for HAProxy on a host is what its configuration reads."""
+    read = set(re.findall(r"presetenv (\w+)|defined\((\w+)\)", Path("deploy/compose/haproxy.cfg").read_text()))
+    read = {"".join(one) for one in read}
+    told = set(re.findall(r"^(PRO\w+)=", Path("docs/cluster.md").read_text(), re.MULTILINE))
+    assert told and told <= read, f"docs/cluster.md: {sorted(told - read)}"
+
+
 def main() -> None:
     program = sys.argv[1]
     with tempfile.TemporaryDirectory() as empty, tempfile.TemporaryDirectory() as folder:
         check_compose(program, Path(empty))
         check_kubernetes(program, Path(empty))
         check_unit(program, Path(folder))
+        check_systemd(program, Path(empty))
+    check_proxy_variables()
 
 
 main()
