@@ -1,4 +1,4 @@
-"""Tries deploy/compose/haproxy.cfg: HAProxy in front of two instances, a reload, and an instance that stops and comes back.
+"""Tries deploy/compose/haproxy.cfg: HAProxy in front of two instances, a reload, and a rolling restart of both.
 
 Usage: proxy.py PROGRAM, in the top folder of the repository. Each instance has a store of its own here, as it is about the proxy.
 """
@@ -195,9 +195,11 @@ async def keep_posting(proxy: Proxy, until: asyncio.Event) -> list[int]:
 
 
 async def spreads(proxy: Proxy, instances: list[Instance]) -> list[ClientConnection]:
+    await eventually("nobody is connected", lambda: not any(one.connections() for one in instances))
     clients = [await opened(proxy) for _ in range(CLIENTS)]
+    await eventually("all are counted", lambda: sum(one.connections() for one in instances) == CLIENTS)
     counts = [one.connections() for one in instances]
-    assert sum(counts) == CLIENTS and abs(counts[0] - counts[1]) <= UNEVEN, counts
+    assert abs(counts[0] - counts[1]) <= UNEVEN, counts
     print(f"{CLIENTS} clients: {counts[0]} at one instance, {counts[1]} at the other")
     return clients
 
@@ -230,10 +232,9 @@ async def keeps_through_reload(proxy: Proxy, clients: list[ClientConnection]) ->
 
 
 async def stops_one(proxy: Proxy, stopping: Instance, staying: Instance, clients: list[ClientConnection]) -> None:
-    leaving, gone = stopping.connections(), asyncio.Event()
+    before, gone = stopping.connections(), asyncio.Event()
     came, posted = asyncio.create_task(keep_coming(proxy, gone)), asyncio.create_task(keep_posting(proxy, gone))
-    await eventually("the first newcomers", lambda: stopping.connections() > leaving)
-    leaving = stopping.connections()
+    await eventually("the first newcomers", lambda: stopping.connections() > before)
     signalled = time.monotonic()
     stopping.process.send_signal(signal.SIGTERM)
     follows = [asyncio.create_task(follow(proxy, client, signalled)) for client in clients]
@@ -302,9 +303,12 @@ async def run(program: str, folder: Path, started: list[subprocess.Popen]) -> No
     clients = await spreads(proxy, instances)
     await passes_on(proxy, instances)
     await keeps_through_reload(proxy, clients)
-    await stops_one(proxy, *instances, clients)
-    await comes_back(proxy, instances[0])
-    started.append(instances[0].process)
+    # The rolling restart: one, and when it is back and the proxy has noticed, the other.
+    first, second = instances
+    await stops_one(proxy, first, second, clients)
+    await comes_back(proxy, first)
+    started.append(first.process)
+    await stops_one(proxy, second, first, await spreads(proxy, instances))
 
 
 def main() -> None:
