@@ -259,6 +259,10 @@ impl Ingest for IngestTo {
         self.consumer.get().is_some_and(|consumer| consumer.connected())
             && self.metrics.positions.store_up.get() == 1
     }
+
+    fn is_log_up(&self) -> bool {
+        self.metrics.log.up.get() == 1
+    }
 }
 
 /// The registry's connections are what `/connections` shows.

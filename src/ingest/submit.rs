@@ -13,6 +13,8 @@ pub trait Ingest: Send + Sync + 'static {
     fn submit(&self, positions: Vec<Position>) -> LocalBoxFuture<'static, Result<Accepted, Refused>>;
     /// False while positions cannot be stored.
     fn is_up(&self) -> bool;
+    /// False while what is stored cannot be handed to other instances, nor theirs be read.
+    fn is_log_up(&self) -> bool;
 }
 
 /// What became of positions that were accepted.

@@ -14,10 +14,16 @@ pub(super) async fn healthz() -> HttpResponse {
     HttpResponse::Ok().json(json!({ "status": "ok" }))
 }
 
-/// Ready: new clients and posts are welcome.
+/// Ready: new clients and posts are welcome. A log that is away is named, but no reason to send them elsewhere: posts are stored all
+/// the same, and where it is away from all instances there would be nowhere else.
 pub(super) async fn readyz(phase: web::Data<PhaseWatch>, ingest: web::Data<Arc<dyn Ingest>>) -> HttpResponse {
     let status = match phase.get() {
-        Phase::Ready if ingest.is_up() => return HttpResponse::Ok().json(json!({ "status": "ready" })),
+        Phase::Ready if ingest.is_up() && ingest.is_log_up() => {
+            return HttpResponse::Ok().json(json!({ "status": "ready" }));
+        }
+        Phase::Ready if ingest.is_up() => {
+            return HttpResponse::Ok().json(json!({ "status": "ready", "log": "away" }));
+        }
         Phase::Ready => "store failed",
         Phase::Starting => "starting",
         Phase::Draining | Phase::Stopped => "draining",

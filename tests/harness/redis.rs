@@ -93,6 +93,7 @@ pub(crate) fn free_port() -> u16 {
 }
 
 /// `None` if it ended before it was ready.
+#[allow(clippy::zombie_processes, reason = "it is waited for when it ends, and where it does not start")]
 fn spawn(port: u16, args: &[String], folder: &TempDir) -> Option<Child> {
     let mut child = Command::new("redis-server")
         .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])

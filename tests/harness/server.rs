@@ -104,8 +104,11 @@ impl Server {
         let find = |lines: &Vec<String>| lines.iter().find(|line| line.contains(part)).cloned();
         let (lines, timeout) =
             grown.wait_timeout_while(lines, PATIENCE, |lines| find(lines).is_none()).unwrap();
-        assert!(!timeout.timed_out(), "{part:?} is not in the log:\n{}", lines.join("\n"));
-        find(&lines).unwrap()
+        let (found, text) = (find(&lines), lines.join("\n"));
+        // Whoever fails shows the log once more, and must not find it locked.
+        drop(lines);
+        assert!(!timeout.timed_out(), "{part:?} is not in the log:\n{text}");
+        found.unwrap()
     }
 
     /// Every line logged so far.

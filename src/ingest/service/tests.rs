@@ -34,6 +34,10 @@ impl Ingest for Memory {
     fn is_up(&self) -> bool {
         true
     }
+
+    fn is_log_up(&self) -> bool {
+        true
+    }
 }
 
 /// Devices that have a key, which stands in the query.

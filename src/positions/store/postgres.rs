@@ -51,7 +51,6 @@ impl PostgresStore {
         let target = Target::new(url, timeout)?;
         let connection = target.connect_to_commit(is_shared).await?;
         schema::upgrade(&target).await?;
-        log::info!("connected to {target}");
         let order = Rc::default();
         Ok(Self { target, is_shared, connection: Some(connection), order, checks: 0, bytes: 0 })
     }

@@ -1,7 +1,6 @@
 //! Connections to Postgres, with the settings under which a commit is on the disk when it returns; and the right to use the
 //! database.
 
-use std::fmt;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgConnection};
@@ -70,18 +69,6 @@ impl Target {
         work: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
         timeout(self.timeout, work).await.unwrap_or(Err(StoreError::TimedOut(self.timeout)))
-    }
-}
-
-/// Without user and password.
-impl fmt::Display for Target {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let options = &self.options;
-        let database = options.get_database().unwrap_or(options.get_username());
-        match options.get_socket() {
-            Some(socket) => write!(f, "postgres at {}, database {database}", socket.display()),
-            None => write!(f, "postgres://{}:{}/{database}", options.get_host(), options.get_port()),
-        }
     }
 }
 

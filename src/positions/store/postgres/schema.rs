@@ -22,6 +22,8 @@ fn migrations() -> Vec<Migration> {
 /// [`StoreError::Newer`] if a newer version of this program was here, or Postgres's reason.
 pub(super) async fn upgrade(target: &Target) -> Result<(), StoreError> {
     let mut connection = target.connect().await?;
+    // That a table is there already is no news.
+    sqlx::raw_sql("SET client_min_messages = warning").execute(&mut connection).await?;
     let known = migrations().len() as i64;
     match Migrator::with_migrations(migrations()).run_direct(None, &mut connection, false).await {
         Ok(()) => {}

@@ -1,0 +1,98 @@
+//! An instance that is killed under load: nothing acknowledged is lost, its clients go on elsewhere.
+
+use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::harness::eventually_within;
+use crate::instances::Instances;
+use crate::traffic::{EVENT, Traffic};
+use crate::turn;
+use crate::watcher::{State, Watcher, all_tell};
+
+const ROUNDS: usize = 20;
+
+/// A client that connects to one instance after the other for as long as it is wanted, and must never be told anything older than what
+/// it was told before, on whatever connection.
+async fn follow(
+    addresses: Rc<RefCell<Vec<SocketAddr>>>,
+    first: usize,
+    last: Rc<RefCell<Option<State>>>,
+) -> usize {
+    let mut known = State::new();
+    let mut connections = 0;
+    for turn in first.. {
+        let address = addresses.borrow()[turn % addresses.borrow().len()];
+        // It may be away.
+        if tokio::net::TcpStream::connect(address).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            continue;
+        }
+        let topics = [EVENT.to_owned()];
+        let connect = Watcher::connect(address, &topics);
+        let Ok(mut watcher) = tokio::time::timeout(Duration::from_secs(10), connect).await else { continue };
+        connections += 1;
+        loop {
+            for (device, time) in &known {
+                let now = watcher.state.get(device);
+                assert!(
+                    now >= Some(time),
+                    "{device} went back from {time} to {now:?} on connection {connections}"
+                );
+            }
+            known.clone_from(&watcher.state);
+            if last.borrow().as_ref().is_some_and(|last| *last == known) {
+                return connections;
+            }
+            let next = tokio::time::timeout(Duration::from_millis(100), watcher.next());
+            if next.await == Ok(false) {
+                break;
+            }
+        }
+    }
+    connections
+}
+
+#[actix::test]
+async fn nothing_acknowledged_is_lost_when_an_instance_is_killed() {
+    let _turn = turn().await;
+    let mut instances = Instances::start(3, &[]);
+    instances.ready().await;
+    let posts = |instances: &Instances| instances.all().map(|server| server.ops).collect::<Vec<_>>();
+    let lives = |instances: &Instances| instances.all().map(|server| server.live).collect::<Vec<_>>();
+    let mut traffic = Traffic::start(posts(&instances), 20, Duration::from_millis(5));
+    let addresses = Rc::new(RefCell::new(lives(&instances)));
+    let last = Rc::<RefCell<Option<State>>>::default();
+    let connections = Rc::new(Cell::new(0));
+    let clients: Vec<_> = (0..30)
+        .map(|client| {
+            let follow = follow(addresses.clone(), client, last.clone());
+            let connections = connections.clone();
+            actix::spawn(async move {
+                let made = follow.await;
+                connections.set(connections.get() + made);
+            })
+        })
+        .collect();
+    for round in 0..ROUNDS {
+        let before = traffic.count();
+        eventually_within(Duration::from_secs(60), "posts", async || traffic.count() > before + 50).await;
+        instances.kill(round % 3);
+        // The others go on meanwhile.
+        let before = traffic.count();
+        eventually_within(Duration::from_secs(60), "posts", async || traffic.count() > before + 50).await;
+        instances.resume(round % 3);
+        *traffic.targets.borrow_mut() = posts(&instances);
+        *addresses.borrow_mut() = lives(&instances);
+    }
+    traffic.stop().await;
+    traffic.is_stored_in(&instances.postgres);
+    all_tell(&lives(&instances), &[EVENT.to_owned()], &traffic.newest()).await;
+    *last.borrow_mut() = Some(traffic.newest());
+    for client in clients {
+        crate::harness::soon("a client that has the last state", client).await.unwrap();
+    }
+    let (failed, connections) = (traffic.failed.get(), connections.get());
+    assert!(failed > 0 && connections > 30 + ROUNDS, "nothing was killed under load: {failed}, {connections}");
+}
