@@ -4,6 +4,9 @@ mod arrived;
 mod backlog;
 pub mod consumer;
 mod group;
+#[cfg(feature = "redis")]
+#[allow(dead_code, reason = "until the app uses it")]
+mod input;
 #[allow(dead_code, unused_imports, reason = "until the consumer uses it")]
 mod log;
 mod opened;
