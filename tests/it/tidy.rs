@@ -54,7 +54,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "::redis::",
+        " ::redis::",
         &[
             "positions/input/rejects.rs",
             "positions/input/stream.rs",

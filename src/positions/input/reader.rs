@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::SubmitTo;
 use super::record::{Rejected, positions_of};
 use super::rejects::{keep, rejects_of};
-use super::stream::{Stream, Which};
+use super::stream::{BLOCK, Stream, Which};
 use crate::domain::{Position, Timestamp};
 use crate::metrics::InputMetrics;
 use crate::notice::Notices;
@@ -18,6 +18,10 @@ use crate::positions::submit::SubmitError;
 
 /// Most positions that are submitted at once, but for an entry that has more.
 const MAX_SUBMITTED: usize = 8192;
+
+/// How long a stop waits for the answer to a request that takes entries: those that Redis hands out to nobody wait until they are
+/// taken over.
+const HANDED_OUT: Duration = BLOCK.saturating_mul(2);
 
 /// The wait before something is tried again, at first and at most.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
@@ -114,13 +118,16 @@ impl Reader {
     ) -> Result<(), End> {
         let limit = self.redis.timeout();
         let (key, consumer) = (self.key.clone(), self.consumer.clone());
-        let connection = until(stop, self.redis.connect()).await?;
+        let connection = until(stop, Duration::ZERO, self.redis.connect()).await?;
         let mut stream = Stream { connection, key: &key, consumer: &consumer, limit };
-        until(stop, stream.make_group()).await?;
+        until(stop, Duration::ZERO, stream.make_group()).await?;
         // First what this instance took before, under the same name, and did not finish.
         let mut which = Which::Unfinished(EntryId::default());
         loop {
-            let entries = until(stop, stream.take(which)).await?;
+            if *stop.borrow() {
+                return Ok(());
+            }
+            let entries = until(stop, HANDED_OUT, stream.take(which)).await?;
             self.works(is_away);
             which = match (which, entries.last()) {
                 (Which::Unfinished(_), Some(last)) => Which::Unfinished(last.id),
@@ -149,8 +156,8 @@ impl Reader {
         stop: &mut watch::Receiver<bool>,
     ) -> Result<(), End> {
         let mut from = Some(EntryId::default());
-        while let Some(next) = from {
-            let (entries, then) = until(stop, stream.claim(self.claim_after, next)).await?;
+        while let Some(next) = from.filter(|_| !*stop.borrow()) {
+            let (entries, then) = until(stop, HANDED_OUT, stream.claim(self.claim_after, next)).await?;
             self.metrics.claimed.inc_by(entries.len() as u64);
             self.finish(stream, entries, submit, stop).await?;
             from = then;
@@ -260,13 +267,19 @@ impl Batch {
     }
 }
 
-/// What comes of a request, unless it is stopped before. What Redis has handed out by then stays unfinished.
+/// What comes of a request, unless it is stopped and has no answer for so long after that.
 async fn until<T>(
     stop: &mut watch::Receiver<bool>,
+    grace: Duration,
     request: impl Future<Output = Result<T, RedisError>>,
 ) -> Result<T, End> {
+    let stopped = async {
+        stop.wait_for(|stop| *stop).await.ok();
+        tokio::time::sleep(grace).await;
+    };
     tokio::select! {
-        _ = stop.wait_for(|stop| *stop) => Err(End::Stopped),
+        biased;
         result = request => Ok(result?),
+        () = stopped => Err(End::Stopped),
     }
 }

@@ -9,8 +9,8 @@ use crate::positions::redis::{Connection, Entry, EntryId, RedisError, streams, t
 /// The group of all instances.
 const GROUP: &str = "processor";
 
-/// How long Redis may wait for the next entry before it answers that there is none.
-const BLOCK: Duration = Duration::from_secs(1);
+/// How long Redis may wait for the next entry before it answers that there is none. Short, as a stop waits for the answer.
+pub(super) const BLOCK: Duration = Duration::from_millis(250);
 
 /// Most entries that are taken at once, and so stored together.
 const MAX_ENTRIES: usize = 512;
@@ -45,7 +45,7 @@ impl Stream<'_> {
         }
     }
 
-    /// Takes entries, as soon as there are some; none after a second.
+    /// Takes entries, as soon as there are some; none after [`BLOCK`].
     pub(super) async fn take(&mut self, which: Which) -> Result<Vec<Entry>, RedisError> {
         let mut request = cmd("XREADGROUP");
         request.arg("GROUP").arg(GROUP).arg(self.consumer).arg("COUNT").arg(MAX_ENTRIES);
