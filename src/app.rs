@@ -17,7 +17,9 @@ use crate::live::{self, DrainReport, Hubs, LiveServer, Registry, SubscriptionHan
 use crate::metrics::Metrics;
 use crate::ops::{self, ConnectionView, Connections, OpsServer};
 use crate::phase::{Phase, PhaseOwner, PhaseWatch, phase};
-use crate::positions::{Consumer, OpenError, Opened, Publish, Stop, Stored, Submit, SubmitError};
+use crate::positions::{
+    Consumer, Input, OpenError, Opened, Publish, RunningInput, Stop, Stored, Submit, SubmitError,
+};
 use crate::process::{avoid_huge_pages, prepare_for_connections, room_for_connections};
 use crate::settings::{LiveSettings, Settings};
 #[cfg(feature = "ui")]
@@ -37,6 +39,8 @@ pub struct App {
     #[cfg(feature = "ui")]
     web: Option<web::Running>,
     consumer: Addr<Consumer>,
+    /// `None` where no input stream is set.
+    input: Option<RunningInput>,
 }
 
 impl App {
@@ -96,6 +100,7 @@ impl App {
             Consumer::new(opened, positions, metrics.positions.clone(), HubsOf(live.hubs())).start();
         ingest.consumer.get_or_init(|| consumer.clone());
         connections.0.get_or_init(|| live.registry());
+        let input = start_input(&settings, &metrics, &consumer)?;
         #[cfg(feature = "ui")]
         if let Some(web) = &web {
             web.set_live_port(live.address().port());
@@ -110,6 +115,7 @@ impl App {
             #[cfg(feature = "ui")]
             web,
             consumer,
+            input,
         })
     }
 
@@ -147,6 +153,11 @@ impl App {
             "live server stopped: {closed} closed, {terminated} terminated, took {} ms",
             took.as_millis()
         );
+        if let Some(input) = self.input
+            && tokio::time::timeout_at(deadline, input.stop()).await.is_err()
+        {
+            log::warn!("input stream not stopped in time; another instance takes over what it had taken");
+        }
         // What is not stored by then was not acknowledged either.
         match tokio::time::timeout_at(deadline, self.consumer.send(Stop)).await {
             Ok(Ok(())) => {}
@@ -192,6 +203,23 @@ fn start_ops(
     }
     log::info!("ops server ready on {}", ops.address());
     Ok(ops)
+}
+
+/// The reader of the input stream, where one is set.
+fn start_input(
+    settings: &Settings,
+    metrics: &Metrics,
+    consumer: &Addr<Consumer>,
+) -> anyhow::Result<Option<RunningInput>> {
+    let Settings { input, log, instance_id, .. } = settings;
+    let reader = Input::new(input, log, instance_id, metrics.input.clone())
+        .context("setting POSITIONS_INPUT_STREAM")?;
+    let consumer = consumer.clone();
+    let submit = move |positions| -> LocalBoxFuture<'static, Result<Stored, SubmitError>> {
+        let reply = consumer.send(Submit(positions));
+        Box::pin(async { reply.await.unwrap_or(Err(SubmitError::Stopping)) })
+    };
+    Ok(reader.map(|reader| reader.start(Box::new(submit))))
 }
 
 /// The web server of the map page, unless it is switched off.

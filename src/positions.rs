@@ -4,6 +4,7 @@ mod arrived;
 mod backlog;
 pub mod consumer;
 mod group;
+mod input;
 mod log;
 mod opened;
 mod order;
@@ -13,8 +14,18 @@ pub mod store;
 mod submit;
 
 pub use consumer::{Consumer, Stop};
+pub use input::{Input, RunningInput, SubmitTo};
 pub use opened::{OpenError, Opened};
 pub use publish::Publish;
 pub use redis::RedisError;
 pub use store::{StoreError, StoreLock, backup, restore};
 pub use submit::{Stored, Submit, SubmitError};
+
+#[cfg(test)]
+#[allow(dead_code, reason = "tests/cluster uses all of it")]
+#[path = "../tests/harness/postgres.rs"]
+mod postgres_server;
+#[cfg(test)]
+#[allow(dead_code, reason = "tests/cluster uses all of it")]
+#[path = "../tests/harness/redis.rs"]
+mod redis_server;

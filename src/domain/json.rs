@@ -64,6 +64,20 @@ pub fn read(json: &str) -> Result<PositionDraft<'_>, FieldError> {
     })
 }
 
+/// The records in a JSON text that is one object or an array of them. Blanks around it are allowed.
+///
+/// # Errors
+/// If it is not JSON. What a record is, is not looked at.
+pub fn records(json: &str) -> serde_json::Result<Vec<&str>> {
+    let json = json.trim_ascii();
+    if json.starts_with('[') {
+        let records: Vec<&RawValue> = serde_json::from_str(json)?;
+        Ok(records.into_iter().map(RawValue::get).collect())
+    } else {
+        serde_json::from_str(json).map(|one: &RawValue| vec![one.get()])
+    }
+}
+
 impl Position {
     /// Reads one JSON object and checks it.
     ///

@@ -1,9 +1,8 @@
 //! Reads the positions in a body: a JSON object, an array of them, or one on each line.
 
 use actix_web::http::StatusCode;
-use serde_json::value::RawValue;
 
-use crate::domain::{FieldError, Position, Timestamp};
+use crate::domain::{FieldError, Position, Timestamp, json};
 use crate::http::Problem;
 
 /// True if a body of this `Content-Type` has one record on each line.
@@ -27,13 +26,7 @@ pub fn parse(body: &[u8], lines: bool, now: Timestamp) -> Result<Vec<Position>, 
     if lines {
         return text.lines().filter(|line| !line.trim_ascii().is_empty()).enumerate().map(record).collect();
     }
-    if text.starts_with('[') {
-        let records: Vec<&RawValue> = serde_json::from_str(text).map_err(json_error)?;
-        records.iter().map(|raw| raw.get()).enumerate().map(record).collect()
-    } else {
-        let one: &RawValue = serde_json::from_str(text).map_err(json_error)?;
-        Ok(vec![record((0, one.get()))?])
-    }
+    json::records(text).map_err(json_error)?.into_iter().enumerate().map(record).collect()
 }
 
 fn invalid(index: usize, error: &FieldError) -> Problem {

@@ -1,7 +1,7 @@
 //! The table of settings: name, kind, default, unit and help of each. Reading, errors, `processor check`,
 //! `settings/default.toml` and `docs/settings.md` follow it.
 //!
-//! To add a setting, add its entry here, a field to the struct of its room (`live.rs`, `ops.rs`, `positions.rs`, `web.rs`) and
+//! To add a setting, add its entry here, a field to the struct of its room (`live.rs`, `log.rs`, `ops.rs`, …) and
 //! the line beside it that reads it; then run `UPDATE=1 cargo test --test it made_pages`.
 
 use std::marker::PhantomData;

@@ -43,7 +43,7 @@ fn every_fault_is_reported() {
         ("LIVE_WS_PORT", "70000"),
         ("OPS_PRT", "1"),
         ("LIVE_WS_PING_INTERVAL_MS", "soon"),
-        ("DATABASE_URL", "postgres://x"),
+        ("DATABASE_URL", "mysql://x"),
         ("LIVE_WS_TRUSTED_PROXIES", "10.0.0.0/33"),
         ("OPS_HOST", "localhost"),
     ])
@@ -53,7 +53,7 @@ fn every_fault_is_reported() {
         "setting LIVE_WS_PORT: \"70000\" is not allowed: a whole number from 0 to 65535",
         "setting OPS_PRT: \"(hidden)\" is not allowed: there is no such setting",
         "setting LIVE_WS_PING_INTERVAL_MS: \"soon\"",
-        "setting DATABASE_URL: \"postgres://x\"",
+        "setting DATABASE_URL: \"mysql://x\"",
         "setting LIVE_WS_TRUSTED_PROXIES: \"10.0.0.0/33\"",
         "setting OPS_HOST: \"localhost\"",
     ] {
@@ -100,10 +100,44 @@ fn a_list_is_not_taken_for_nothing() {
 
 #[test]
 fn no_fault_shows_a_secret() {
-    let faults = [("OPS_INGEST_TOKENS", "s3cret"), ("DATABASE_URL", "postgres://user:s3cret@host/db")];
+    let faults = [("OPS_INGEST_TOKENS", "s3cret"), ("DATABASE_URL", "mysql://user:s3cret@host/db")];
     let error = read(&faults).unwrap_err().to_string();
     assert!(error.contains("OPS_INGEST_TOKENS") && !error.contains("s3cret"), "{error}");
     assert!(!error.contains("s3cret"), "{error}");
+}
+
+#[test]
+fn databases() {
+    let database = |url: &str| read(&[("DATABASE_URL", url)]).map(|settings| settings.positions.database);
+    for url in ["postgres://user:s3cret@host:5432/db", "postgresql://user:s3cret@host/db?sslmode=prefer"] {
+        assert_eq!(database(url).unwrap(), DatabaseUrl::Postgres(Secret::new(url)));
+        let lines = read(&[("DATABASE_URL", url)]).unwrap().lines().join("\n");
+        assert!(lines.contains("(hidden)@host") && !lines.contains("s3cret"), "{lines}");
+    }
+    let refused =
+        ["postgres:", "postgres://", "postgres:user:s3cret@host", "sqlite:", "sqlite://:memory:", "a.db"];
+    for url in refused
+        .into_iter()
+        .chain(["postgres://host/db?sslmode=require"].into_iter().filter(|_| !cfg!(feature = "tls")))
+    {
+        let error = database(url).unwrap_err().to_string();
+        assert!(
+            error.contains("setting DATABASE_URL: ") && error.contains("or postgres://<user>"),
+            "{error}"
+        );
+        assert!(!error.contains("s3cret"), "{error}");
+    }
+}
+
+#[test]
+fn instances_that_share_a_log_share_a_store() {
+    let error = read(&[("REDIS_URL", "redis://:s3cret@host")]).unwrap_err().to_string();
+    assert!(
+        error.contains("setting REDIS_URL: ") && error.contains("share a PostgreSQL database"),
+        "{error}"
+    );
+    assert!(!error.contains("s3cret"), "{error}");
+    read(&[("REDIS_URL", "redis://host"), ("DATABASE_URL", "postgres://host/db")]).unwrap();
 }
 
 #[test]

@@ -94,5 +94,8 @@ async fn nothing_acknowledged_is_lost_when_an_instance_is_killed() {
         crate::harness::soon("a client that has the last state", client).await.unwrap();
     }
     let (failed, connections) = (traffic.failed.get(), connections.get());
-    assert!(failed > 0 && connections > 30 + ROUNDS, "nothing was killed under load: {failed}, {connections}");
+    assert!(
+        failed > 0 && connections > 30 + ROUNDS,
+        "nothing was killed under load: {failed}, {connections}"
+    );
 }

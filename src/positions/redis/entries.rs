@@ -15,7 +15,7 @@ pub(in crate::positions) struct EntryId {
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::positions) struct Entry {
     pub(in crate::positions) id: EntryId,
-    /// Names and values, in the order in which they were written.
+    /// Names and values, in the order in which they were written. None: it was deleted since, as each entry has some.
     pub(in crate::positions) fields: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
@@ -39,13 +39,16 @@ impl Entry {
         found.map(|(_, value)| value.as_slice())
     }
 
-    /// Reads `[id, [name, value, …]]`. `None` for what is no entry, such as one that was deleted.
+    /// Reads `[id, [name, value, …]]`. `None` for what is no entry.
     pub(in crate::positions) fn from_value(value: Value) -> Option<Self> {
         let Value::Array(parts) = value else { return None };
         let mut parts = parts.into_iter();
         let id = EntryId::parse(text(&parts.next()?)?)?;
-        let fields =
-            pairs(parts.next()?)?.into_iter().map(|(name, value)| Some((bytes(name)?, bytes(value)?)));
+        let fields = match parts.next()? {
+            Value::Nil => Vec::new(),
+            fields => pairs(fields)?,
+        };
+        let fields = fields.into_iter().map(|(name, value)| Some((bytes(name)?, bytes(value)?)));
         Some(Self { id, fields: fields.collect::<Option<_>>()? })
     }
 

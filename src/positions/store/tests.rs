@@ -14,10 +14,6 @@ use crate::positions::publish::Publish;
 use crate::settings::DatabaseUrl;
 
 mod postgres;
-#[path = "../../../tests/harness/postgres.rs"]
-#[allow(clippy::unwrap_used, clippy::expect_used, dead_code, unreachable_pub)]
-mod server;
-
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Milliseconds since 1970 of 2026-01-02T03:04:00Z.

@@ -16,17 +16,13 @@ use crate::metrics::Metrics;
 use crate::positions::arrived::Arrived;
 use crate::positions::log::{Log, Tail};
 use crate::positions::redis::RedisError;
+use crate::positions::redis_server::RedisServer;
 use crate::settings::{LogSettings, Settings};
-use server::RedisServer;
 
 mod away;
 mod cluster;
 mod gaps;
 mod reading;
-#[path = "../../../../tests/harness/redis.rs"]
-#[allow(dead_code, reason = "not all of it is needed here")]
-mod server;
-
 /// What the log may take in these tests.
 const TIMEOUT: Duration = Duration::from_millis(500);
 
@@ -97,6 +93,7 @@ impl Tail for Recorder {
 fn settings(url: &str, others: &[(&str, &str)]) -> LogSettings {
     let timeout = TIMEOUT.as_millis().to_string();
     let mut values = HashMap::from([
+        ("DATABASE_URL".to_owned(), "postgres://unused".to_owned()),
         ("REDIS_URL".to_owned(), url.to_owned()),
         ("POSITIONS_LOG_TIMEOUT_MS".to_owned(), timeout),
     ]);

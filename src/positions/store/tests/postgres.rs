@@ -1,7 +1,7 @@
 //! What a store promises, held against Debian's PostgreSQL; and what only that store can do wrong.
 
-use super::server::Postgres;
 use super::*;
+use crate::positions::postgres_server::Postgres;
 use crate::settings::Secret;
 
 fn url(server: &Postgres) -> DatabaseUrl {
