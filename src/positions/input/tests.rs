@@ -7,12 +7,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::metrics::Metrics;
+use crate::positions::redis::server::RedisServer;
 use crate::settings::Settings;
-use server::RedisServer;
-
-#[path = "../../../tests/harness/redis.rs"]
-#[allow(dead_code, reason = "not all of it is needed here")]
-mod server;
 
 /// What nothing takes longer than, also on a machine that does much else.
 const PATIENCE: Duration = Duration::from_secs(30);

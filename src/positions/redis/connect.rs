@@ -35,7 +35,7 @@ pub(in crate::positions) struct Redis {
 
 enum Kind {
     Single(Client),
-    Cluster(ClusterClient),
+    Cluster(Box<ClusterClient>),
 }
 
 /// One connection. Requests of its clones share it; one that blocks needs a connection of its own.
@@ -62,7 +62,7 @@ impl Redis {
                     .overall_response_timeout(None)
                     .retries(RETRIES)
                     .max_retry_wait(MAX_RETRY_WAIT_MS);
-                Kind::Cluster(cluster.build()?)
+                Kind::Cluster(Box::new(cluster.build()?))
             }
         };
         Ok(Self { client, timeout, shown: servers.to_string() })

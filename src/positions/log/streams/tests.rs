@@ -16,16 +16,13 @@ use crate::metrics::Metrics;
 use crate::positions::arrived::Arrived;
 use crate::positions::log::{Log, Tail};
 use crate::positions::redis::RedisError;
+use crate::positions::redis::server::RedisServer;
 use crate::settings::{LogSettings, Settings};
-use server::RedisServer;
 
 mod away;
 mod cluster;
 mod gaps;
 mod reading;
-#[path = "../../../../tests/harness/redis.rs"]
-#[allow(dead_code, reason = "not all of it is needed here")]
-mod server;
 
 /// What the log may take in these tests.
 const TIMEOUT: Duration = Duration::from_millis(500);
