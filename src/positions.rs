@@ -20,12 +20,3 @@ pub use publish::Publish;
 pub use redis::RedisError;
 pub use store::{StoreError, StoreLock, backup, restore};
 pub use submit::{Stored, Submit, SubmitError};
-
-#[cfg(test)]
-#[allow(dead_code, reason = "tests/cluster uses all of it")]
-#[path = "../tests/harness/postgres.rs"]
-mod postgres_server;
-#[cfg(test)]
-#[allow(dead_code, reason = "tests/cluster uses all of it")]
-#[path = "../tests/harness/redis.rs"]
-mod redis_server;

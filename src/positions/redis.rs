@@ -7,3 +7,7 @@ mod error;
 pub(super) use connect::{Connection, Redis};
 pub(super) use entries::{Entry, EntryId, pairs, streams, text};
 pub use error::RedisError;
+
+#[cfg(test)]
+#[path = "../../tests/harness/redis.rs"]
+pub(super) mod server;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::*;
 
+mod log;
 mod web;
 
 fn read(environment: &[(&str, &str)]) -> Result<Settings, SettingsError> {

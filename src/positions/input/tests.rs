@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::metrics::Metrics;
-use crate::positions::redis_server::RedisServer;
+use crate::positions::redis::server::RedisServer;
 use crate::settings::Settings;
 
 /// What nothing takes longer than, also on a machine that does much else.

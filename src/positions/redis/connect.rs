@@ -62,7 +62,7 @@ impl Redis {
                     .overall_response_timeout(None)
                     .retries(RETRIES)
                     .max_retry_wait(MAX_RETRY_WAIT_MS);
-                Kind::Cluster(cluster.build()?.into())
+                Kind::Cluster(Box::new(cluster.build()?))
             }
         };
         Ok(Self { client, timeout, shown: servers.to_string() })

@@ -16,13 +16,14 @@ use crate::metrics::Metrics;
 use crate::positions::arrived::Arrived;
 use crate::positions::log::{Log, Tail};
 use crate::positions::redis::RedisError;
-use crate::positions::redis_server::RedisServer;
+use crate::positions::redis::server::RedisServer;
 use crate::settings::{LogSettings, Settings};
 
 mod away;
 mod cluster;
 mod gaps;
 mod reading;
+
 /// What the log may take in these tests.
 const TIMEOUT: Duration = Duration::from_millis(500);
 

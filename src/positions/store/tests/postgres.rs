@@ -1,7 +1,7 @@
 //! What a store promises, held against Debian's PostgreSQL; and what only that store can do wrong.
 
 use super::*;
-use crate::positions::postgres_server::Postgres;
+use crate::positions::store::postgres::server::Postgres;
 use crate::settings::Secret;
 
 fn url(server: &Postgres) -> DatabaseUrl {

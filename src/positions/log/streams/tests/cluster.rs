@@ -1,7 +1,7 @@
 //! A Redis Cluster: streams lie on different nodes.
 
 use super::*;
-use crate::positions::redis_server::free_port;
+use crate::positions::redis::server::free_port;
 
 /// Two nodes, each with half of the slots.
 fn cluster() -> [RedisServer; 2] {
