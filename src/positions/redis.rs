@@ -9,5 +9,6 @@ pub(super) use entries::{Entry, EntryId, pairs, streams, text};
 pub use error::RedisError;
 
 #[cfg(test)]
+#[allow(dead_code, reason = "tests/cluster uses all of it")]
 #[path = "../../tests/harness/redis.rs"]
 pub(super) mod server;

@@ -3,13 +3,15 @@
 
 use std::time::Duration;
 
-use crate::harness::{delayed, eventually, eventually_within};
+use serde_json::json;
+
+use crate::harness::{delayed, eventually, eventually_within, time};
 use crate::instances::Instances;
 use crate::postgres::Postgres;
 use crate::redis::RedisServer;
 use crate::traffic::{EVENT, Traffic};
 use crate::turn;
-use crate::watcher::{Watcher, all_tell};
+use crate::watcher::{State, Watcher, all_tell};
 
 /// Long enough for every time-out that the instances have.
 const LONG: Duration = Duration::from_secs(60);
@@ -101,6 +103,29 @@ async fn redis_is_frozen() {
     scene.posts_go_on().await;
     scene.instances.redis.thaw();
     scene.recovers().await;
+}
+
+/// An instance acknowledges while Redis is away, and is killed before it could hand on what it took.
+#[actix::test]
+async fn what_waited_at_an_instance_that_died_reaches_the_others() {
+    let _turn = turn().await;
+    let mut instances = Instances::start(2, &[]);
+    instances.ready().await;
+    instances.redis.freeze();
+    let position = json!({
+        "device_id": "silent", "timestamp": time(7), "latitude": 1, "longitude": 2, "topics": [EVENT]
+    });
+    instances.get(0).accept(&position).await;
+    instances.kill(0);
+    // The other one notices as well.
+    eventually("a log that is away", async || {
+        instances.get(1).log().iter().any(|line| line.contains("cannot be read"))
+    })
+    .await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    instances.redis.thaw();
+    let expected = State::from([("silent".to_owned(), 7)]);
+    all_tell(&[instances.get(1).live], &[EVENT.to_owned()], &expected).await;
 }
 
 #[actix::test]

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::harness::eventually_within;
+use crate::harness::{eventually, eventually_within, time};
 use crate::instances::Instances;
 use crate::traffic::{EVENT, Traffic};
 use crate::turn;
@@ -54,10 +54,21 @@ async fn follow(
     connections
 }
 
+/// Entries that a gateway writes in each round.
+const ENTRIES: usize = 50;
+
+fn write_entries(instances: &Instances, round: usize) {
+    let entry = |n: usize| {
+        format!("XADD in * device_id gateway-{n} timestamp {} latitude 1 longitude 2\n", time(round as u64))
+    };
+    instances.redis.feed(&(0..ENTRIES).map(entry).collect::<String>());
+}
+
 #[actix::test]
 async fn nothing_acknowledged_is_lost_when_an_instance_is_killed() {
     let _turn = turn().await;
-    let mut instances = Instances::start(3, &[]);
+    let input = [("POSITIONS_INPUT_STREAM", "in"), ("POSITIONS_INPUT_CLAIM_AFTER_MS", "500")];
+    let mut instances = Instances::start(3, &input);
     instances.ready().await;
     let posts = |instances: &Instances| instances.all().map(|server| server.ops).collect::<Vec<_>>();
     let lives = |instances: &Instances| instances.all().map(|server| server.live).collect::<Vec<_>>();
@@ -78,6 +89,8 @@ async fn nothing_acknowledged_is_lost_when_an_instance_is_killed() {
     for round in 0..ROUNDS {
         let before = traffic.count();
         eventually_within(Duration::from_secs(60), "posts", async || traffic.count() > before + 50).await;
+        // A gateway writes as well; some of it is in the hands of the one that is killed.
+        write_entries(&instances, round);
         instances.kill(round % 3);
         // The others go on meanwhile.
         let before = traffic.count();
@@ -87,6 +100,15 @@ async fn nothing_acknowledged_is_lost_when_an_instance_is_killed() {
         *addresses.borrow_mut() = lives(&instances);
     }
     traffic.stop().await;
+    let gateway = "SELECT count(*) FROM positions WHERE device_id LIKE 'gateway-%'";
+    let written = (ROUNDS * ENTRIES).to_string();
+    eventually("what the gateway wrote", async || instances.postgres.sql(gateway) == written).await;
+    eventually("no entry that waits", async || {
+        instances.redis.cli(&["XPENDING", "in", "processor"]).starts_with('0')
+    })
+    .await;
+    assert_eq!(instances.redis.cli(&["EXISTS", "in:rejected"]), "0");
+    instances.postgres.sql("DELETE FROM positions WHERE device_id LIKE 'gateway-%'");
     traffic.is_stored_in(&instances.postgres);
     all_tell(&lives(&instances), &[EVENT.to_owned()], &traffic.newest()).await;
     *last.borrow_mut() = Some(traffic.newest());

@@ -1,6 +1,6 @@
 //! `RedisServer`: Debian's `redis-server`, on a port of its own, which keeps nothing. Used by unit tests as well.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 
@@ -69,6 +69,15 @@ impl RedisServer {
 
     fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.child.id() as i32), signal).unwrap();
+    }
+
+    /// Has `redis-cli` send these commands, a line each.
+    pub(crate) fn feed(&self, commands: &str) {
+        let mut cli = Command::new("redis-cli");
+        cli.args(["-p", &self.port.to_string()]).stdin(Stdio::piped()).stdout(Stdio::null());
+        let mut cli = cli.spawn().unwrap();
+        cli.stdin.take().unwrap().write_all(commands.as_bytes()).unwrap();
+        assert!(cli.wait().unwrap().success());
     }
 
     /// What `redis-cli` prints for these arguments.

@@ -47,7 +47,8 @@ pub(super) struct Reader {
     /// `None`: not known, so that entries may be missed.
     pub(super) place: Option<Place>,
     pub(super) events: mpsc::Sender<Event>,
-    is_away: bool,
+    /// Since when it cannot read.
+    away: Option<Instant>,
     backoff: Duration,
 }
 
@@ -58,7 +59,7 @@ impl Reader {
         place: Option<Place>,
         events: mpsc::Sender<Event>,
     ) -> Self {
-        Self { common, key, place, events, is_away: false, backoff: BACKOFF.0 }
+        Self { common, key, place, events, away: None, backoff: BACKOFF.0 }
     }
 
     /// Reads until nobody takes what is read.
@@ -77,7 +78,8 @@ impl Reader {
 
     fn failed(&mut self, error: &RedisError) {
         let away = &self.common.away;
-        if !std::mem::replace(&mut self.is_away, true) {
+        if self.away.is_none() {
+            self.away = Some(Instant::now());
             away.set(away.get() + 1);
             if away.get() == 1 {
                 log::warn!(
@@ -91,7 +93,7 @@ impl Reader {
     fn works(&mut self) {
         self.backoff = BACKOFF.0;
         let away = &self.common.away;
-        if std::mem::replace(&mut self.is_away, false) {
+        if self.away.take().is_some() {
             away.set(away.get() - 1);
             if away.get() == 0 {
                 log::info!("the log at {} is read again", self.common.redis);
@@ -122,9 +124,15 @@ impl Reader {
 
     /// Looks where the stream is. Where entries may be missed, says so and goes on from its end.
     async fn look(&mut self, connection: &mut Connection) -> Result<(), RedisError> {
-        let stream = Stream::look(connection, self.common.redis.timeout(), &self.key).await?;
-        if self.place.as_ref().is_none_or(|place| stream.may_miss(place)) {
+        let timeout = self.common.redis.timeout();
+        let stream = Stream::look(connection, timeout, &self.key).await?;
+        // For so long others may have been unable to append as well, and may have ended before they could.
+        let was_long_away = self.away.is_some_and(|since| since.elapsed() >= timeout);
+        let may_miss = self.place.as_ref().is_none_or(|place| stream.may_miss(place));
+        if may_miss {
             self.place = Some(stream.end());
+        }
+        if may_miss || was_long_away {
             self.events.send(Event::Missed).await.ok();
         }
         Ok(())
