@@ -289,7 +289,7 @@ impl Ingest for IngestTo {
     }
 
     fn is_log_up(&self) -> bool {
-        self.metrics.log.up.get() == 1
+        self.metrics.log.up.get() == 1 && self.metrics.log.unreadable.get() == 0
     }
 }
 

@@ -17,6 +17,8 @@ metrics! {
         waiting: IntGauge = "processor_positions_log_waiting_positions";
         /// Times that the log failed or was too slow, so that only the newest positions were kept for it.
         failures: IntCounter = "processor_positions_log_failures_total";
+        /// Streams of the log that cannot be read now, so that what other instances take is not shown here.
+        unreadable: IntGauge = "processor_positions_log_unreadable_streams";
         /// Entries read from the log, those of this instance included.
         read_entries: IntCounter = "processor_positions_log_read_entries_total";
         /// Positions in these.

@@ -152,8 +152,8 @@ settings! {
         POSITIONS_LOG_SHARDS: Number<u32, 1, 1024> {
             default: Text("1"),
             unit: "streams",
-            help: "How many streams the log has: more than one spread over the nodes of a Redis Cluster. All instances must \
-                have the same.",
+            help: "How many streams the log has: more than one spread over the nodes of a Redis Cluster. Each instance reads \
+                each over a connection of its own. All instances must have the same.",
         }
         POSITIONS_LOG_MAX_ENTRIES: Number<u64, 100, 100_000_000> {
             default: Text("100000"),

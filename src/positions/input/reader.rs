@@ -37,6 +37,8 @@ pub(super) struct Reader {
     notices: Notices,
     /// When entries that others did not finish are looked for.
     claim_at: Instant,
+    is_away: bool,
+    has_connected: bool,
     backoff: Duration,
 }
 
@@ -70,56 +72,48 @@ impl Reader {
             metrics,
             notices: Notices::new(module_path!()),
             claim_at: Instant::now(),
+            is_away: false,
+            has_connected: false,
             backoff: BACKOFF.0,
         }
     }
 
     /// Takes entries until `stop` says so.
     pub(super) async fn run(mut self, submit: SubmitTo, mut stop: watch::Receiver<bool>) {
-        let mut is_away = false;
-        while !*stop.borrow() {
-            let end = self.session(&submit, &mut stop, &mut is_away).await;
-            self.metrics.pending.set(0);
-            self.metrics.up.set(0);
-            match end {
-                End::Stopped => break,
-                End::Failed(error) => {
-                    if !std::mem::replace(&mut is_away, true) {
-                        let Self { redis, key, .. } = &self;
-                        log::warn!(
-                            "the input stream {key} at {redis} failed: {error}; it is read again when it works"
-                        );
-                    }
-                }
-            }
+        while let Err(End::Failed(error)) = self.take_all(&submit, &mut stop).await {
+            self.failed(&error);
             self.wait(&mut stop).await;
-            self.metrics.reconnects.inc();
+        }
+        self.metrics.up.set(0);
+        self.metrics.pending.set(0);
+    }
+
+    fn failed(&mut self, error: &RedisError) {
+        self.metrics.up.set(0);
+        self.metrics.pending.set(0);
+        if !std::mem::replace(&mut self.is_away, true) {
+            let Self { redis, key, .. } = self;
+            log::warn!("the input stream {key} at {redis} failed: {error}; it is read again when it works");
         }
     }
 
-    /// Connects, and takes entries until that fails.
-    async fn session(
-        &mut self,
-        submit: &SubmitTo,
-        stop: &mut watch::Receiver<bool>,
-        is_away: &mut bool,
-    ) -> End {
-        match self.take_all(submit, stop, is_away).await {
-            Ok(()) => End::Stopped,
-            Err(end) => end,
+    fn works(&mut self) {
+        self.backoff = BACKOFF.0;
+        self.metrics.up.set(1);
+        if std::mem::take(&mut self.is_away) {
+            log::info!("the input stream {} at {} is read again", self.key, self.redis);
         }
     }
 
-    async fn take_all(
-        &mut self,
-        submit: &SubmitTo,
-        stop: &mut watch::Receiver<bool>,
-        is_away: &mut bool,
-    ) -> Result<(), End> {
+    /// Connects, and takes entries until that fails or is stopped.
+    async fn take_all(&mut self, submit: &SubmitTo, stop: &mut watch::Receiver<bool>) -> Result<(), End> {
         let limit = self.redis.timeout();
         let (key, consumer) = (self.key.clone(), self.consumer.clone());
         let connection = until(stop, Duration::ZERO, self.redis.connect()).await?;
-        let mut stream = Stream { connection, key: &key, consumer: &consumer, limit };
+        if std::mem::replace(&mut self.has_connected, true) {
+            self.metrics.reconnects.inc();
+        }
+        let mut stream = Stream::new(connection, &key, &consumer, limit);
         until(stop, Duration::ZERO, stream.make_group()).await?;
         // First what this instance took before, under the same name, and did not finish.
         let mut which = Which::Unfinished(EntryId::default());
@@ -128,7 +122,7 @@ impl Reader {
                 return Ok(());
             }
             let entries = until(stop, HANDED_OUT, stream.take(which)).await?;
-            self.works(is_away);
+            self.works();
             which = match (which, entries.last()) {
                 (Which::Unfinished(_), Some(last)) => Which::Unfinished(last.id),
                 _ => Which::New,
@@ -137,14 +131,6 @@ impl Reader {
             if self.claim_at <= Instant::now() {
                 self.claim(&mut stream, submit, stop).await?;
             }
-        }
-    }
-
-    fn works(&mut self, is_away: &mut bool) {
-        self.backoff = BACKOFF.0;
-        self.metrics.up.set(1);
-        if std::mem::take(is_away) {
-            log::info!("the input stream {} at {} is read again", self.key, self.redis);
         }
     }
 

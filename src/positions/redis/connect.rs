@@ -8,6 +8,7 @@ use ::redis::aio::{ConnectionLike, MultiplexedConnection};
 use ::redis::cluster::{ClusterClient, ClusterClientBuilder};
 use ::redis::cluster_async::ClusterConnection;
 use ::redis::cluster_routing::{Route, RoutingInfo, SingleNodeRoutingInfo, SlotAddr};
+use ::redis::io::tcp::TcpSettings;
 use ::redis::{
     AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, FromRedisValue,
     IntoConnectionInfo as _, Pipeline, RedisConnectionInfo, RedisFuture, RedisResult, Value,
@@ -34,7 +35,7 @@ pub(in crate::positions) struct Redis {
 }
 
 enum Kind {
-    Single(Client),
+    Single(Box<Client>),
     Cluster(Box<ClusterClient>),
 }
 
@@ -53,13 +54,14 @@ impl Redis {
     pub(in crate::positions) fn new(servers: &RedisServers, timeout: Duration) -> Result<Self, RedisError> {
         let infos = servers.nodes.iter().map(|node| info(servers, node)).collect::<RedisResult<Vec<_>>>()?;
         let client = match <[ConnectionInfo; 1]>::try_from(infos) {
-            Ok([info]) => Kind::Single(Client::open(info)?),
+            Ok([info]) => Kind::Single(Box::new(Client::open(info)?)),
             Err(infos) => {
                 let cluster = ClusterClientBuilder::new(infos)
                     .connection_timeout(timeout)
                     // Each request has a limit of its own, see `ask`.
                     .response_timeout(Duration::from_secs(24 * 60 * 60))
                     .overall_response_timeout(None)
+                    .tcp_settings(tcp())
                     .retries(RETRIES)
                     .max_retry_wait(MAX_RETRY_WAIT_MS);
                 Kind::Cluster(Box::new(cluster.build()?))
@@ -123,7 +125,12 @@ fn info(servers: &RedisServers, node: &RedisNode) -> RedisResult<ConnectionInfo>
     if let Some(password) = &servers.password {
         login = login.set_password(password.reveal());
     }
-    Ok(address.into_connection_info()?.set_redis_settings(login))
+    Ok(address.into_connection_info()?.set_tcp_settings(tcp()).set_redis_settings(login))
+}
+
+/// Requests are sent at once, as what waits for a little more (Nagle's algorithm) may wait for 40 ms.
+fn tcp() -> TcpSettings {
+    TcpSettings::default().set_nodelay(true)
 }
 
 /// What comes of `request`, if it comes in time.

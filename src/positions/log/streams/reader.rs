@@ -1,6 +1,6 @@
 //! `Reader`: the task that reads one stream of the log, over a connection of its own.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::convert::Infallible;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -35,8 +35,6 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from
 pub(super) struct Readers {
     pub(super) redis: Rc<Redis>,
     pub(super) metrics: Arc<LogMetrics>,
-    /// How many of them cannot read.
-    pub(super) away: Cell<usize>,
     pub(super) notices: RefCell<Notices>,
 }
 
@@ -49,6 +47,7 @@ pub(super) struct Reader {
     pub(super) events: mpsc::Sender<Event>,
     /// Since when it cannot read.
     away: Option<Instant>,
+    has_connected: bool,
     backoff: Duration,
 }
 
@@ -59,7 +58,7 @@ impl Reader {
         place: Option<Place>,
         events: mpsc::Sender<Event>,
     ) -> Self {
-        Self { common, key, place, events, away: None, backoff: BACKOFF.0 }
+        Self { common, key, place, events, away: None, has_connected: false, backoff: BACKOFF.0 }
     }
 
     /// Reads until nobody takes what is read.
@@ -67,21 +66,22 @@ impl Reader {
         loop {
             let Err(error) = self.read().await;
             if self.events.is_closed() {
+                // Those of a log that is closed are ended before this.
+                log::error!("nobody takes what is read from {}", self.key);
                 return;
             }
             self.failed(&error);
             tokio::time::sleep(self.backoff).await;
             self.backoff = (self.backoff * 2).min(BACKOFF.1);
-            self.common.metrics.reconnects.inc();
         }
     }
 
     fn failed(&mut self, error: &RedisError) {
-        let away = &self.common.away;
+        let unreadable = &self.common.metrics.unreadable;
         if self.away.is_none() {
             self.away = Some(Instant::now());
-            away.set(away.get() + 1);
-            if away.get() == 1 {
+            unreadable.inc();
+            if unreadable.get() == 1 {
                 log::warn!(
                     "the log at {} cannot be read: {error}; what other instances take is shown here when it works again",
                     self.common.redis
@@ -92,10 +92,10 @@ impl Reader {
 
     fn works(&mut self) {
         self.backoff = BACKOFF.0;
-        let away = &self.common.away;
+        let unreadable = &self.common.metrics.unreadable;
         if self.away.take().is_some() {
-            away.set(away.get() - 1);
-            if away.get() == 0 {
+            unreadable.dec();
+            if unreadable.get() == 0 {
                 log::info!("the log at {} is read again", self.common.redis);
             }
         }
@@ -104,6 +104,9 @@ impl Reader {
     /// Connects, and reads until that fails.
     async fn read(&mut self) -> Result<Infallible, RedisError> {
         let mut connection = self.common.redis.connect().await?;
+        if std::mem::replace(&mut self.has_connected, true) {
+            self.common.metrics.reconnects.inc();
+        }
         self.look(&mut connection).await?;
         self.works();
         // Reading is behind, so that entries may be trimmed before they are read: since when it has not looked.

@@ -1,6 +1,6 @@
 //! `RedisLog`: the log in Redis before it runs; `Running`: the same as a [`Log`], with its tasks.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -97,7 +97,6 @@ impl RedisLog {
         let common = Rc::new(Readers {
             redis: redis.clone(),
             metrics: metrics.clone(),
-            away: Cell::new(0),
             notices: RefCell::new(Notices::new(module_path!())),
         });
         let reader = |(shard, place)| {
@@ -122,7 +121,8 @@ impl RedisLog {
 
 impl Log for Running {
     fn append(&mut self, positions: Vec<Arrived>) -> LocalBoxFuture<'static, ()> {
-        match self.queue.push(positions) {
+        let waits = (!positions.is_empty()).then(|| self.queue.push(positions)).flatten();
+        match waits {
             Some(done) => {
                 // The writer keeps to the limit by itself, unless a panic has ended it.
                 let done = tokio::time::timeout(2 * self.timeout, done);

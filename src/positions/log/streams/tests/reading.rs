@@ -92,6 +92,19 @@ async fn a_close_appends_what_waits() {
 }
 
 #[actix::test]
+async fn a_user_with_few_rights_and_another_database_will_do() {
+    let redis = RedisServer::start();
+    let rights = ["+xadd", "+xread", "+xinfo|stream", "+exists", "+select"];
+    redis.cli(&[&["ACL", "SETUSER", "log", "on", ">pw", "~processor:log:*"], &rights[..]].concat());
+    let settings = settings(&format!("redis://log:pw@127.0.0.1:{}/3", redis.port()), &[]);
+    let mut one = Instance::start(&settings, "one").await;
+    in_time(one.append(&["a"], 1)).await;
+    one.sees("a", 1).await;
+    assert_eq!((one.metrics.log.up.get(), one.metrics.log.read_entries.get()), (1, 1));
+    assert_eq!(redis.cli(&["-n", "3", "EXISTS", "processor:log:{0}"]), "1");
+}
+
+#[actix::test]
 async fn passwords_are_needed_and_not_told() {
     let redis = RedisServer::start_with(&["--requirepass", "p@ss,word"]);
     let url = |password: &str| format!("redis://:{password}@127.0.0.1:{}", redis.port());
