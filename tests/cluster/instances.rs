@@ -78,6 +78,14 @@ impl Instances {
         server.ended(PATIENCE);
     }
 
+    /// Stops one in order, as an orchestrator does.
+    pub(crate) async fn stop(&mut self, index: usize) {
+        let mut server = self.servers[index].take().unwrap();
+        server.signal(Signal::SIGTERM);
+        let status = tokio::task::spawn_blocking(move || server.ended(PATIENCE)).await.unwrap();
+        assert_eq!(status.code(), Some(0));
+    }
+
     /// Starts one again that is away.
     pub(crate) fn resume(&mut self, index: usize) {
         assert!(self.servers[index].is_none());

@@ -21,6 +21,7 @@ mod postgres;
 #[path = "../harness/redis.rs"]
 mod redis;
 mod releases;
+mod rolling;
 mod spread;
 mod traffic;
 mod watcher;

@@ -90,7 +90,12 @@ impl RedisServer {
 }
 
 impl Drop for RedisServer {
+    #[allow(clippy::print_stderr, reason = "it is shown with the test that failed")]
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("redis-server on port {} has ended: {:?}", self.port, self.child.try_wait());
+        }
+        // It may have ended already.
         self.child.kill().ok();
         self.child.wait().ok();
     }
