@@ -6,12 +6,12 @@ COPY .cargo .cargo
 RUN mkdir -p src benches/live data \
     && echo '//! Stands in for the library while its dependencies are built.' > src/lib.rs \
     && echo 'fn main() {}' | tee src/main.rs benches/live/main.rs > /dev/null \
-    && cargo build --profile dist --locked --bin processor
+    && cargo build --profile dist --locked --features tls --bin processor
 COPY build.rs ./
 COPY ui/dist ui/dist
 COPY src src
 # The stand-ins are older than the sources only by the clock of the build; `touch` makes sure.
-RUN touch src/lib.rs src/main.rs && cargo build --profile dist --locked --bin processor
+RUN touch src/lib.rs src/main.rs && cargo build --profile dist --locked --features tls --bin processor
 
 # Run: no shell, no package manager, not root.
 FROM gcr.io/distroless/cc-debian12:nonroot
