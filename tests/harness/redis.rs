@@ -94,7 +94,9 @@ pub(crate) fn free_port() -> u16 {
 
 /// `None` if it ended before it was ready.
 fn spawn(port: u16, args: &[String], folder: &TempDir) -> Option<Child> {
-    let mut child = Command::new("redis-server")
+    // It ends with the thread that started it, also where the whole test is killed.
+    let mut child = Command::new("setpriv")
+        .args(["--pdeathsig", "KILL", "redis-server"])
         .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
         .args(args)
         .current_dir(folder.path())
