@@ -94,6 +94,9 @@ impl App {
             anyhow::Error::new(error).context(format!("setting {setting} cannot be used"))
         })?;
         log::info!("store ready with {} devices in {database}", opened.devices());
+        if let Some(redis) = &settings.log.redis {
+            log::info!("what instances store reaches all of them through the log at {redis}");
+        }
 
         let live = live.start().with_context(cannot_listen)?;
         let consumer =

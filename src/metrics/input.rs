@@ -9,7 +9,7 @@ metrics! {
     pub struct InputMetrics {
         /// 1 while the input stream can be read, else 0; 0 where there is none.
         up: IntGauge = "processor_positions_input_up";
-        /// Entries of the input stream whose positions were stored.
+        /// Entries of the input stream whose positions were stored. One that is taken twice counts twice.
         entries: IntCounter = "processor_positions_input_entries_total";
         /// Positions in these.
         positions: IntCounter = "processor_positions_input_positions_total";

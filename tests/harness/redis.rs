@@ -109,7 +109,9 @@ pub(crate) fn free_port() -> u16 {
 /// `None` if it ended before it was ready.
 #[allow(clippy::zombie_processes, reason = "it is waited for when it ends, and where it does not start")]
 fn spawn(port: u16, args: &[String], folder: &TempDir) -> Option<Child> {
-    let mut child = Command::new("redis-server")
+    // It ends with the thread that started it, also where the whole test is killed.
+    let mut child = Command::new("setpriv")
+        .args(["--pdeathsig", "KILL", "redis-server"])
         .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
         .args(args)
         .current_dir(folder.path())

@@ -204,12 +204,11 @@ impl Reader {
             }
         }
         self.backoff = BACKOFF.0;
-        stream.acknowledge(&batch.ids).await?;
         self.metrics.entries.inc_by(batch.ids.len() as u64);
         self.metrics.positions.inc_by(count as u64);
         let age = Timestamp::now().as_millis().saturating_sub_unsigned(oldest.millis);
         self.metrics.lag.set(age.max(0) as f64 / 1000.);
-        Ok(())
+        Ok(stream.acknowledge(&batch.ids).await?)
     }
 
     async fn reject(
