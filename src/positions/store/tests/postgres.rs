@@ -158,6 +158,21 @@ async fn a_frozen_database_is_given_up_and_taken_up_again() {
     store.close().await.unwrap();
 }
 
+/// An instance that stores may end before it tells the others; who posts again, as nobody answered, has them told.
+#[actix::test]
+async fn what_is_posted_again_may_be_news() {
+    let server = Postgres::start();
+    let url = url(&server);
+    let (mut one, mut other) = (Opened::at(&url).await, Opened::at(&url).await);
+    assert_eq!(one.store.commit(&[at("a", 5)]).await.unwrap(), [New]);
+    assert_eq!(other.commit(&[at("a", 5)]).await, [RepeatedNewest]);
+    assert_eq!(other.commit(&[at("a", 5)]).await, [RepeatedNewest]);
+    assert_eq!(other.commit(&[at("a", 6), at("a", 5)]).await, [New, Repeated]);
+    assert_eq!(*other.published.0.borrow(), keys(&[("a", 5), ("a", 6)]));
+    one.close().await;
+    other.close().await;
+}
+
 /// After a gap in the log everything newer is published, and nothing older.
 #[actix::test]
 async fn a_gap_is_filled_from_the_store() {
