@@ -92,8 +92,8 @@ impl Consumer {
                 Err(error) => {
                     let error = Arc::new(error);
                     actor.store_failed(&error);
-                    actor.done_with(group.positions().len());
-                    group.failed(&error);
+                    actor.refuse(group, &error);
+                    actor.refuse_late(&error);
                 }
             };
             (store, done)
@@ -147,6 +147,20 @@ impl Consumer {
         }));
     }
 
+    fn refuse(&mut self, group: Group, error: &Arc<StoreError>) {
+        self.done_with(group.positions().len());
+        group.failed(error);
+    }
+
+    /// Refuses all that wait if the store took too long: they have waited for it, and would wait as long again.
+    fn refuse_late(&mut self, error: &Arc<StoreError>) {
+        if matches!(**error, StoreError::TimedOut(_)) {
+            while let Some(group) = self.backlog.next_group() {
+                self.refuse(group, error);
+            }
+        }
+    }
+
     /// So many positions do not wait any more.
     fn done_with(&mut self, positions: usize) {
         self.backlog.remove(positions);
@@ -179,9 +193,13 @@ impl Consumer {
             let result = store.check().await;
             let done = move |actor: &mut Self, _: &mut Context<Self>| match result {
                 Ok(()) => actor.store_works(),
-                // One that does not work yet has said so.
-                Err(_) if actor.metrics.store_up.get() == 0 => {}
-                Err(error) => actor.store_failed(&error),
+                Err(error) => {
+                    // One that did not work before has said so.
+                    if actor.metrics.store_up.get() == 1 {
+                        actor.store_failed(&error);
+                    }
+                    actor.refuse_late(&Arc::new(error));
+                }
             };
             (store, done)
         });

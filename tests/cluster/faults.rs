@@ -1,7 +1,7 @@
 //! Postgres and Redis stopped, frozen, slow, restarted, both at once: live clients stay, nothing acknowledged is lost, all
 //! goes on by itself.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
@@ -149,7 +149,21 @@ async fn postgres_is_frozen() {
     scene.instances.postgres.freeze();
     scene.all_say(503, "store failed").await;
     scene.posts_are_refused().await;
+    // Nobody waits for longer than DATABASE_TIMEOUT_MS, here a second (and for a machine that does much else).
+    let server = scene.instances.get(0);
+    for step in 0..5 {
+        let began = Instant::now();
+        let position = json!({ "device_id": "late", "timestamp": time(step), "latitude": 1, "longitude": 2 });
+        assert_eq!(server.post(position.to_string()).await.0, 503);
+        assert!(began.elapsed() < Duration::from_millis(1800), "{:?}", began.elapsed());
+    }
     scene.instances.postgres.thaw();
+    eventually("posts that are taken", async || {
+        let position = json!({ "device_id": "late", "timestamp": time(9), "latitude": 1, "longitude": 2 });
+        server.post(position.to_string()).await.0 == 200
+    })
+    .await;
+    scene.instances.postgres.sql("DELETE FROM positions WHERE device_id = 'late'");
     scene.recovers().await;
 }
 
