@@ -12,9 +12,8 @@ use super::backlog::Backlog;
 use super::group::{Group, Submission};
 use super::log::Log;
 use super::opened::Opened;
-use super::order::Verdict;
 use super::publish::Publish;
-use super::store::{Store, StoreError};
+use super::store::{Committed, Store, StoreError};
 use super::submit::{Stored, Submit, SubmitError};
 use crate::domain::Timestamp;
 use crate::metrics::PositionsMetrics;
@@ -88,7 +87,7 @@ impl Consumer {
         self.use_store(ctx, move |mut store| async move {
             let result = store.commit(group.positions()).await;
             let done = move |actor: &mut Self, ctx: &mut Context<Self>| match result {
-                Ok(verdicts) => actor.committed(group, verdicts, began.elapsed(), ctx),
+                Ok(committed) => actor.committed(group, committed, began.elapsed(), ctx),
                 Err(error) => {
                     let error = Arc::new(error);
                     actor.store_failed(&error);
@@ -123,17 +122,18 @@ impl Consumer {
     }
 
     /// A group is on the disk: counts it, hands it on, and acknowledges it.
-    fn committed(&mut self, group: Group, verdicts: Vec<Verdict>, took: Duration, ctx: &mut Context<Self>) {
+    fn committed(&mut self, group: Group, committed: Committed, took: Duration, ctx: &mut Context<Self>) {
         self.store_works();
         let size = group.positions().len();
         let metrics = &self.metrics;
         metrics.commit_seconds.observe(took.as_secs_f64());
         metrics.commit_positions.observe(size as f64);
         metrics.accepted.inc_by(size as u64);
-        let mut outcome = group.committed(verdicts);
+        let mut outcome = group.committed(committed.verdicts);
         metrics.late.inc_by(outcome.late as u64);
         metrics.repeated.inc_by(outcome.repeated as u64);
-        let new = std::mem::take(&mut outcome.new);
+        let mut new = std::mem::take(&mut outcome.new);
+        new.extend(committed.untold);
         if new.is_empty() {
             self.done_with(size);
             return outcome.acknowledge();

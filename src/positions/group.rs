@@ -79,10 +79,6 @@ impl Group {
                 Verdict::New => new.push(arrived),
                 Verdict::Late => stored[submission].late += 1,
                 Verdict::Repeated => stored[submission].repeated += 1,
-                Verdict::RepeatedNewest => {
-                    stored[submission].repeated += 1;
-                    new.push(arrived);
-                }
             }
         }
         Outcome {

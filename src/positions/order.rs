@@ -49,8 +49,6 @@ pub(super) enum Verdict {
     Late,
     /// The device had reported one with the same timestamp, which stays.
     Repeated,
-    /// The same, and it may be that no other instance was told of it: whoever stored it may have died before.
-    RepeatedNewest,
 }
 
 /// As of when a position counts.
@@ -159,33 +157,28 @@ impl Changes<'_> {
         }
     }
 
-    /// The next position of the group was there already, perhaps stored by another instance.
-    pub(super) fn repeat(&mut self, device: &Arc<str>, timestamp: Timestamp, arrival: Timestamp) -> Verdict {
-        let is_older = |newest: &mut Newest| {
-            newest.timestamp != timestamp && !newest.is_before(counts_as_of(timestamp, arrival), timestamp)
-        };
-        if self.of(device).is_some_and(is_older) { Verdict::Repeated } else { Verdict::RepeatedNewest }
-    }
-
-    /// The next position was read from the log. True if it is the newest of its device, and was not read before.
-    pub(super) fn read(&mut self, device: &Arc<str>, timestamp: Timestamp, arrival: Timestamp) -> bool {
-        let is_known = self.of(device).is_some_and(|newest| newest.timestamp == timestamp);
-        !is_known && self.add(device, timestamp, arrival, true) == Verdict::New
-    }
-
-    /// The store has this as the newest of a device. True if it is newer than what is known.
-    pub(super) fn catch_up(
-        &mut self,
-        device: &Arc<str>,
-        timestamp: Timestamp,
-        counts_as_of: Timestamp,
-    ) -> bool {
-        let is_newer = |newest: &mut Newest| newest.is_before(counts_as_of, timestamp);
+    /// A position that another instance may have stored: true if it is newer than what is known, by its key alone. So whatever
+    /// comes twice, or in another order, leads to the same newest position everywhere.
+    pub(super) fn meet(&mut self, device: &Arc<str>, timestamp: Timestamp, counts_as_of: Timestamp) -> bool {
+        // One that has the newest one's time is that one, whatever its arrival.
+        let is_newer =
+            |newest: &mut Newest| newest.timestamp != timestamp && newest.is_before(counts_as_of, timestamp);
         let is_newer = self.of(device).is_none_or(is_newer);
         if is_newer {
             self.devices.insert(device.clone(), Newest::first(timestamp, counts_as_of));
         }
         is_newer
+    }
+
+    /// A position that is stored already: true if it may be the newest of its device.
+    pub(super) fn may_be_newest(
+        &mut self,
+        device: &Arc<str>,
+        timestamp: Timestamp,
+        counts_as_of: Timestamp,
+    ) -> bool {
+        self.of(device)
+            .is_none_or(|newest| newest.timestamp == timestamp || newest.is_before(counts_as_of, timestamp))
     }
 
     /// What is known of a device by now, to be changed; `None` if nothing is.
@@ -339,6 +332,42 @@ mod tests {
                 if restart {
                     device.restart();
                 }
+            }
+        }
+    }
+
+    proptest! {
+        /// Instances that meet the same positions in any order, and some of them twice, end with the same newest, and none goes back.
+        #[test]
+        fn any_order_leads_to_the_same(
+            steps in vec((0..20_i64, 0..20_i64), 1..20),
+            orders in vec(vec(any::<proptest::sample::Index>(), 20..60), 2..4),
+        ) {
+            let greatest = |steps: &[(i64, i64)]| {
+                steps.iter().map(|(timestamp, arrival)| ((*timestamp).min(*arrival), *timestamp)).max().unwrap()
+            };
+            // The store has one position of each time: the first that came.
+            let mut stored = std::collections::BTreeMap::new();
+            for (timestamp, arrival) in steps {
+                stored.entry(timestamp).or_insert(arrival);
+            }
+            let stored: Vec<_> = stored.into_iter().collect();
+            for order in orders {
+                let device: Arc<str> = "a".into();
+                let mut known = Order::default();
+                let mut last = None;
+                for (timestamp, arrival) in order.iter().map(|index| *index.get(&stored)).chain(stored.clone()) {
+                    let mut changes = known.changes();
+                    let is_new = changes.meet(&device, at(timestamp), at(timestamp.min(arrival)));
+                    let changed = changes.finish();
+                    known.apply(changed);
+                    if is_new {
+                        let key = Some((timestamp.min(arrival), timestamp));
+                        prop_assert!(key > last, "{last:?} then {key:?}");
+                        last = key;
+                    }
+                }
+                prop_assert_eq!(last, Some(greatest(&stored)));
             }
         }
     }

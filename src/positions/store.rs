@@ -9,7 +9,7 @@ mod topics;
 use std::time::Duration;
 
 pub use self::error::{Defect, Loss, StoreError};
-pub(super) use self::interface::Store;
+pub(super) use self::interface::{Committed, Store};
 use self::postgres::PostgresStore;
 use self::sqlite::SqliteStore;
 pub use self::sqlite::{StoreLock, backup, restore};

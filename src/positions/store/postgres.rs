@@ -9,7 +9,9 @@ mod tail;
 mod time;
 
 use std::cell::RefCell;
+use std::collections::HashSet;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::LocalBoxFuture;
@@ -20,11 +22,11 @@ use self::connect::{Target, check_writable};
 use self::newest::newest;
 use self::tail::SharedTail;
 use super::error::StoreError;
-use super::interface::Store;
+use super::interface::{Committed, Store};
 use crate::domain::Position;
 use crate::positions::arrived::Arrived;
 use crate::positions::log::Tail;
-use crate::positions::order::{Order, Verdict};
+use crate::positions::order::{Order, Verdict, counts_as_of};
 use crate::positions::publish::Publish;
 
 /// One look at the size of the database for so many checks: it looks at every file.
@@ -38,6 +40,9 @@ pub(super) struct PostgresStore {
     connection: Option<PgConnection>,
     /// What came from the log and what was loaded; the tail keeps it.
     order: Rc<RefCell<Order>>,
+    /// After a connection had to be made anew, devices that were named to the database since: it may be another one, that has taken the place of the
+    /// one before and has not all that was committed there.
+    named: Option<HashSet<Arc<str>>>,
     checks: u32,
     bytes: u64,
 }
@@ -52,61 +57,87 @@ impl PostgresStore {
         let connection = target.connect_to_commit(is_shared).await?;
         schema::upgrade(&target).await?;
         let order = Rc::default();
-        Ok(Self { target, is_shared, connection: Some(connection), order, checks: 0, bytes: 0 })
+        Ok(Self { target, is_shared, connection: Some(connection), order, named: None, checks: 0, bytes: 0 })
     }
 
     /// The open connection, taken: whoever has it puts it back if all went well.
     async fn take(&mut self) -> Result<PgConnection, StoreError> {
         match self.connection.take() {
             Some(connection) => Ok(connection),
-            None => self.target.connect_to_commit(self.is_shared).await,
+            None => {
+                let connection = self.target.connect_to_commit(self.is_shared).await?;
+                self.named = Some(HashSet::new());
+                Ok(connection)
+            }
         }
     }
 
-    async fn insert(&mut self, positions: &[Arrived]) -> Result<Vec<bool>, StoreError> {
-        let new_devices = {
-            let order = self.order.borrow();
-            let ids = positions.iter().map(|arrived| &*arrived.position.device_id);
-            let mut new: Vec<&str> = ids.filter(|id| !order.knows(id)).collect();
-            new.sort_unstable();
-            new.dedup();
-            new
+    async fn insert(&mut self, positions: &[Arrived]) -> Result<Committed, StoreError> {
+        let mut connection = self.take().await?;
+        let new_devices = self.new_devices(positions);
+        let inserted = rows::insert(&mut connection, positions, &new_devices).await?;
+        let (verdicts, perhaps_untold) = self.verdicts(positions, &inserted);
+        let untold = match perhaps_untold.as_slice() {
+            [] => Vec::new(),
+            some => rows::stored(&mut connection, some).await?,
         };
-        let target = self.target.clone();
-        target
-            .in_time(async {
-                let mut connection = self.take().await?;
-                let inserted = rows::insert(&mut connection, positions, &new_devices).await?;
-                self.connection = Some(connection);
-                Ok(inserted)
-            })
-            .await
+        self.named(new_devices);
+        self.connection = Some(connection);
+        Ok(Committed { verdicts, untold })
     }
 
-    /// What each position is, by what is known now.
-    fn verdicts(&self, positions: &[Arrived], inserted: &[bool]) -> Vec<Verdict> {
+    /// Devices of which the database may have no row, each once, sorted.
+    fn new_devices(&self, positions: &[Arrived]) -> Vec<Arc<str>> {
+        let order = self.order.borrow();
+        let is_new = |id: &&Arc<str>| match &self.named {
+            Some(named) => !named.contains(*id),
+            None => !order.knows(id),
+        };
+        let ids = positions.iter().map(|arrived| &arrived.position.device_id);
+        let mut new: Vec<_> = ids.filter(is_new).cloned().collect();
+        new.sort_unstable();
+        new.dedup();
+        new
+    }
+
+    fn named(&mut self, devices: Vec<Arc<str>>) {
+        if let Some(named) = &mut self.named {
+            named.extend(devices);
+        }
+    }
+
+    /// What each position is, by what is known now; and of those that were there already, which others may not have been told of.
+    fn verdicts<'a>(&self, positions: &'a [Arrived], inserted: &[bool]) -> (Vec<Verdict>, Vec<&'a Arrived>) {
         let order = self.order.borrow();
         let mut changes = order.changes();
-        let verdict = |(arrived, inserted): (&Arrived, &bool)| {
-            let Arrived { position, arrival, .. } = arrived;
-            match inserted {
-                true => changes.add(&position.device_id, position.timestamp, *arrival, true),
-                false => changes.repeat(&position.device_id, position.timestamp, *arrival),
+        let mut perhaps_untold = Vec::new();
+        let verdict = |(arrived, inserted): (&'a Arrived, &bool)| {
+            let Arrived { position: Position { device_id, timestamp, .. }, arrival, .. } = arrived;
+            let counts_as_of = counts_as_of(*timestamp, *arrival);
+            if *inserted {
+                let is_new = changes.meet(device_id, *timestamp, counts_as_of);
+                return if is_new { Verdict::New } else { Verdict::Late };
             }
+            if changes.may_be_newest(device_id, *timestamp, counts_as_of) {
+                perhaps_untold.push(arrived);
+            }
+            Verdict::Repeated
         };
-        positions.iter().zip(inserted).map(verdict).collect()
+        (positions.iter().zip(inserted).map(verdict).collect(), perhaps_untold)
     }
 
     async fn look(&mut self) -> Result<(), StoreError> {
         let mut connection = self.take().await?;
         check_writable(&mut connection).await?;
         schema::check_tables(&mut connection).await?;
-        if self.checks.is_multiple_of(CHECKS_A_SIZE) {
+        let number = self.checks;
+        // Before it is asked, as that may take longer than a check may.
+        self.checks = number.wrapping_add(1);
+        if number.is_multiple_of(CHECKS_A_SIZE) {
             let size = sqlx::query_scalar("SELECT pg_database_size(current_database())");
             let bytes: i64 = size.fetch_one(&mut connection).await?;
             self.bytes = bytes.unsigned_abs();
         }
-        self.checks = self.checks.wrapping_add(1);
         self.connection = Some(connection);
         Ok(())
     }
@@ -132,11 +163,9 @@ impl Store for PostgresStore {
     fn commit<'a>(
         &'a mut self,
         positions: &'a [Arrived],
-    ) -> LocalBoxFuture<'a, Result<Vec<Verdict>, StoreError>> {
-        Box::pin(async move {
-            let inserted = self.insert(positions).await?;
-            Ok(self.verdicts(positions, &inserted))
-        })
+    ) -> LocalBoxFuture<'a, Result<Committed, StoreError>> {
+        let target = self.target.clone();
+        Box::pin(async move { target.in_time(self.insert(positions)).await })
     }
 
     fn check(&mut self) -> LocalBoxFuture<'_, Result<(), StoreError>> {

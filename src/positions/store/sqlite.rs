@@ -16,11 +16,11 @@ pub use self::backup::{backup, restore};
 use self::database::Database;
 pub use self::lock::StoreLock;
 use super::error::StoreError;
-use super::interface::Store;
+use super::interface::{Committed, Store};
 use crate::domain::Position;
 use crate::positions::arrived::Arrived;
 use crate::positions::log::Tail;
-use crate::positions::order::{Order, Verdict};
+use crate::positions::order::Order;
 use crate::positions::publish::{Direct, Publish};
 
 /// A store in an SQLite file. As no other process writes there, it knows of each device what the file holds.
@@ -68,13 +68,13 @@ impl Store for SqliteStore {
     fn commit<'a>(
         &'a mut self,
         positions: &'a [Arrived],
-    ) -> LocalBoxFuture<'a, Result<Vec<Verdict>, StoreError>> {
+    ) -> LocalBoxFuture<'a, Result<Committed, StoreError>> {
         Box::pin(async move {
             let mut database = self.take().await?;
             let committed = database.commit(positions, &self.order).await?;
             self.database = Some(database);
             self.order.apply(committed.changed);
-            Ok(committed.verdicts)
+            Ok(Committed { verdicts: committed.verdicts, untold: Vec::new() })
         })
     }
 

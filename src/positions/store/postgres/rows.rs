@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Instant;
 
 use serde_json::value::RawValue;
 use sqlx::Row as _;
@@ -48,7 +49,7 @@ const INSERT_WITH_DEVICES: &str =
 pub(super) async fn insert(
     connection: &mut PgConnection,
     positions: &[Arrived],
-    new_devices: &[&str],
+    new_devices: &[Arc<str>],
 ) -> Result<Vec<bool>, StoreError> {
     // Instances insert at the same time: had two the same rows in different orders, each could wait for the other. Stable,
     // so that of two with the same device and time the first is stored.
@@ -76,7 +77,7 @@ pub(super) async fn insert(
         )
         .bind(rows.iter().map(|row| arrival_from_the_future(row)).collect::<Vec<_>>());
     if with_devices {
-        query = query.bind(new_devices);
+        query = query.bind(new_devices.iter().map(|id| &**id).collect::<Vec<_>>());
     }
     let returned = query.fetch_all(connection).await?;
     if returned.len() == positions.len() {
@@ -126,4 +127,28 @@ pub(super) fn read(row: &PgRow, topics: &mut Topics) -> Result<(Position, Timest
         attributes,
     };
     Ok((position, arrival.map_or(timestamp, |At(arrival)| counts_as_of(timestamp, arrival))))
+}
+
+/// Positions that are stored, by device and time.
+const STORED: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM positions WHERE (device_id, timestamp) IN (SELECT * FROM unnest($1::text[], $2::timestamptz[]))"
+);
+
+/// The positions that are stored with the devices and times of `positions`, each with its arrival: of one whose time had come by
+/// then it is not known, and does not matter.
+pub(super) async fn stored(
+    connection: &mut PgConnection,
+    positions: &[&Arrived],
+) -> Result<Vec<Arrived>, StoreError> {
+    let ids: Vec<&str> = positions.iter().map(|arrived| &*arrived.position.device_id).collect();
+    let times: Vec<At> = positions.iter().map(|arrived| At(arrived.position.timestamp)).collect();
+    let rows = sqlx::query(STORED).bind(ids).bind(times).fetch_all(connection).await?;
+    let mut topics = Topics::default();
+    let arrived = |row: &PgRow| {
+        let (position, arrival) = read(row, &mut topics)?;
+        Ok(Arrived { position, arrival, received: Instant::now() })
+    };
+    rows.iter().map(arrived).collect()
 }

@@ -12,7 +12,7 @@ use super::newest::newest;
 use crate::domain::Position;
 use crate::positions::arrived::Arrived;
 use crate::positions::log::Tail;
-use crate::positions::order::{Ahead, Order};
+use crate::positions::order::{Ahead, Order, counts_as_of};
 use crate::positions::publish::Publish;
 
 /// Positions that are published together after a gap.
@@ -30,7 +30,8 @@ impl Tail for SharedTail {
         let mut order = self.order.borrow_mut();
         let mut changes = order.changes();
         let is_new = |Arrived { position, arrival, received }: Arrived| {
-            let is_new = changes.read(&position.device_id, position.timestamp, arrival);
+            let counts_as_of = counts_as_of(position.timestamp, arrival);
+            let is_new = changes.meet(&position.device_id, position.timestamp, counts_as_of);
             is_new.then_some((position, received))
         };
         let new: Vec<_> = positions.into_iter().filter_map(is_new).collect();
@@ -50,7 +51,7 @@ impl Tail for SharedTail {
                 let counts_as_of = ahead.map_or(position.timestamp, |ahead| ahead.counts_as_of);
                 let mut order = order.borrow_mut();
                 let mut changes = order.changes();
-                if changes.catch_up(&position.device_id, position.timestamp, counts_as_of) {
+                if changes.meet(&position.device_id, position.timestamp, counts_as_of) {
                     let changed = changes.finish();
                     order.apply(changed);
                     new.push((position, Instant::now()));

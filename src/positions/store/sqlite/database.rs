@@ -17,7 +17,7 @@ use crate::positions::store::error::{Loss, StoreError};
 use crate::positions::store::topics::Topics;
 
 /// What a commit has changed.
-pub(super) struct Committed {
+pub(super) struct Changed {
     /// What became of each position.
     pub(super) verdicts: Vec<Verdict>,
     /// For [`Order::apply`].
@@ -97,7 +97,7 @@ impl Database {
         &mut self,
         positions: &[Arrived],
         order: &Order,
-    ) -> Result<Committed, StoreError> {
+    ) -> Result<Changed, StoreError> {
         self.files.check()?;
         let keys = positions.iter().map(|Arrived { position, .. }| (&position.device_id, position.timestamp));
         let may_be_stored = may_be_stored(order, keys);
@@ -113,7 +113,7 @@ impl Database {
         transaction.commit().await?;
         // Once more: had the file been taken away meanwhile, this commit went nowhere.
         self.files.check()?;
-        Ok(Committed { verdicts, changed: changes.finish() })
+        Ok(Changed { verdicts, changed: changes.finish() })
     }
 
     /// Gives the newest position of every device to `each`, one after the other, and fills an [`Order`].

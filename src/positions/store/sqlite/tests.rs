@@ -8,7 +8,9 @@ use super::connect::connect;
 use super::file::wal_of;
 use super::schema::POSITIONS;
 use super::*;
+use crate::domain::Position;
 use crate::domain::{Timestamp, Topic};
+use crate::positions::order::Verdict;
 
 fn at(device: &str, second: u32, latitude: f64, extra: &str) -> Arrived {
     let json = format!(

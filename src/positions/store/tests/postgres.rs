@@ -4,6 +4,9 @@ use super::*;
 use crate::positions::store::postgres::server::Postgres;
 use crate::settings::Secret;
 
+/// Nothing here takes longer.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 fn url(server: &Postgres) -> DatabaseUrl {
     DatabaseUrl::Postgres(Secret::new(&server.url()))
 }
@@ -76,10 +79,13 @@ async fn instances_that_do_not_hear_of_each_other_are_refused() {
     }
     alone.close().await.unwrap();
     // The server notices that a connection has ended a moment later.
+    let began = Instant::now();
     let shared = loop {
         match open(&url, TIMEOUT, true).await {
             Ok(store) => break store,
-            Err(error) => assert!(matches!(error, StoreError::Alone { .. }), "{error}"),
+            Err(error) => {
+                assert!(matches!(error, StoreError::Alone { .. }) && began.elapsed() < PATIENCE, "{error}");
+            }
         }
     };
     let other = open(&url, TIMEOUT, true).await.unwrap();
@@ -100,8 +106,10 @@ async fn a_database_that_would_lose_positions_or_takes_none_is_refused() {
     Opened::at(&url(&server)).await.close().await;
     server.sql("ALTER SYSTEM SET fsync = off");
     server.sql("SELECT pg_reload_conf()");
+    let began = Instant::now();
     let error = loop {
         // The setting comes a moment later.
+        assert!(began.elapsed() < PATIENCE, "it is not refused");
         match open(&url(&server), TIMEOUT, true).await {
             Ok(store) => store.close().await.unwrap(),
             Err(error) => break error,
@@ -122,7 +130,7 @@ async fn instances_store_beside_each_other() {
         let mut backwards = group.clone();
         backwards.reverse();
         let (first, second) = tokio::join!(one.store.commit(&group), other.store.commit(&backwards));
-        let (first, mut second) = (first.unwrap(), second.unwrap());
+        let (first, mut second) = (first.unwrap().verdicts, second.unwrap().verdicts);
         second.reverse();
         let stored_once = |(one, other): (&Verdict, &Verdict)| (*one == New) != (*other == New);
         assert!(first.iter().zip(&second).all(stored_once), "{first:?} {second:?}");
@@ -137,40 +145,81 @@ async fn instances_store_beside_each_other() {
 async fn a_frozen_database_is_given_up_and_taken_up_again() {
     let mut server = Postgres::start();
     let mut store = open(&url(&server), Duration::from_millis(500), true).await.unwrap();
-    assert_eq!(store.commit(&[at("a", 1)]).await.unwrap(), [New]);
+    assert_eq!(store.commit(&[at("a", 1)]).await.unwrap().verdicts, [New]);
     server.freeze();
     for _ in 0..2 {
-        let error = store.commit(&[at("a", 2)]).await.unwrap_err();
+        let error = store.commit(&[at("a", 2)]).await.map(drop).unwrap_err();
         assert!(matches!(error, StoreError::TimedOut(_)), "{error}");
     }
     assert!(store.check().await.is_err());
     server.thaw();
+    let began = Instant::now();
     while let Err(error) = store.commit(&[at("a", 2), at("a", 3)]).await {
-        assert!(matches!(error, StoreError::TimedOut(_)), "{error}");
+        assert!(matches!(error, StoreError::TimedOut(_)) && began.elapsed() < PATIENCE, "{error}");
     }
     server.stop();
-    let error = store.commit(&[at("a", 4)]).await.unwrap_err();
+    let error = store.commit(&[at("a", 4)]).await.map(drop).unwrap_err();
     assert!(matches!(error, StoreError::Database(_)), "{error}");
     server.resume();
-    assert_eq!(store.commit(&[at("a", 4)]).await.unwrap(), [New]);
+    assert_eq!(store.commit(&[at("a", 4)]).await.unwrap().verdicts, [New]);
     store.check().await.unwrap();
     assert_eq!(server.sql("SELECT count(*), count(DISTINCT timestamp) FROM positions"), "4|4");
     store.close().await.unwrap();
 }
 
-/// An instance that stores may end before it tells the others; who posts again, as nobody answered, has them told.
+/// An instance that stores may end before it tells the others; who posts again, as nobody answered, has them told: of what is stored, as
+/// of when it came.
 #[actix::test]
 async fn what_is_posted_again_may_be_news() {
     let server = Postgres::start();
     let url = url(&server);
     let (mut one, mut other) = (Opened::at(&url).await, Opened::at(&url).await);
-    assert_eq!(one.store.commit(&[at("a", 5)]).await.unwrap(), [New]);
-    assert_eq!(other.commit(&[at("a", 5)]).await, [RepeatedNewest]);
-    assert_eq!(other.commit(&[at("a", 5)]).await, [RepeatedNewest]);
-    assert_eq!(other.commit(&[at("a", 6), at("a", 5)]).await, [New, Repeated]);
-    assert_eq!(*other.published.0.borrow(), keys(&[("a", 5), ("a", 6)]));
+    // From the future: it counts as of second 10.
+    assert_eq!(one.commit_untold(&[at("a", 5), at_arrived("f", 15, 10, "")]).await, [New, New]);
+    let again = [at("a", 5), at_arrived("f", 15, 40, r#","speed":7"#)];
+    assert_eq!(other.commit(&again).await, [Repeated, Repeated]);
+    assert_eq!(*other.published.0.borrow(), keys(&[("a", 5), ("f", 15)]));
+    assert_eq!(other.commit(&[at_arrived("f", 18, 13, "")]).await, [New]);
+    // That it comes again does not make it newer.
+    assert_eq!(
+        other.commit(&[at_arrived("f", 15, 41, ""), at("a", 6), at("a", 5)]).await,
+        [Repeated, New, Repeated]
+    );
+    assert_eq!(*other.published.0.borrow(), keys(&[("a", 5), ("f", 15), ("f", 18), ("a", 6)]));
+    assert_eq!(other.newest().await, keys(&[("a", 6), ("f", 18)]));
     one.close().await;
     other.close().await;
+}
+
+/// The log brings things twice and in any order: nobody goes back.
+#[actix::test]
+async fn what_the_log_brings_in_another_order_goes_nowhere_back() {
+    let server = Postgres::start();
+    let mut store = Opened::at(&url(&server)).await;
+    // Each arrives when it was; so those before have arrived before the newest one's time.
+    let now = |second| at_arrived("a", second, second, "");
+    for batch in [vec![now(10)], vec![now(9), now(11)], vec![now(10)], vec![now(12), now(11)]] {
+        store.tail.read(batch);
+    }
+    assert_eq!(*store.published.0.borrow(), keys(&[("a", 10), ("a", 11), ("a", 12)]));
+    store.close().await;
+}
+
+/// Another database has taken the place of the one before, without what was committed there last.
+#[actix::test]
+async fn devices_that_the_database_has_lost_are_named_again() {
+    let mut server = Postgres::start();
+    let url = url(&server);
+    let mut store = Opened::at(&url).await;
+    store.commit(&[at("a", 1), at("b", 1)]).await;
+    server.sql("DELETE FROM devices; DELETE FROM positions");
+    server.stop();
+    assert!(store.store.commit(&[at("a", 2)]).await.is_err());
+    server.resume();
+    assert_eq!(store.commit(&[at("a", 3)]).await, [New]);
+    assert_eq!(store.commit(&[at("a", 4), at("b", 4)]).await, [New, New]);
+    assert_eq!(Opened::at(&url).await.newest().await, keys(&[("a", 4), ("b", 4)]));
+    store.close().await;
 }
 
 /// After a gap in the log everything newer is published, and nothing older.
