@@ -156,10 +156,12 @@ impl App {
             "live server stopped: {closed} closed, {terminated} terminated, took {} ms",
             took.as_millis()
         );
-        if let Some(input) = self.input
-            && tokio::time::timeout_at(deadline, input.stop()).await.is_err()
-        {
-            log::warn!("input stream not stopped in time; another instance takes over what it had taken");
+        if let Some(input) = self.input {
+            // What it waits for may not come; store and log need time as well.
+            let half = deadline.saturating_duration_since(Instant::now()) / 2;
+            if tokio::time::timeout(half, input.stop()).await.is_err() {
+                log::warn!("input stream not stopped in time; another instance takes over what it had taken");
+            }
         }
         // What is not stored by then was not acknowledged either.
         match tokio::time::timeout_at(deadline, self.consumer.send(Stop)).await {

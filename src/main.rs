@@ -118,7 +118,8 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let result = actix::System::new().block_on(async {
+    let system = actix::System::new();
+    let result = system.block_on(async {
         match arguments.command.unwrap_or(Command::Serve) {
             Command::Serve => serve(&logging).await,
             Command::Check => check(),
@@ -131,17 +132,18 @@ fn main() -> ExitCode {
         }
     });
     let code = match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => 0,
         Err(error) => {
             // One line for each fault, with all of its causes.
             for line in format!("{error:#}").lines() {
                 log::log!(target: "processor", log::Level::Error, "{line}");
             }
-            ExitCode::FAILURE
+            1
         }
     };
     logging.flush(LAST_LINES);
-    code
+    // Not by dropping the system: it would wait for threads that look up a name, which may take half a minute.
+    std::process::exit(code)
 }
 
 async fn serve(logging: &Logging) -> anyhow::Result<()> {

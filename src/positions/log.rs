@@ -17,7 +17,7 @@ pub(super) use streams::RedisLog;
 pub(super) trait Log {
     /// Hands on what was committed; calls are kept in order. The future ends when it is in the log, or, where the log is away,
     /// when the newest of each device is noted to be appended as soon as it is back. It does not fail, ends within
-    /// `POSITIONS_LOG_TIMEOUT_MS`, and may be dropped.
+    /// `POSITIONS_LOG_TIMEOUT_MS` or a little more, and may be dropped.
     ///
     /// What waits for the log is bounded by the caller while the log works, as it waits for the futures, and by the number of
     /// devices while it is away.

@@ -20,7 +20,11 @@ impl fmt::Display for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Sqlite(file) => write!(f, "sqlite://{}", file.display()),
-            Self::Postgres(url) => f.write_str(&without_password(url.reveal())),
+            Self::Postgres(url) => {
+                // What follows `?` is for the connection, and may name files of keys.
+                let url = url.reveal().split('?').next().unwrap_or_default();
+                f.write_str(&without_password(url))
+            }
         }
     }
 }
@@ -29,9 +33,10 @@ impl Kind for DatabaseUrl {
     type Value = Self;
 
     fn allowed() -> String {
-        let plain = "sqlite://<file>, such as sqlite://data/positions.db; or postgres://<user>:<password>@<host>:<port>/<database>";
-        let tls =
-            ", without sslmode=require or stricter, as this program was built without TLS (feature tls)";
+        let plain = "sqlite://<file>, such as sqlite://data/positions.db; or \
+            postgres://<user>:<password>@<host>:<port>/<database>, perhaps with ?sslmode=…, sslrootcert, host and others of libpq's \
+            parameters, but user and password";
+        let tls = "; not sslmode=require or stricter, as this program was built without TLS (feature tls)";
         if cfg!(feature = "tls") { plain.into() } else { format!("{plain}{tls}") }
     }
 
@@ -66,16 +71,31 @@ fn sqlite(rest: &str) -> Option<DatabaseUrl> {
     (is_file && !has_user).then(|| DatabaseUrl::Sqlite(path.into()))
 }
 
+/// What may follow `?`. A password stands before the host, where it is known not to be shown; and what the driver does not know it
+/// would write to the log.
+const PARAMETERS: [&str; 10] = [
+    "application_name",
+    "dbname",
+    "host",
+    "hostaddr",
+    "options",
+    "port",
+    "sslcert",
+    "sslkey",
+    "sslmode",
+    "sslrootcert",
+];
+
 /// What is wrong beyond that is said when it is opened.
 fn is_postgres(rest: &str) -> bool {
-    let strict = [
-        "sslmode=require",
-        "sslmode=verify-ca",
-        "sslmode=verify-full",
-        "ssl-mode=require",
-        "ssl-mode=verify",
-    ];
-    let needs_tls = strict.iter().any(|mode| rest.contains(mode));
-    let names_something = rest.strip_prefix("//").is_some_and(|rest| !rest.is_empty());
-    names_something && !rest.contains(['\0', '\u{FFFD}']) && (cfg!(feature = "tls") || !needs_tls)
+    let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let is_allowed = |parameter: &str| {
+        let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+        let needs_tls = name == "sslmode" && ["require", "verify-ca", "verify-full"].contains(&value);
+        PARAMETERS.contains(&name) && (cfg!(feature = "tls") || !needs_tls)
+    };
+    let names_something = place.starts_with("//") && rest.len() > 2;
+    names_something
+        && !rest.contains(['\0', '\u{FFFD}'])
+        && query.split('&').filter(|parameter| !parameter.is_empty()).all(is_allowed)
 }

@@ -115,8 +115,16 @@ fn databases() {
         let lines = read(&[("DATABASE_URL", url)]).unwrap().lines().join("\n");
         assert!(lines.contains("(hidden)@host") && !lines.contains("s3cret"), "{lines}");
     }
-    let refused =
-        ["postgres:", "postgres://", "postgres:user:s3cret@host", "sqlite:", "sqlite://:memory:", "a.db"];
+    let refused = [
+        "postgres:",
+        "postgres://",
+        "postgres:user:s3cret@host",
+        "sqlite:",
+        "sqlite://:memory:",
+        "a.db",
+        "postgres://host/db?password=s3cret",
+        "postgres://host/db?sslpassword=s3cret&sslmode=disable",
+    ];
     for url in refused
         .into_iter()
         .chain(["postgres://host/db?sslmode=require"].into_iter().filter(|_| !cfg!(feature = "tls")))

@@ -10,6 +10,9 @@ use crate::positions::redis::Entry;
 /// The field with positions as JSON. Where it is there, it is all that is read.
 const JSON_FIELD: &str = "json";
 
+/// Most positions in one entry: as many as are committed together. More might take longer to store than the store may take, every time.
+const MAX_POSITIONS: usize = 8192;
+
 /// Why an entry has no positions that can be stored; it is told to whoever looks at those that were rejected.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Rejected {
@@ -17,6 +20,8 @@ pub(super) enum Rejected {
     NotUtf8(String),
     #[error("json must be a JSON object, or an array of them: {0}")]
     Json(serde_json::Error),
+    #[error("{0} positions in one entry; at most {MAX_POSITIONS} are taken")]
+    TooMany(usize),
     #[error("position {index}: {error}")]
     Position { index: usize, error: FieldError },
     #[error("{0}")]
@@ -32,7 +37,11 @@ pub(super) fn positions_of(entry: &Entry, now: Timestamp) -> Result<Vec<Position
     let Some(text) = text(entry, JSON_FIELD)? else {
         return Ok(vec![draft(entry)?.check(now).map_err(Rejected::Fields)?]);
     };
-    let records = json::records(text).map_err(Rejected::Json)?.into_iter().enumerate();
+    let records = json::records(text).map_err(Rejected::Json)?;
+    if records.len() > MAX_POSITIONS {
+        return Err(Rejected::TooMany(records.len()));
+    }
+    let records = records.into_iter().enumerate();
     let position = |(index, record)| {
         Position::from_json(record, now).map_err(|error| Rejected::Position { index, error })
     };

@@ -189,8 +189,8 @@ impl Connection {
         };
         let info: String = match within(limit, asked).await {
             Ok(info) => info,
-            // It answered, so the connection works; users may lack the right to ask.
-            Err(RedisError::Redis(error)) if !error.is_io_error() && error.code() == Some("NOPERM") => {
+            // It answered, so the connection works; users may lack the right to ask, services may not have the command.
+            Err(RedisError::Redis(error)) if !error.is_io_error() && error.code().is_some() => {
                 return Ok(None);
             }
             Err(error) => return Err(error),

@@ -19,8 +19,9 @@ use crate::notice::Notices;
 use crate::positions::arrived::Arrived;
 use crate::positions::redis::{Connection, Entry, Redis, RedisError, streams};
 
-/// How long Redis may wait for the next entry before it answers that there is none.
-const BLOCK: Duration = Duration::from_secs(1);
+/// How long Redis may wait for the next entry before it answers that there is none: at most this, and half of what an answer may
+/// take, so that a reader knows soon that it hears nothing.
+const MAX_BLOCK: Duration = Duration::from_secs(1);
 
 /// Most entries in one answer; an entry may have megabytes.
 const MAX_ENTRIES: usize = 16;
@@ -45,8 +46,9 @@ pub(super) struct Reader {
     /// `None`: not known, so that entries may be missed.
     pub(super) place: Option<Place>,
     pub(super) events: mpsc::Sender<Event>,
-    /// Since when it cannot read.
-    away: Option<Instant>,
+    /// When it was last answered.
+    answered: Instant,
+    is_away: bool,
     has_connected: bool,
     backoff: Duration,
 }
@@ -58,7 +60,16 @@ impl Reader {
         place: Option<Place>,
         events: mpsc::Sender<Event>,
     ) -> Self {
-        Self { common, key, place, events, away: None, has_connected: false, backoff: BACKOFF.0 }
+        Self {
+            common,
+            key,
+            place,
+            events,
+            answered: Instant::now(),
+            is_away: false,
+            has_connected: false,
+            backoff: BACKOFF.0,
+        }
     }
 
     /// Reads until nobody takes what is read.
@@ -78,8 +89,7 @@ impl Reader {
 
     fn failed(&mut self, error: &RedisError) {
         let unreadable = &self.common.metrics.unreadable;
-        if self.away.is_none() {
-            self.away = Some(Instant::now());
+        if !std::mem::replace(&mut self.is_away, true) {
             unreadable.inc();
             if unreadable.get() == 1 {
                 log::warn!(
@@ -93,7 +103,7 @@ impl Reader {
     fn works(&mut self) {
         self.backoff = BACKOFF.0;
         let unreadable = &self.common.metrics.unreadable;
-        if self.away.take().is_some() {
+        if std::mem::replace(&mut self.is_away, false) {
             unreadable.dec();
             if unreadable.get() == 0 {
                 log::info!("the log at {} is read again", self.common.redis);
@@ -130,7 +140,8 @@ impl Reader {
         let timeout = self.common.redis.timeout();
         let stream = Stream::look(connection, timeout, &self.key).await?;
         // For so long others may have been unable to append as well, and may have ended before they could.
-        let was_long_away = self.away.is_some_and(|since| since.elapsed() >= timeout);
+        let was_long_away = self.answered.elapsed() >= timeout;
+        self.answered = Instant::now();
         let may_miss = self.place.as_ref().is_none_or(|place| stream.may_miss(place));
         if may_miss {
             self.place = Some(stream.end());
@@ -145,9 +156,12 @@ impl Reader {
     async fn next(&mut self, connection: &mut Connection) -> Result<Vec<Entry>, RedisError> {
         let from = self.place.as_ref().map(|place| place.id).unwrap_or_default();
         let mut request = ::redis::cmd("XREAD");
-        request.arg("COUNT").arg(MAX_ENTRIES).arg("BLOCK").arg(BLOCK.as_millis() as u64);
+        let timeout = self.common.redis.timeout();
+        let block = MAX_BLOCK.min(timeout / 2);
+        request.arg("COUNT").arg(MAX_ENTRIES).arg("BLOCK").arg(block.as_millis() as u64);
         request.arg("STREAMS").arg(&self.key).arg(from.to_string());
-        let reply: Value = connection.ask(BLOCK + self.common.redis.timeout(), &request).await?;
+        let reply: Value = connection.ask(block + timeout, &request).await?;
+        self.answered = Instant::now();
         streams(reply).ok_or(RedisError::Reply("XREAD"))
     }
 

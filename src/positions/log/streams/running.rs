@@ -1,10 +1,12 @@
 //! `RedisLog`: the log in Redis before it runs; `Running`: the same as a [`Log`], with its tasks.
 
 use std::cell::RefCell;
+use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use futures_util::future::LocalBoxFuture;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -23,6 +25,9 @@ use crate::positions::arrived::Arrived;
 use crate::positions::log::{Log, Tail};
 use crate::positions::redis::{Redis, RedisError};
 use crate::settings::{LogSettings, RedisServers};
+
+/// How long the process's last line may take to be written.
+const LAST_LINE: Duration = Duration::from_millis(200);
 
 /// The log in Redis, before it runs.
 pub(in crate::positions) struct RedisLog {
@@ -101,7 +106,7 @@ impl RedisLog {
         });
         let reader = |(shard, place)| {
             let key = stream_name(&settings.stream, shard as u32);
-            actix_rt::spawn(Reader::new(common.clone(), key, place, events.clone()).run())
+            spawn("reader", Reader::new(common.clone(), key, place, events.clone()).run())
         };
         let readers = places.into_iter().enumerate().map(reader).collect();
         let streams = Streams {
@@ -111,12 +116,27 @@ impl RedisLog {
         };
         let writer = Writer::new(redis, streams, &instance, queue.clone(), metrics.clone());
         let tasks = Tasks {
-            writer: actix_rt::spawn(writer.run()),
+            writer: spawn("writer", writer.run()),
             readers,
-            deliver: actix_rt::spawn(deliver(tail, receiver, own, metrics)),
+            deliver: spawn("tail", deliver(tail, receiver, own, metrics)),
         };
         Running { queue, timeout: settings.timeout, tasks: Some(tasks) }
     }
+}
+
+/// Starts a task without which nothing reaches other instances, or nothing of theirs this one. If a defect ends it, so does the process:
+/// it would take posts, and look ready, until somebody noticed.
+fn spawn(name: &'static str, task: impl Future<Output = ()> + 'static) -> JoinHandle<()> {
+    actix_rt::spawn(async move {
+        if AssertUnwindSafe(task).catch_unwind().await.is_err() {
+            log::error!(
+                "the log's {name} has ended by a defect of this program: ending, to be started again"
+            );
+            // For the log's own thread to write it.
+            tokio::time::sleep(LAST_LINE).await;
+            std::process::exit(1);
+        }
+    })
 }
 
 impl Log for Running {

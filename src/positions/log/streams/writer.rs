@@ -120,9 +120,18 @@ impl Writer {
         let kept = self.queue.take_newest();
         let count = kept.len();
         if let Err((rest, error)) = self.append_newest(kept).await {
+            if self.queue.is_closed() {
+                let waiting = rest.len();
+                log::warn!(
+                    "the log at {} is away ({error}) at the end: the newest positions of {waiting} devices are stored, and reach \
+                     clients of other instances when these read the store, or the devices report again",
+                    self.redis
+                );
+                return false;
+            }
             log::debug!("the log at {} is away: {error}", self.redis);
             self.queue.put_back(rest);
-            return !self.queue.is_closed();
+            return true;
         }
         if self.queue.back(MAX_AT_ONCE) {
             self.backoff = BACKOFF.0;

@@ -17,7 +17,7 @@ const STATEMENTS: usize = 16;
 const LOCK: i64 = i64::from_be_bytes(*b"processo");
 
 /// How to connect.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Target {
     options: PgConnectOptions,
     /// How long one thing may take.
@@ -41,7 +41,12 @@ impl Target {
     /// # Errors
     /// [`StoreError::Database`], [`StoreError::TimedOut`]
     pub(super) async fn connect(&self) -> Result<PgConnection, StoreError> {
-        self.in_time(async { Ok(PgConnection::connect_with(&self.options).await?) }).await
+        self.in_time(async {
+            let mut connection = PgConnection::connect_with(&self.options).await?;
+            sqlx::raw_sql(KEEPALIVE).execute(&mut connection).await?;
+            Ok(connection)
+        })
+        .await
     }
 
     /// A connection to commit through: a commit is on the disk when it returns, and takes no longer than may be.
@@ -71,6 +76,10 @@ impl Target {
         timeout(self.timeout, work).await.unwrap_or(Err(StoreError::TimedOut(self.timeout)))
     }
 }
+
+/// A session whose other end is gone must not hold its locks for the two hours that the system takes to notice.
+const KEEPALIVE: &str =
+    "SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3";
 
 /// A statement that this side has given up must not go on there, nor hold locks.
 async fn prepare(connection: &mut PgConnection, timeout: Duration) -> Result<(), StoreError> {

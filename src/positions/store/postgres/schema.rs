@@ -22,14 +22,17 @@ fn migrations() -> Vec<Migration> {
 /// [`StoreError::Newer`] if a newer version of this program was here, or Postgres's reason.
 pub(super) async fn upgrade(target: &Target) -> Result<(), StoreError> {
     let mut connection = target.connect().await?;
-    // That a table is there already is no news.
-    sqlx::raw_sql("SET client_min_messages = warning").execute(&mut connection).await?;
+    // That a table is there already is no news. Another instance that changes tables is waited for, but not for ever: who
+    // started this one hears of it then.
+    let sets = "SET client_min_messages = warning; SET lock_timeout = 60000";
+    sqlx::raw_sql(sets).execute(&mut connection).await?;
     let known = migrations().len() as i64;
     match Migrator::with_migrations(migrations()).run_direct(None, &mut connection, false).await {
         Ok(()) => {}
         Err(MigrateError::VersionMissing(found)) => return Err(StoreError::Newer { found, known }),
         Err(error) => return Err(StoreError::Migration(error)),
     }
+    check_tables(&mut connection).await?;
     Ok(connection.close().await?)
 }
 
