@@ -1,7 +1,8 @@
 // DeviceBuffer: what is drawn of each device, as the bytes that the shader reads, and as the CPU reads them for picking.
 
 import type { Device, Fix } from "../device.ts";
-import { headingOf, isJump, progress, slideOf } from "./motion.ts";
+import { headingOf, headingOfDevice } from "../heading.ts";
+import { isJump, progress, slideOf } from "./motion.ts";
 import { eastward, metres, X_UNITS, xOf, Y_UNITS, yOf } from "./projection.ts";
 import type { Point } from "./projection.ts";
 
@@ -94,12 +95,10 @@ export class DeviceBuffer {
   }
 
   /** A device that has not been drawn yet. It does not come from anywhere, but may be known to have moved. */
-  #begin({ fix, before }: Device, slot: number): void {
-    const x = xOf(fix.position.longitude), y = yOf(fix.position.latitude);
+  #begin(device: Device, slot: number): void {
+    const { fix } = device, x = xOf(fix.position.longitude), y = yOf(fix.position.latitude);
     this.#set(slot, x, y, x, y, 0, 0, fix);
-    if (before === undefined) return this.#turn(slot, headingOf(fix.position, 0, 0, undefined, 0));
-    const fromX = xOf(before.position.longitude), fromY = yOf(before.position.latitude);
-    this.#turn(slot, headingOf(fix.position, eastward(fromX, x), y - fromY, metres(fromX, fromY, x, y), fix.at - before.at));
+    this.#turn(slot, headingOfDevice(device));
   }
 
   #move(fix: Fix, slot: number, time: number, still: boolean, farthest: number): void {

@@ -142,7 +142,7 @@ test("the operator's PMTiles file", async () => {
 test("without WebGL2: a plain message, and a list of the whole world that works", async () => {
   const scene = await Scene.start();
   await scene.post(van, { device_id: "far", latitude: -40, longitude: 170 }, { device_id: "pole", latitude: 90, longitude: 0 });
-  const init = `{ const real = HTMLCanvasElement.prototype.getContext; HTMLCanvasElement.prototype.getContext = function (kind, ...rest) { return kind.startsWith("webgl") ? null : real.call(this, kind, ...rest); }; }`;
+  const init = `if (globalThis.document) { const real = HTMLCanvasElement.prototype.getContext; HTMLCanvasElement.prototype.getContext = function (kind, ...rest) { return kind.startsWith("webgl") ? null : real.call(this, kind, ...rest); }; }`;
   const page = await scene.open(HERE, { viewport, init });
   await says(page, "#map", /^The map cannot be shown\s+this browser has no WebGL2/i);
   await says(page, "#list-count", /^3 devices$/);
