@@ -68,7 +68,7 @@ export class LiveFleet extends Emitter<FleetEvents> implements Fleet {
     this.#feed.postMessage(command, []);
   }
 
-  /** The feed, which sees nothing of the page, is told when it is hidden, and when it is back. */
+  /** The feed, which sees nothing of the page, is told when it is hidden, and when it or its network is back. */
   #watchPage(): void {
     const wake = () => this.#say({ type: "wake" });
     let timer: number | undefined;
@@ -81,7 +81,7 @@ export class LiveFleet extends Emitter<FleetEvents> implements Fleet {
       }
     });
     document.addEventListener("resume", wake);
-    window.addEventListener("pageshow", wake);
+    for (const name of ["pageshow", "online"]) window.addEventListener(name, wake);
   }
 
   #take(report: Report): void {

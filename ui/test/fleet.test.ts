@@ -272,7 +272,7 @@ describe("the fleet", () => {
     assert.deepEqual(numbers, [0, 1, 2, 1, 0, 1]);
   });
 
-  it("wakes the client when the page is seen again, shown again, or goes on", async () => {
+  it("wakes the client when the page is seen again, shown again, or goes on, or its network is back", async () => {
     await open();
     page.hidden = true;
     page.dispatchEvent(new Event("visibilitychange"));
@@ -281,7 +281,8 @@ describe("the fleet", () => {
     page.dispatchEvent(new Event("visibilitychange"));
     page.dispatchEvent(new Event("resume"));
     around.dispatchEvent(new Event("pageshow"));
-    assert.equal(woken, 3);
+    around.dispatchEvent(new Event("online"));
+    assert.equal(woken, 4);
   });
 
   it("knows where all devices are, unless the server does not say, or is away", async () => {
