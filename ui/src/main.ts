@@ -1,9 +1,10 @@
 // The page: joins the fleet, the map and the panel.
 
-import { address } from "./address.ts";
+// First, as imports run in their order.
+import { feed, settings } from "./start.ts";
 import { WORLD } from "./area.ts";
 import { bounds } from "./bounds.ts";
-import { liveUrl, loadConfig } from "./config.ts";
+import { liveUrl } from "./config.ts";
 import type { Config } from "./config.ts";
 import type { Device } from "./device.ts";
 import { LiveFleet } from "./livefleet.ts";
@@ -39,9 +40,7 @@ declare global {
 }
 
 async function open(): Promise<void> {
-  // Loaded beside the settings and the map, as all of it takes a while.
-  const feed = new Worker(address("feed"));
-  const config = await loadConfig();
+  const config = await settings;
   const state = new PageState(shownAtFirst(location.search));
   keepUrl(state, window);
   const container = element("map");

@@ -28,9 +28,6 @@ class Feed {
     this.#port = port;
     this.#client = client;
     this.#wake = wake;
-    const now = () => client.now();
-    const source = { newest: (id: string, now: number) => this.#watch.newest(id, now), eventsOf: (id: string) => this.#watch.eventsOf(id) };
-    this.#teller = new Teller(source, now, (packet) => port.postMessage({ type: "packet", packet, clock: this.#clock() }, [packet.numbers.buffer]));
     this.#watch = new Watch(client, look, wanted, {
       touched: (id) => this.#teller.touch(id),
       // Whoever has opened the page waits for this.
@@ -40,7 +37,9 @@ class Feed {
       },
       status: () => this.#tellStatus(),
     });
-    this.#tellStatus();
+    this.#teller = new Teller(this.#watch, () => client.now(), (packet) =>
+      port.postMessage({ type: "packet", packet, clock: this.#clock() }, [packet.numbers.buffer]));
+    this.#watch.begin();
   }
 
   take(command: Command): void {
@@ -64,8 +63,6 @@ class Feed {
   }
 
   #tellStatus(): void {
-    // While it is being made there is nothing to say.
-    if (!this.#watch) return;
     this.#isComplete = this.#isCompleteNow();
     this.#port.postMessage({ type: "status", status: this.#watch.status, clock: this.#clock(), isComplete: this.#isComplete }, []);
   }

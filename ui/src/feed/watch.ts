@@ -52,8 +52,12 @@ export class Watch {
     this.#look = look;
     this.#wanted = wanted;
     this.#listener = listener;
-    client.on("statechange", () => listener.status());
-    client.on("error", (error) => this.#showError(error.message));
+  }
+
+  /** Subscribes for the first time. */
+  begin(): void {
+    this.#client.on("statechange", () => this.#listener.status());
+    this.#client.on("error", (error) => this.#showError(error.message));
     this.#follow();
   }
 
