@@ -35,6 +35,8 @@ export class DeviceBuffer {
   readonly #free: number[] = [];
   /** The fix that each slot has: tells a new fix from a new colour. */
   readonly #fixes: (Fix | undefined)[] = [];
+  /** The slots whose fix is the first that is known: when it came says nothing of when it was there, as it came with all others. */
+  readonly #firsts = new Set<number>();
   #dirty = new Uint8Array(1024 / BLOCK);
   #changed = false;
   /** The last slide ends then, ms by `performance.now()`. */
@@ -98,6 +100,7 @@ export class DeviceBuffer {
   #begin(device: Device, slot: number): void {
     const { fix } = device, x = xOf(fix.position.longitude), y = yOf(fix.position.latitude);
     this.#set(slot, x, y, x, y, 0, 0, fix);
+    this.#firsts.add(slot);
     this.#turn(slot, headingOfDevice(device));
   }
 
@@ -108,10 +111,11 @@ export class DeviceBuffer {
     const heading = headingOf(fix.position, eastward(oldX, x), y - oldY, way, ms);
     // It may have been on its way still: whether the way is possible is a question of the fixes, not of what is drawn.
     const { x: fromX, y: fromY } = this.place(slot, time, false, scratch);
+    const isSecond = this.#firsts.delete(slot);
     const worlds = Math.max(Math.abs(eastward(fromX, x)) / X_UNITS, Math.abs(y - fromY) / Y_UNITS);
     if (still || worlds === 0 || worlds > farthest || isJump(way, ms)) this.#set(slot, x, y, x, y, 0, 0, fix);
     else {
-      const duration = slideOf(fix.came - (this.#fixes[slot]?.came ?? fix.came));
+      const gap = fix.came - (this.#fixes[slot]?.came ?? fix.came), duration = slideOf(isSecond ? Math.max(gap, ms) : gap);
       this.#set(slot, fromX, fromY, x, y, this.seconds(time), duration / 1000, fix);
       this.#note(worlds / duration, time, time + duration);
     }
@@ -159,6 +163,7 @@ export class DeviceBuffer {
     this.#slots.delete(id);
     this.devices[slot] = undefined;
     this.#fixes[slot] = undefined;
+    this.#firsts.delete(slot);
     this.#free.push(slot);
     this.words[slot * STRIDE + COLOR] = 0;
     this.#touch(slot);
