@@ -64,6 +64,13 @@ export class LiveFleet extends Emitter<FleetEvents> implements Fleet {
     });
   }
 
+  /** The feed has failed. If it has begun before, it goes on, and what went wrong is on the console. */
+  fail(why: string): void {
+    if (this.status.connection !== "idle") return;
+    this.status = { ...this.status, connection: "closed", message: why };
+    this.emit("status", this.status);
+  }
+
   #say(command: Command): void {
     this.#feed.postMessage(command, []);
   }

@@ -1,7 +1,7 @@
 // The page: joins the fleet, the map and the panel.
 
 // First, as imports run in their order.
-import { feed, settings } from "./start.ts";
+import { feed, feedFault, settings } from "./start.ts";
 import { WORLD } from "./area.ts";
 import { bounds } from "./bounds.ts";
 import { liveUrl } from "./config.ts";
@@ -48,10 +48,7 @@ async function open(): Promise<void> {
   const { view } = state.shown;
   const first = view ? boxOf(cameraOf(view, container.clientWidth, container.clientHeight)) : WORLD;
   const fleet = new LiveFleet(feed, liveUrl(config, new URL(location.href)), state, { box: first, zoom: view?.zoom ?? 0 });
-  feed.addEventListener("error", (event) => {
-    // What it throws later is on the console, and it goes on.
-    if (fleet.status.connection === "idle") fail(new Error(event.message ?? "a part of the page could not be loaded"));
-  });
+  void feedFault.then((why) => fleet.fail(why));
 
   const still = matchMedia("(prefers-reduced-motion: reduce)");
   let map: MapView | undefined;
@@ -166,9 +163,7 @@ function element(id: string): HTMLElement {
   return found;
 }
 
-function fail(error: unknown): void {
+open().catch((error: unknown) => {
   showFailure(error);
   console.error(error);
-}
-
-open().catch(fail);
+});

@@ -168,6 +168,14 @@ test("a page whose server does not answer says why it could not start", async ()
   await says(page, "#map", /could not (start|be opened)[^]*503/);
 });
 
+test("a page whose connection cannot even be begun says so", async () => {
+  const scene = await Scene.start();
+  const page = await openPage(scene.url, { viewport, expected: /Failed to load resource/ });
+  await page.route(/\/assets\/feed-/, (route) => route.fulfill({ status: 404, body: "" }));
+  await page.reload();
+  await says(page, ".status", /^Closed: a part of the page could not be loaded\s+load the page again to connect$/);
+});
+
 // Accessibility
 
 const axe = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
