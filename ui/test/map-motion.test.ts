@@ -81,6 +81,22 @@ test("a new colour does not begin the way anew", () => {
   assert.deepEqual(place(buffer, "a", 1500), then);
 });
 
+test("how fast devices are drawn to move, and how fast they do, for a while", () => {
+  const buffer = new DeviceBuffer(0, START), one = device("a", 10, 50, 0), worlds = 0.001 / 360;
+  buffer.put(one, RED, 0, false, 1);
+  buffer.put(moved(one, 10.001, 50, 1000), RED, 1000, false, 1);
+  // It comes a second after it was there, and the next at once.
+  one.fix = { ...fix("a", 10.002, 50, 2000), came: 3000 };
+  buffer.put(one, RED, 3000, false, 1);
+  one.fix = { ...fix("a", 10.003, 50, 3000), came: 3250 };
+  buffer.put(one, RED, 3250, false, 1);
+  const per = (ms: number, speed: number) => Math.round((speed * ms * 100) / worlds) / 100;
+  // Of the second way, 0.875 was left.
+  assert.deepEqual([per(250, buffer.fastest(3250)), per(1000, buffer.fastestOwn(3250))], [1.88, 1]);
+  assert.ok(buffer.fastest(19_000) > 0);
+  assert.deepEqual([buffer.fastest(40_000), buffer.fastestOwn(40_000)], [0, 0]);
+});
+
 test("two fixes that come at once are two fixes", () => {
   const buffer = new DeviceBuffer(0, START), one = device("a", 10, 50, 0);
   buffer.put(one, RED, 0, false, 1);

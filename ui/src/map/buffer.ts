@@ -5,6 +5,7 @@ import { headingOf, headingOfDevice } from "../heading.ts";
 import { isJump, progress, slideOf } from "./motion.ts";
 import { eastward, metres, X_UNITS, xOf, Y_UNITS, yOf } from "./projection.ts";
 import type { Point } from "./projection.ts";
+import { Speeds } from "./speeds.ts";
 
 /** Words of four bytes for each device. */
 export const STRIDE = 9;
@@ -41,9 +42,9 @@ export class DeviceBuffer {
   #changed = false;
   /** The last slide ends then, ms by `performance.now()`. */
   movingUntil = 0;
-  /** The fastest slides of this and the last ten seconds, worlds per ms, and when this ten seconds began. */
-  #speeds: [now: number, before: number] = [0, 0];
-  #speedsSince = 0;
+  /** How fast devices are drawn to move, and how fast they do, worlds per ms: one that comes late catches up. */
+  readonly #drawn = new Speeds();
+  readonly #own = new Speeds();
 
   constructor(time: number, serverTime: number) {
     this.#base = time;
@@ -117,7 +118,9 @@ export class DeviceBuffer {
     else {
       const gap = fix.came - (this.#fixes[slot]?.came ?? fix.came), duration = slideOf(isSecond ? Math.max(gap, ms) : gap);
       this.#set(slot, fromX, fromY, x, y, this.seconds(time), duration / 1000, fix);
-      this.#note(worlds / duration, time, time + duration);
+      this.#drawn.note(worlds / duration, time);
+      this.#own.note(Math.max(Math.abs(eastward(oldX, x)) / X_UNITS, Math.abs(y - oldY) / Y_UNITS) / Math.max(duration, ms), time);
+      this.movingUntil = Math.max(this.movingUntil, time + duration);
     }
     this.#turn(slot, heading);
   }
@@ -138,22 +141,14 @@ export class DeviceBuffer {
     this.floats[slot * STRIDE + HEADING] = heading ?? STANDS;
   }
 
-  #note(speed: number, time: number, until: number): void {
-    this.#turnSpeeds(time);
-    this.#speeds[0] = Math.max(this.#speeds[0], speed);
-    this.movingUntil = Math.max(this.movingUntil, until);
-  }
-
-  #turnSpeeds(time: number): void {
-    if (time - this.#speedsSince < 10_000) return;
-    this.#speeds = [0, time - this.#speedsSince < 20_000 ? this.#speeds[0] : 0];
-    this.#speedsSince = time;
-  }
-
-  /** No device moves faster, worlds per ms. */
+  /** No device is drawn to move faster, worlds per ms. */
   fastest(time: number): number {
-    this.#turnSpeeds(time);
-    return Math.max(...this.#speeds);
+    return this.#drawn.fastest(time);
+  }
+
+  /** No device moves faster by itself, worlds per ms: frames are drawn for this, as one that catches up soon has. */
+  fastestOwn(time: number): number {
+    return this.#own.fastest(time);
   }
 
   /** Draws a device no longer. */

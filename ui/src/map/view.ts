@@ -26,7 +26,7 @@ type Library = typeof import("./maplibre.ts");
 
 /** What has changed is drawn within this, ms. */
 const DRAW_WITHIN = 200;
-/** Between two frames nothing moves farther than this, CSS pixels. */
+/** Between two frames nothing moves farther than this, CSS pixels, unless it catches up. */
 const STEP = 0.5;
 /** What is under the mouse is looked up again after so many ms while devices move. */
 const HOVER_EVERY = 250;
@@ -313,7 +313,7 @@ export class LiveMap extends Emitter<MapEvents> implements MapView {
 
   /** How long until something looks different, ms. */
   #pause(time: number): number {
-    if (!this.#still && time < this.#buffer.movingUntil) return STEP / (this.#buffer.fastest(time) * this.#camera.scale);
+    if (!this.#still && time < this.#buffer.movingUntil) return STEP / (this.#buffer.fastestOwn(time) * this.#camera.scale);
     const { stale_after_ms: stale, lost_after_ms: lost } = this.#options.config;
     return Math.max(1000, this.#buffer.nextAging(this.#options.now(), stale, lost));
   }
