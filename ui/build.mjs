@@ -28,11 +28,12 @@ export async function files({ program = "src/main.ts", style = "src/page.css", m
   };
   // MapLibre is wanted as soon as the page's program runs, so the browser is told beforehand.
   const [library] = Object.entries(bundle.metafile.outputs).find(([, output]) => "node_modules/maplibre-gl/dist/maplibre-gl.mjs" in output.inputs);
-  // Its worker is a file of its own, of its own build.
+  // Workers are files of their own, of their own builds: MapLibre's, and that which has the connection.
   const worker = await bundled(join(here, "node_modules/maplibre-gl/dist/maplibre-gl-worker.mjs"), "esm");
+  const feedName = put(out, "feed", "js", await bundled(join(here, "src/feed/worker.ts"), "iife", minify));
   const workerName = put(out, "worker", "js", worker), worldName = put(out, "world", "json", Buffer.from(await world()));
   const page = await readFile(join(here, "src/index.html"), "utf8");
-  const fill = { app: named(program), css: named(style), maplibre: relative(dist, join(here, library)), worker: workerName, world: worldName };
+  const fill = { app: named(program), css: named(style), maplibre: relative(dist, join(here, library)), feed: feedName, worker: workerName, world: worldName };
   out.set("index.html", Buffer.from(page.replace(/\{\{(\w+)\}\}/g, (_, name) => fill[name])));
   out.set("favicon.svg", await readFile(join(here, "src/favicon.svg")));
   // For other people's pages: the client as one file, for a <script> tag.
@@ -47,9 +48,9 @@ function put(out, name, ending, bytes) {
   return full;
 }
 
-async function bundled(entry, format) {
+async function bundled(entry, format, minify = true) {
   const made = await build({
-    entryPoints: [entry], bundle: true, format, minify: true, target, write: false, legalComments: "none", logLevel: "warning",
+    entryPoints: [entry], bundle: true, format, minify, target, write: false, legalComments: "none", logLevel: "warning",
   });
   return Buffer.from(made.outputFiles[0].contents);
 }

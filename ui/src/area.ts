@@ -2,6 +2,8 @@
 
 import type { Box } from "../../clients/js/src/index.ts";
 
+export const WORLD: Box = [-180, -90, 180, 90];
+
 /** Of the view's width and height, on each side: so that the map can be moved a little without asking. */
 const MARGIN = 0.25;
 /** Of the view's width and height: an area that is wider than this is too wide for it. */

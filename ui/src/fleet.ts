@@ -4,8 +4,8 @@ import { Emitter } from "./emitter.ts";
 import type { Device } from "./device.ts";
 
 export interface FleetEvents {
-  /** Several times a second while something moves: devices that are new, have moved or belong to other events; those gone. */
-  change: { changed: ReadonlySet<Device>; gone: ReadonlySet<string> };
+  /** Several times a second while something moves: devices that are new, have moved or belong to other events; those gone. Each is there once. */
+  change: { changed: readonly Device[]; gone: readonly string[] };
   /** How the subscriptions are doing has changed. */
   status: Status;
 }

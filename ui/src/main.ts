@@ -1,9 +1,10 @@
 // The page: joins the fleet, the map and the panel.
 
-import { ProcessorClient } from "../../clients/js/src/index.ts";
-import type { Box } from "../../clients/js/src/index.ts";
+// First, as imports run in their order.
+import { feed, feedFault, settings } from "./start.ts";
+import { WORLD } from "./area.ts";
 import { bounds } from "./bounds.ts";
-import { liveUrl, loadConfig } from "./config.ts";
+import { liveUrl } from "./config.ts";
 import type { Config } from "./config.ts";
 import type { Device } from "./device.ts";
 import { LiveFleet } from "./livefleet.ts";
@@ -18,18 +19,14 @@ import { isDark, onTheme } from "./panel/theme.ts";
 import { PageState } from "./state.ts";
 import { keepUrl } from "./url.ts";
 
-const WORLD: Box = [-180, -90, 180, 90];
 /** A device that is gone to is shown at this zoom, if the map is farther away. */
 const CLOSE = 14;
 /** While the view moves, the server is asked for another area at most so often, ms. */
 const LOOK_EVERY = 250;
-/** Devices of everywhere are waited for so long, ms. */
-const FIT_TIMEOUT = 10_000;
 
 /** What tests look at. */
 export interface Page {
   readonly config: Config;
-  readonly client: ProcessorClient;
   readonly state: PageState;
   readonly fleet: LiveFleet;
   readonly map: MapView | undefined;
@@ -43,15 +40,15 @@ declare global {
 }
 
 async function open(): Promise<void> {
-  const config = await loadConfig();
+  const config = await settings;
   const state = new PageState(shownAtFirst(location.search));
   keepUrl(state, window);
   const container = element("map");
-  const client = new ProcessorClient(liveUrl(config, new URL(location.href)));
   // Devices are asked for before there is a map: both take a while.
   const { view } = state.shown;
   const first = view ? boxOf(cameraOf(view, container.clientWidth, container.clientHeight)) : WORLD;
-  const fleet = new LiveFleet(client, state, { box: first, zoom: view?.zoom ?? 0 });
+  const fleet = new LiveFleet(feed, liveUrl(config, new URL(location.href)), state, { box: first, zoom: view?.zoom ?? 0 });
+  void feedFault.then((why) => fleet.fail(why));
 
   const still = matchMedia("(prefers-reduced-motion: reduce)");
   let map: MapView | undefined;
@@ -65,12 +62,12 @@ async function open(): Promise<void> {
     noMap = error instanceof NoWebGL ? error.message : `The map could not be loaded (${String(error)}).`;
     fleet.look(WORLD, 0);
   }
-  const panel = openPanel({ root: element("panel"), config, state, fleet, noMap, map: steering(map, client, fleet, state) });
+  const panel = openPanel({ root: element("panel"), config, state, fleet, noMap, map: steering(map, fleet, state) });
   if (map) {
     map.on("notice", ({ text }) => panel.notice(text));
     join(map, fleet, state, config, still);
   }
-  window.processorMap = { config, client, state, fleet, map };
+  window.processorMap = { config, state, fleet, map };
 }
 
 /** The map shows the fleet, and the page knows what the map does. */
@@ -123,13 +120,12 @@ function fitOnce(map: MapView, fleet: LiveFleet, state: PageState): void {
   let fitted = false;
   const done = () => offs.forEach((off) => off());
   const fit = () => {
+    // Answers come one by one, and long ones in parts.
+    if (!fleet.isComplete) return;
     const { events, selected } = state.shown;
     const devices = [...fleet.devices.values()];
     const one = selected === undefined ? undefined : fleet.devices.get(selected);
     const those = devices.filter((device) => device.events.size > 0);
-    // Answers come one by one, that about the area first.
-    const isMissing = (selected !== undefined && !one) || (events.length > 0 && those.length === 0);
-    if (isMissing && !fleet.isAnswered) return;
     const chosen = one ? [one] : those.length > 0 ? those : devices;
     const box = bounds(chosen.map(({ fix }) => fix.position));
     if (!box) return;
@@ -144,32 +140,21 @@ function fitOnce(map: MapView, fleet: LiveFleet, state: PageState): void {
 }
 
 /** What the panel does with the map. */
-function steering(map: MapView | undefined, client: ProcessorClient, fleet: LiveFleet, state: PageState) {
+function steering(map: MapView | undefined, fleet: LiveFleet, state: PageState) {
   return {
     box: () => map?.box() ?? WORLD,
     onMove: (listener: () => void) => void map?.on("moveend", listener),
     show: ({ fix: { position } }: Device) =>
       map?.go({ longitude: position.longitude, latitude: position.latitude, zoom: Math.max(CLOSE, map.view().zoom) }),
-    fitAll: () => void fitAll(map, client, fleet, state),
+    fitAll: () => void fitAll(map, fleet, state),
   };
 }
 
 /** Shows all devices that the filter lets through, wherever they are. */
-async function fitAll(map: MapView | undefined, client: ProcessorClient, fleet: LiveFleet, state: PageState): Promise<void> {
-  const known = [...fleet.devices.values()].map(({ fix }) => fix.position);
+async function fitAll(map: MapView | undefined, fleet: LiveFleet, state: PageState): Promise<void> {
   state.set({ follow: false });
-  let all = known;
-  if (!state.shown.only) {
-    const world = client.subscribe({ area: WORLD }, { everyMs: 30_000, signal: AbortSignal.timeout(FIT_TIMEOUT) });
-    all = await new Promise((resolve) => {
-      world.on("snapshot", () => resolve([...world.devices.values()]));
-      // More than the server sends: the whole world, then, or what there is while it is away.
-      world.on("error", () => resolve([]));
-      world.on("statechange", ({ name }) => (name === "waiting" || name === "closed") && resolve(known));
-    });
-    world.close();
-  }
-  map?.fit(bounds(all) ?? WORLD);
+  const box = state.shown.only ? undefined : await fleet.everywhere();
+  map?.fit(box ?? bounds([...fleet.devices.values()].map(({ fix }) => fix.position)) ?? WORLD);
 }
 
 function element(id: string): HTMLElement {

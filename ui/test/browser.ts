@@ -3,7 +3,7 @@
 import { chromium } from "playwright-core";
 import type { Browser, Page } from "playwright-core";
 import { files } from "../build.mjs";
-import { serve } from "../serve.mjs";
+import { config, serve } from "../serve.mjs";
 
 export interface Site {
   readonly url: string;
@@ -16,7 +16,8 @@ export interface Site {
 /** Builds, serves and launches. */
 export async function openSite(program: string, style: string): Promise<Site> {
   const built = await files({ program, style });
-  const more: Site["more"] = new Map();
+  // The page has it loaded, whatever its program is.
+  const more: Site["more"] = new Map([["config.json", { body: config("test", 1) }]]);
   const server = await serve((name) => more.get(name) ?? built.get(name));
   const browser = await chromium.launch({ executablePath: "/usr/bin/chromium" });
   return {

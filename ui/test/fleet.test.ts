@@ -1,4 +1,4 @@
-// LiveFleet: what is subscribed to for what the page shows. The server is a socket of the test's own, the client is the real one.
+// LiveFleet and its feed: what is subscribed to for what the page shows. The server is a socket of the test's own, the client is the real one.
 
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it } from "node:test";
@@ -6,26 +6,35 @@ import { ProcessorClient } from "../../clients/js/src/index.ts";
 import type { Box } from "../../clients/js/src/index.ts";
 import { Socket } from "../../clients/js/test/socket.ts";
 import { grown } from "../src/area.ts";
+import { serveFeed } from "../src/feed/feed.ts";
+import type { Report } from "../src/feed/messages.ts";
+import { FIELDS, NUMBER } from "../src/feed/packet.ts";
+import { MOST_IN_PACKET } from "../src/feed/teller.ts";
 import { LiveFleet } from "../src/livefleet.ts";
 import { PageState } from "../src/state.ts";
 import { readShown } from "../src/url.ts";
+import { ports } from "./ports.ts";
 
 const CITY: Box = [13, 52, 14, 53];
 const STAMP = "2026-01-02T03:04:05.000Z";
 const at = (device_id: string, longitude: number, latitude: number, timestamp = STAMP) => ({ device_id, timestamp, latitude, longitude });
 
 describe("the fleet", () => {
-  const page = Object.assign(new EventTarget(), { hidden: false });
+  let page: EventTarget & { hidden: boolean };
+  let around: EventTarget;
   const original = globalThis.WebSocket;
   let client: ProcessorClient;
   let state: PageState;
   let fleet: LiveFleet;
   let read: number;
+  let woken: number;
+  let end: ReturnType<typeof ports>;
 
   beforeEach(() => {
-    Object.assign(globalThis, { WebSocket: Socket, window: globalThis, document: page });
-    page.hidden = false;
-    read = 0;
+    page = Object.assign(new EventTarget(), { hidden: false });
+    around = Object.assign(new EventTarget(), { setTimeout: (run: () => void, ms: number) => setTimeout(run, ms) });
+    Object.assign(globalThis, { WebSocket: Socket, window: around, document: page });
+    read = woken = 0;
   });
   afterEach(() => {
     client.close();
@@ -37,10 +46,15 @@ describe("the fleet", () => {
   /** Longer than changes are kept back. */
   const told = () => settle(150);
 
-  async function open(query = "", zoom = 10): Promise<void> {
-    client = new ProcessorClient("ws://x/");
+  function begin(query: string, zoom = 10): void {
     state = new PageState(readShown(query));
-    fleet = new LiveFleet(client, state, { box: CITY, zoom });
+    end = ports();
+    serveFeed(end.feed, () => woken++, (url) => (client = new ProcessorClient(url)));
+    fleet = new LiveFleet(end.page, "ws://x/", state, { box: CITY, zoom });
+  }
+
+  async function open(query = "", zoom = 10): Promise<void> {
+    begin(query, zoom);
     await settle();
     Socket.last.open();
     await settle();
@@ -120,9 +134,7 @@ describe("the fleet", () => {
 
   it("is told as often as the zoom needs, less while the page is hidden, of events too", async (t) => {
     t.mock.timers.enable({ apis: ["setTimeout"] });
-    client = new ProcessorClient("ws://x/");
-    state = new PageState(readShown("?event=e"));
-    fleet = new LiveFleet(client, state, { box: CITY, zoom: 10 });
+    begin("?event=e");
     const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
     await turn();
     Socket.last.open();
@@ -191,5 +203,106 @@ describe("the fleet", () => {
     await open();
     answer(sent()[0]!, [at("a", 13.5, 52.5, "2199-01-01T00:00:00.000Z")]);
     assert.ok(fleet.devices.get("a")!.fix.at <= Date.now());
+  });
+
+  it("hands over what the server says of a device, all of it, and only what is new of it later", async () => {
+    await open();
+    const whole = { ...at("a", 13.5, 52.5), altitude: -3.5, accuracy: 0, heading: 0, speed: 1.25, attributes: { name: "Ada", tags: [1, { two: null }] } };
+    answer(sent()[0]!, [whole, at("bare", 13.6, 52.5)]);
+    const json = (id: string) => JSON.parse(JSON.stringify(fleet.devices.get(id)!.fix.position)) as object;
+    assert.deepEqual([json("a"), json("bare")], [whole, at("bare", 13.6, 52.5)]);
+    const { speed, ...moved } = { ...whole, longitude: 13.51, timestamp: "2026-01-02T03:04:06.007Z" };
+    say({ type: "position", topic: "area", ...moved });
+    await told();
+    assert.deepEqual(json("a"), moved);
+    assert.equal(fleet.devices.get("a")!.fix.position.timestamp, moved.timestamp);
+    assert.deepEqual(fleet.devices.get("a")!.fix.position.attributes, fleet.devices.get("a")!.before!.position.attributes);
+    const last = end.feed.sent.filter((report) => report.type === "packet").at(-1)!;
+    assert.deepEqual([last.packet.ids, last.packet.attributes, last.packet.events], [[null], [null], [null]]);
+    const { attributes, ...without } = { ...moved, timestamp: "2026-01-02T03:04:07.000Z" };
+    say({ type: "position", topic: "area", ...without });
+    await told();
+    assert.deepEqual(json("a"), without);
+    assert.equal(fleet.heard! > performance.now() - 1_000, true, "it came now, however old it was");
+  });
+
+  it("hands over many in parts, each when the last was taken, and says when that was all", async () => {
+    await open();
+    const many = Array.from({ length: 2 * MOST_IN_PACKET + 1 }, (_, i) => at(`d${i}`, 13.5, 52.5)), sizes: number[] = [], complete: boolean[] = [];
+    fleet.on("change", ({ changed, gone }) => {
+      sizes.push(changed.length, gone.length);
+      complete.push(fleet.isComplete);
+    });
+    answer(sent()[0]!, many);
+    assert.deepEqual(sizes, [MOST_IN_PACKET, 0, MOST_IN_PACKET, 0, 1, 0]);
+    assert.deepEqual([complete, fleet.isComplete], [[false, false, false], true]);
+    assert.equal(fleet.devices.size, many.length);
+  });
+
+  it("tells a page that is busy of the newest of each device only, when it is ready", async () => {
+    await open();
+    answer(sent()[0]!, [at("a", 13.5, 52.5)]);
+    const take = end.page.onmessage!, held: MessageEvent<Report>[] = [];
+    end.page.onmessage = (event) => void held.push(event);
+    const packets = () => held.filter(({ data }) => data.type === "packet").length;
+    for (let second = 6; second < 10; second++) {
+      say({ type: "position", topic: "area", ...at("a", 13.5 + second / 1e3, 52.5, `2026-01-02T03:04:0${second}.000Z`) });
+      say({ type: "position", topic: "area", ...at(`b${second}`, 13.5, 52.5) });
+      await told();
+      assert.equal(packets(), 1, "one is under way");
+    }
+    end.page.onmessage = take;
+    held.forEach((event) => take(event));
+    await told();
+    assert.deepEqual(known(), ["a", "b6", "b7", "b8", "b9"]);
+    assert.deepEqual([fleet.devices.get("a")!.before!.position.longitude, fleet.devices.get("a")!.fix.position.longitude], [13.506, 13.509]);
+  });
+
+  it("gives numbers of devices that are gone to others", async () => {
+    await open();
+    answer(sent()[0]!, ["a", "b", "c"].map((id) => at(id, 13.5, 52.5)));
+    for (const [goes, comes] of [["b", "d"], ["a", "e"], ["d", "f"]] as const) {
+      say({ type: "left", topic: area(grown(CITY)), device_id: goes, timestamp: STAMP });
+      say({ type: "position", topic: "area", ...at(comes, 13.7, 52.5) });
+      await told();
+    }
+    assert.deepEqual(known(), ["c", "e", "f"]);
+    for (const [id, { id: own, fix }] of fleet.devices) assert.deepEqual([own, fix.position.device_id], [id, id]);
+    const numbers = end.feed.sent.flatMap((report) => (report.type === "packet" ? [...report.packet.numbers.filter((_, i) => i % FIELDS === NUMBER)] : []));
+    assert.deepEqual(numbers, [0, 1, 2, 1, 0, 1]);
+  });
+
+  it("wakes the client when the page is seen again, shown again, or goes on, or its network is back", async () => {
+    await open();
+    page.hidden = true;
+    page.dispatchEvent(new Event("visibilitychange"));
+    assert.equal(woken, 0);
+    page.hidden = false;
+    page.dispatchEvent(new Event("visibilitychange"));
+    page.dispatchEvent(new Event("resume"));
+    around.dispatchEvent(new Event("pageshow"));
+    around.dispatchEvent(new Event("online"));
+    assert.equal(woken, 4);
+  });
+
+  it("knows where all devices are, unless the server does not say, or is away", async () => {
+    await open();
+    answer(sent()[0]!, [at("a", 13.5, 52.5)]);
+    const asked = async () => {
+      const box = fleet.everywhere();
+      await settle();
+      return { box, request: sent().find(({ type, topic }) => type === "subscribe" && topic === area([-180, -90, 180, 90]))! };
+    };
+    const first = await asked();
+    answer(first.request, [at("a", 13.5, 52.5), at("far", -70, -30)]);
+    assert.deepEqual(await first.box, [-70, -30, 13.5, 52.5]);
+    await settle();
+    const second = await asked();
+    refuse(second.request);
+    assert.deepEqual(await second.box, [-180, -90, 180, 90]);
+    await settle();
+    const third = await asked();
+    Socket.last.onclose?.({ code: 1009, reason: "message too big" });
+    assert.deepEqual([await third.box, await fleet.everywhere()], [undefined, undefined]);
   });
 });

@@ -265,6 +265,29 @@ onPage("devices are drawn in each copy of the world that is shown", async (tab) 
   for (const color of await colorsAt(tab, places)) assert.ok(near(color, PLAIN), String(color));
 });
 
+onPage("frames are drawn as often as something moves by half a pixel: many near by, few from far away", async (tab) => {
+  const frames = await tab.evaluate(async () => {
+    const counted: number[] = [];
+    for (const zoom of [17, 8]) {
+      await page.open({ view: { longitude: 13.4, latitude: 52.5, zoom, bearing: 0 } });
+      await new Promise((resolve) => page.map.mapLibre.once("idle", resolve));
+      page.put("a", 13.4, 52.5);
+      await new Promise((resolve) => setTimeout(resolve, 1000));
+      // 68 m/s.
+      page.put("a", 13.401, 52.5);
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      const { frames } = page.map.layer;
+      await new Promise((resolve) => setTimeout(resolve, 600));
+      counted.push(page.map.layer.frames - frames);
+      page.map.close();
+      document.getElementById("map")!.replaceChildren();
+      page.devices.clear();
+    }
+    return counted;
+  });
+  assert.ok(frames[0]! >= 10 && frames[1]! <= 2, String(frames));
+});
+
 onPage("50,000 devices", async (tab) => {
   const result = await tab.evaluate(async () => {
     await page.open({ view: { longitude: 13.4, latitude: 52.5, zoom: 8, bearing: 0 } });

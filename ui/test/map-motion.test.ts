@@ -81,12 +81,40 @@ test("a new colour does not begin the way anew", () => {
   assert.deepEqual(place(buffer, "a", 1500), then);
 });
 
+test("how fast devices are drawn to move, and how fast they do, for a while", () => {
+  const buffer = new DeviceBuffer(0, START), one = device("a", 10, 50, 0), worlds = 0.001 / 360;
+  buffer.put(one, RED, 0, false, 1);
+  buffer.put(moved(one, 10.001, 50, 1000), RED, 1000, false, 1);
+  // It comes a second after it was there, and the next at once.
+  one.fix = { ...fix("a", 10.002, 50, 2000), came: 3000 };
+  buffer.put(one, RED, 3000, false, 1);
+  one.fix = { ...fix("a", 10.003, 50, 3000), came: 3250 };
+  buffer.put(one, RED, 3250, false, 1);
+  const per = (ms: number, speed: number) => Math.round((speed * ms * 100) / worlds) / 100;
+  // Of the second way, 0.875 was left.
+  assert.deepEqual([per(250, buffer.fastest(3250)), per(1000, buffer.fastestOwn(3250))], [1.88, 1]);
+  assert.ok(buffer.fastest(19_000) > 0);
+  assert.deepEqual([buffer.fastest(40_000), buffer.fastestOwn(40_000)], [0, 0]);
+});
+
 test("two fixes that come at once are two fixes", () => {
   const buffer = new DeviceBuffer(0, START), one = device("a", 10, 50, 0);
   buffer.put(one, RED, 0, false, 1);
-  one.fix = { ...fix("a", 10.001, 50, 1000), came: 0 };
-  buffer.put(one, RED, 0, false, 1);
-  assert.equal(place(buffer, "a", 200).x, xOf(10.001));
+  buffer.put(moved(one, 10.001, 50, 1000), RED, 1000, false, 1);
+  one.fix = { ...fix("a", 10.002, 50, 2000), came: 1000 };
+  buffer.put(one, RED, 1000, false, 1);
+  assert.equal(place(buffer, "a", 1200).x, xOf(10.002));
+});
+
+test("the first way of a device takes as long as it did, however short the page has known it; the next as long as the fix took to come", () => {
+  const buffer = new DeviceBuffer(0, START), one = device("a", 10, 50, 0);
+  one.fix = { ...one.fix, came: 950 };
+  buffer.put(one, RED, 950, false, 1);
+  buffer.put(moved(one, 10.001, 50, 1000), RED, 1000, false, 1);
+  assert.deepEqual([1500, 2000].map((time) => Math.round(eastward(xOf(10), place(buffer, "a", time).x) / eastward(xOf(10), xOf(10.001)) * 100)), [50, 100]);
+  one.fix = { ...fix("a", 10.002, 50, 2000), came: 1500 };
+  buffer.put(one, RED, 2000, false, 1);
+  assert.equal(place(buffer, "a", 2500).x, xOf(10.002));
 });
 
 test("arrow or dot", () => {

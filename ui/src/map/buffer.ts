@@ -1,9 +1,11 @@
 // DeviceBuffer: what is drawn of each device, as the bytes that the shader reads, and as the CPU reads them for picking.
 
 import type { Device, Fix } from "../device.ts";
-import { headingOf, isJump, progress, slideOf } from "./motion.ts";
+import { headingOf, headingOfDevice } from "../heading.ts";
+import { isJump, progress, slideOf } from "./motion.ts";
 import { eastward, metres, X_UNITS, xOf, Y_UNITS, yOf } from "./projection.ts";
 import type { Point } from "./projection.ts";
+import { Speeds } from "./speeds.ts";
 
 /** Words of four bytes for each device. */
 export const STRIDE = 9;
@@ -34,13 +36,15 @@ export class DeviceBuffer {
   readonly #free: number[] = [];
   /** The fix that each slot has: tells a new fix from a new colour. */
   readonly #fixes: (Fix | undefined)[] = [];
+  /** The slots whose fix is the first that is known: when it came says nothing of when it was there, as it came with all others. */
+  readonly #firsts = new Set<number>();
   #dirty = new Uint8Array(1024 / BLOCK);
   #changed = false;
   /** The last slide ends then, ms by `performance.now()`. */
   movingUntil = 0;
-  /** The fastest slides of this and the last ten seconds, worlds per ms, and when this ten seconds began. */
-  #speeds: [now: number, before: number] = [0, 0];
-  #speedsSince = 0;
+  /** How fast devices are drawn to move, and how fast they do, worlds per ms: one that comes late catches up. */
+  readonly #drawn = new Speeds();
+  readonly #own = new Speeds();
 
   constructor(time: number, serverTime: number) {
     this.#base = time;
@@ -94,12 +98,11 @@ export class DeviceBuffer {
   }
 
   /** A device that has not been drawn yet. It does not come from anywhere, but may be known to have moved. */
-  #begin({ fix, before }: Device, slot: number): void {
-    const x = xOf(fix.position.longitude), y = yOf(fix.position.latitude);
+  #begin(device: Device, slot: number): void {
+    const { fix } = device, x = xOf(fix.position.longitude), y = yOf(fix.position.latitude);
     this.#set(slot, x, y, x, y, 0, 0, fix);
-    if (before === undefined) return this.#turn(slot, headingOf(fix.position, 0, 0, undefined, 0));
-    const fromX = xOf(before.position.longitude), fromY = yOf(before.position.latitude);
-    this.#turn(slot, headingOf(fix.position, eastward(fromX, x), y - fromY, metres(fromX, fromY, x, y), fix.at - before.at));
+    this.#firsts.add(slot);
+    this.#turn(slot, headingOfDevice(device));
   }
 
   #move(fix: Fix, slot: number, time: number, still: boolean, farthest: number): void {
@@ -109,12 +112,15 @@ export class DeviceBuffer {
     const heading = headingOf(fix.position, eastward(oldX, x), y - oldY, way, ms);
     // It may have been on its way still: whether the way is possible is a question of the fixes, not of what is drawn.
     const { x: fromX, y: fromY } = this.place(slot, time, false, scratch);
+    const isSecond = this.#firsts.delete(slot);
     const worlds = Math.max(Math.abs(eastward(fromX, x)) / X_UNITS, Math.abs(y - fromY) / Y_UNITS);
     if (still || worlds === 0 || worlds > farthest || isJump(way, ms)) this.#set(slot, x, y, x, y, 0, 0, fix);
     else {
-      const duration = slideOf(fix.came - (this.#fixes[slot]?.came ?? fix.came));
+      const gap = fix.came - (this.#fixes[slot]?.came ?? fix.came), duration = slideOf(isSecond ? Math.max(gap, ms) : gap);
       this.#set(slot, fromX, fromY, x, y, this.seconds(time), duration / 1000, fix);
-      this.#note(worlds / duration, time, time + duration);
+      this.#drawn.note(worlds / duration, time);
+      this.#own.note(Math.max(Math.abs(eastward(oldX, x)) / X_UNITS, Math.abs(y - oldY) / Y_UNITS) / Math.max(duration, ms), time);
+      this.movingUntil = Math.max(this.movingUntil, time + duration);
     }
     this.#turn(slot, heading);
   }
@@ -135,22 +141,14 @@ export class DeviceBuffer {
     this.floats[slot * STRIDE + HEADING] = heading ?? STANDS;
   }
 
-  #note(speed: number, time: number, until: number): void {
-    this.#turnSpeeds(time);
-    this.#speeds[0] = Math.max(this.#speeds[0], speed);
-    this.movingUntil = Math.max(this.movingUntil, until);
-  }
-
-  #turnSpeeds(time: number): void {
-    if (time - this.#speedsSince < 10_000) return;
-    this.#speeds = [0, time - this.#speedsSince < 20_000 ? this.#speeds[0] : 0];
-    this.#speedsSince = time;
-  }
-
-  /** No device moves faster, worlds per ms. */
+  /** No device is drawn to move faster, worlds per ms. */
   fastest(time: number): number {
-    this.#turnSpeeds(time);
-    return Math.max(...this.#speeds);
+    return this.#drawn.fastest(time);
+  }
+
+  /** No device moves faster by itself, worlds per ms: frames are drawn for this, as one that catches up soon has. */
+  fastestOwn(time: number): number {
+    return this.#own.fastest(time);
   }
 
   /** Draws a device no longer. */
@@ -160,6 +158,7 @@ export class DeviceBuffer {
     this.#slots.delete(id);
     this.devices[slot] = undefined;
     this.#fixes[slot] = undefined;
+    this.#firsts.delete(slot);
     this.#free.push(slot);
     this.words[slot * STRIDE + COLOR] = 0;
     this.#touch(slot);

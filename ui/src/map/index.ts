@@ -1,5 +1,6 @@
 // openMap: opens the map in its container.
 
+import { address } from "../address.ts";
 import { LiveMap } from "./view.ts";
 import { Basemap } from "./basemap.ts";
 import type { MapOptions } from "./types.ts";
@@ -24,8 +25,8 @@ export async function openMap(options: MapOptions): Promise<LiveMap> {
   const gl = canvas.getContext("webgl2", { antialias: false, depth: false, stencil: false });
   if (!gl) throw new NoWebGL();
   const library = await import("./maplibre.ts");
-  library.setWorkerUrl(new URL(address("processor-map-worker"), document.baseURI).href);
-  const world = new URL(address("processor-map-world"), document.baseURI).href;
+  library.setWorkerUrl(address("worker"));
+  const world = address("world");
   const { container, view, config, dark, still } = options;
   let map;
   try {
@@ -40,11 +41,4 @@ export async function openMap(options: MapOptions): Promise<LiveMap> {
     throw new NoWebGL({ cause: error });
   }
   return new LiveMap(options, { library, map, canvas, gl, world });
-}
-
-/** An address that the build wrote into the page. */
-function address(name: string): string {
-  const content = document.querySelector<HTMLMetaElement>(`meta[name="${name}"]`)?.content;
-  if (content === undefined) throw new Error(`the page has no <meta name="${name}">`);
-  return content;
 }

@@ -24,12 +24,10 @@ import type { MapEvents, MapOptions, MapView } from "./types.ts";
 
 type Library = typeof import("./maplibre.ts");
 
-/** Devices are taken over at most so often, ms: each time is an upload. */
-const APPLY_EVERY = 100;
-/** Between two frames nothing moves farther than this, CSS pixels, if that lets frames be left out ... */
-const STEP = 0.4;
-/** ... but not longer than this, ms. */
-const LONGEST_PAUSE = 200;
+/** What has changed is drawn within this, ms. */
+const DRAW_WITHIN = 200;
+/** Between two frames nothing moves farther than this, CSS pixels, unless it catches up. */
+const STEP = 0.5;
 /** What is under the mouse is looked up again after so many ms while devices move. */
 const HOVER_EVERY = 250;
 /** A view that follows a device comes to rest with each frame: that is told at most so often, ms. */
@@ -79,9 +77,6 @@ export class LiveMap extends Emitter<MapEvents> implements MapView {
   /** Following has moved the view since `moveend` was told, and when that was. */
   #restDue = false;
   #restTold = -Infinity;
-  /** What is to be taken over; undefined: to be drawn no longer. */
-  #pending = new Map<string, Device | undefined>();
-  #applied = -Infinity;
   readonly #place: Point = { x: 0, y: 0 };
 
   constructor(options: MapOptions, parts: Parts) {
@@ -172,11 +167,24 @@ export class LiveMap extends Emitter<MapEvents> implements MapView {
   }
 
   update(changed: Iterable<Device>, gone: Iterable<string>): void {
-    for (const device of changed) this.#pending.set(device.id, device);
-    for (const id of gone) this.#pending.set(id, undefined);
-    // A hidden page has no frames in which to do it later.
-    if (document.hidden || performance.now() - this.#applied >= APPLY_EVERY) this.#apply();
-    this.#frames.request(Math.max(0, this.#applied + APPLY_EVERY - performance.now()) * Number(this.#pending.size > 0));
+    const time = performance.now(), { color } = this.#options, buffer = this.#buffer, isFirst = buffer.size === 0;
+    // Where there are no frames, nothing is seen to slide.
+    const still = this.#still || document.hidden;
+    // About a screen.
+    const farthest = Math.max(this.#camera.width, this.#camera.height, 400) / this.#camera.scale;
+    buffer.renew(time);
+    for (const id of gone) {
+      buffer.remove(id);
+      this.#trails.leave(id);
+    }
+    for (const device of changed) {
+      const slot = buffer.put(device, rgba(color(device)), time, still, farthest), at = slot * STRIDE + TO;
+      this.#trails.push(device.id, buffer.words[at]!, buffer.words[at + 1]!, device.fix.at);
+      if (device.id === this.#selected) this.#tail.select(device.id);
+    }
+    this.#picker.changed();
+    // Whoever has opened the page waits for the first ones.
+    this.#frames.request(isFirst ? 0 : DRAW_WITHIN);
   }
 
   select(id: string | undefined): void {
@@ -207,7 +215,6 @@ export class LiveMap extends Emitter<MapEvents> implements MapView {
   }
 
   drawn(): Map<string, { x: number; y: number }> {
-    this.#apply();
     const out = new Map<string, { x: number; y: number }>(), time = performance.now(), project = projector(this.#camera);
     for (const [id, slot] of this.#buffer.entries()) {
       const place = this.#buffer.place(slot, time, this.#still, this.#place);
@@ -255,28 +262,6 @@ export class LiveMap extends Emitter<MapEvents> implements MapView {
     this.#draw();
   }
 
-  #apply(): void {
-    const time = performance.now();
-    if (this.#pending.size === 0) return;
-    const still = this.#still || document.hidden, { color } = this.#options;
-    // About a screen.
-    const farthest = Math.max(this.#camera.width, this.#camera.height, 400) / this.#camera.scale;
-    this.#buffer.renew(time);
-    for (const [id, device] of this.#pending) {
-      if (device === undefined) {
-        this.#buffer.remove(id);
-        this.#trails.leave(id);
-        continue;
-      }
-      const slot = this.#buffer.put(device, rgba(color(device)), time, still, farthest), at = slot * STRIDE + TO;
-      this.#trails.push(id, this.#buffer.words[at]!, this.#buffer.words[at + 1]!, device.fix.at);
-    }
-    if (this.#selected !== undefined && this.#pending.has(this.#selected)) this.#tail.select(this.#selected);
-    this.#pending.clear();
-    this.#picker.changed();
-    this.#applied = time;
-  }
-
   /** MapLibre has painted: the devices are drawn with it, in the same frame, by the same camera. */
   #paintedByMap(): void {
     const { width, height } = this.#camera;
@@ -298,7 +283,6 @@ export class LiveMap extends Emitter<MapEvents> implements MapView {
 
   #draw(): void {
     const time = performance.now();
-    if (time - this.#applied >= APPLY_EVERY - 1) this.#apply();
     this.#layer.upload();
     const selected = this.#buffer.slot(this.#selected);
     const place = selected === undefined ? undefined : this.#buffer.place(selected, time, this.#still, this.#place);
@@ -329,10 +313,7 @@ export class LiveMap extends Emitter<MapEvents> implements MapView {
 
   /** How long until something looks different, ms. */
   #pause(time: number): number {
-    if (this.#pending.size > 0) return Math.max(0, this.#applied + APPLY_EVERY - time);
-    if (!this.#still && time < this.#buffer.movingUntil) {
-      return Math.min(LONGEST_PAUSE, STEP / (this.#buffer.fastest(time) * this.#camera.scale));
-    }
+    if (!this.#still && time < this.#buffer.movingUntil) return STEP / (this.#buffer.fastestOwn(time) * this.#camera.scale);
     const { stale_after_ms: stale, lost_after_ms: lost } = this.#options.config;
     return Math.max(1000, this.#buffer.nextAging(this.#options.now(), stale, lost));
   }

@@ -63,7 +63,7 @@ export class Card {
     signal.addEventListener("abort", fleet.on("change", ({ changed, gone }) => {
       const device = this.#device();
       const id = state.shown.selected;
-      if (id !== undefined && (gone.has(id) || (device && changed.has(device)))) this.#throttle.ask();
+      if (id !== undefined && (gone.includes(id) || (device && changed.includes(device)))) this.#throttle.ask();
     }));
     signal.addEventListener("abort", state.on("change", ({ now, before }) => {
       if (before.follow && !now.follow && now.selected !== undefined && now.selected === before.selected) this.#say("No longer following");

@@ -3,9 +3,7 @@
 import { eventColor, PLAIN, type Color } from "../colors.ts";
 import type { Config } from "../config.ts";
 import type { Age, Device } from "../device.ts";
-
-/** Slower than this, m/s, is standing: receivers that stand report some drift. */
-const STANDING = 0.5;
+import { headingOfDevice } from "../heading.ts";
 
 /** Longer names are cut; ids are no longer than this anyway. */
 const LONGEST_NAME = 128;
@@ -31,8 +29,8 @@ export function ageOf(device: Device, now: number, config: Pick<Config, "stale_a
   return ms >= config.lost_after_ms ? "lost" : ms >= config.stale_after_ms ? "stale" : "fresh";
 }
 
-/** Its heading, if it moves. */
+/** Which way it goes, degrees clockwise from north; undefined if it stands. */
 export function movingTo(device: Device): number | undefined {
-  const { speed, heading } = device.fix.position;
-  return heading !== undefined && (speed === undefined || speed >= STANDING) ? heading : undefined;
+  const heading = headingOfDevice(device);
+  return heading === undefined ? undefined : (heading * 180) / Math.PI;
 }

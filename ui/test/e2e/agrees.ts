@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import type { Frame, Page } from "playwright-core";
 import { isInside } from "../../../clients/js/src/box.ts";
-import type { Box } from "../../../clients/js/src/index.ts";
+import type { Box, Position } from "../../../clients/js/src/index.ts";
 import { lines } from "../../../clients/js/test/truth.ts";
 import type { Truth } from "../../../clients/js/test/truth.ts";
 import { until } from "../../../clients/js/test/wait.ts";
@@ -15,7 +15,7 @@ const EDGE = 1;
 async function look(page: Page | Frame) {
   return page.evaluate(() => {
     const { map, fleet } = window.processorMap!, { clientWidth: width, clientHeight: height } = document.querySelector("#map")!;
-    return { box: map!.box(), positions: [...fleet.devices.values()].map(({ fix }) => fix.position), drawn: [...map!.drawn()], width, height };
+    return { box: map!.box(), positions: [...fleet.devices.values()].map(({ fix }) => JSON.parse(JSON.stringify(fix.position)) as Position), drawn: [...map!.drawn()], width, height };
   });
 }
 

@@ -4,33 +4,31 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { until } from "../../../clients/js/test/wait.ts";
 import { agrees } from "./agrees.ts";
-import { CONNECTION_ERROR, HURRIED, Scene, says, useBrowser } from "./scene.ts";
+import { CONNECTION_ERROR, feedOf, HURRIED, Scene, says, useBrowser } from "./scene.ts";
 
 useBrowser();
 
 const HOUR = 3_600_000;
 
 declare global {
-  interface Window {
-    /** All clocks of the page leap ahead, ms. */
-    leap(ms: number): void;
-    /** Nothing runs in the page for so long, ms. */
-    sleep(ms: number): void;
-  }
+  /** All clocks of the page, or of its feed, leap ahead, ms. */
+  var leap: (ms: number) => void;
+  /** Nothing runs there for so long, ms. */
+  var sleep: (ms: number) => void;
 }
 
-/** The page's clock is ahead by so many ms, and can leap. */
+/** The clock is ahead by so many ms, and can leap. */
 function shifted(ahead: number): string {
   return `{
     const Real = Date, real = performance.now.bind(performance);
     let leapt = 0;
-    window.Date = class extends Real {
+    globalThis.Date = class extends Real {
       constructor(...given) { given.length > 0 ? super(...given) : super(Real.now() + ${ahead} + leapt); }
       static now() { return Real.now() + ${ahead} + leapt; }
     };
     performance.now = () => real() + leapt;
-    window.sleep = (ms) => { for (const end = real() + ms; real() < end; ); };
-    window.leap = (ms) => void (leapt += ms);
+    globalThis.sleep = (ms) => { for (const end = real() + ms; real() < end; ); };
+    globalThis.leap = (ms) => void (leapt += ms);
   }`;
 }
 
@@ -52,7 +50,7 @@ for (const minutes of [10, -10]) {
   });
 }
 
-for (const [name, sleep] of [["its connection is gone", "cut"], ["its connection is dead", "frozen"], ["its connection has lived on", "lives"]] as const) {
+for (const [name, fate] of [["its connection is gone", "cut"], ["its connection is dead", "frozen"], ["its connection has lived on", "lives"]] as const) {
   test(`a tab that has slept for an hour, and ${name}: it is true again, and ages are right`, async () => {
     const scene = await Scene.throughProxy();
     const vans = Array.from({ length: 10 }, (_, i) => ({ device_id: `van-${i}`, latitude: 52.5 + i / 1000, longitude: 13.4 }));
@@ -60,20 +58,26 @@ for (const [name, sleep] of [["its connection is gone", "cut"], ["its connection
     const page = await scene.open("?at=12/52.5/13.4&device=van-0", { init: `${HURRIED} ${shifted(0)}`, expected: CONNECTION_ERROR });
     await agrees(page, scene.truth);
     // Nothing runs in the page for a while, then an hour has passed; the browser says that it goes on.
-    const sleeping = page.evaluate((ms) => {
-      window.sleep(3_000);
-      window.leap(ms);
-      document.dispatchEvent(new Event("resume"));
-    }, HOUR);
+    const sleeping = Promise.all([
+      feedOf(page).evaluate((ms) => {
+        sleep(3_000);
+        leap(ms);
+      }, HOUR),
+      page.evaluate((ms) => {
+        sleep(3_000);
+        leap(ms);
+        document.dispatchEvent(new Event("resume"));
+      }, HOUR),
+    ]);
     let sleeps = true;
     void sleeping.then(() => (sleeps = false));
-    if (sleep === "cut") scene.proxy.cut();
-    if (sleep === "frozen") scene.proxy.frozen = true;
+    if (fate === "cut") scene.proxy.cut();
+    if (fate === "frozen") scene.proxy.frozen = true;
     await scene.post({ ...vans[0]!, latitude: 52.505 }, { ...vans[1]!, longitude: -100 }, { device_id: "came", latitude: 52.51, longitude: 13.41 });
     assert.ok(sleeps, "all of it while it slept");
     await sleeping;
     // A connection that is dead is given up, and the next one goes through.
-    if (sleep === "frozen") {
+    if (fate === "frozen") {
       await until("another attempt", () => scene.proxy.accepted > 1);
       scene.proxy.frozen = false;
     }

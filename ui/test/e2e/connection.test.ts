@@ -6,7 +6,7 @@ import { test } from "node:test";
 import type { Page } from "playwright-core";
 import { until } from "../../../clients/js/test/wait.ts";
 import { agrees } from "./agrees.ts";
-import { CONNECTION_ERROR, HURRIED, Scene, says, useBrowser } from "./scene.ts";
+import { CONNECTION_ERROR, feedOf, HURRIED, Scene, says, useBrowser } from "./scene.ts";
 
 useBrowser();
 
@@ -111,7 +111,7 @@ test("the network is slow: the page is sent fewer steps, is not cut, and is true
   const round = (round: number) => scene.post(...Array.from({ length: cars }, (_, i) => ({ device_id: `car-${i}`, latitude: 52.51 + i / 1e5, longitude: 13.388 + round / 1e5, attributes: { note: noise() } })));
   for (let n = 0; n < rounds; n++) await round(n);
   await agrees(page, scene.truth);
-  const steps = await page.evaluate(() => (window as unknown as { steps: number }).steps);
+  const steps = await feedOf(page).evaluate(() => (globalThis as unknown as { steps: number }).steps);
   assert.ok(steps >= cars && steps < (cars * rounds) * 0.7, `${steps} steps of ${cars * rounds}`);
   assert.equal(scene.proxy.accepted, accepted, "the connection is the same");
   await says(page, ".status", CONNECTED);
@@ -120,7 +120,7 @@ test("the network is slow: the page is sent fewer steps, is not cut, and is true
 /** Text that cannot be compressed. */
 const noise = () => randomBytes(200).toString("base64");
 
-/** The page counts the positions that come to it. */
+/** The page's feed counts the positions that come to it. */
 function listening(): string {
-  return `{ const Real = WebSocket; window.steps = 0; window.WebSocket = class extends Real { constructor(url) { super(url); this.addEventListener("message", ({ data }) => (window.steps += data.split('"device_id"').length - 1)); } }; }`;
+  return `{ const Real = WebSocket; globalThis.steps = 0; globalThis.WebSocket = class extends Real { constructor(url) { super(url); this.addEventListener("message", ({ data }) => (globalThis.steps += data.split('"device_id"').length - 1)); } }; }`;
 }

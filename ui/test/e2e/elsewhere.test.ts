@@ -142,7 +142,7 @@ test("the operator's PMTiles file", async () => {
 test("without WebGL2: a plain message, and a list of the whole world that works", async () => {
   const scene = await Scene.start();
   await scene.post(van, { device_id: "far", latitude: -40, longitude: 170 }, { device_id: "pole", latitude: 90, longitude: 0 });
-  const init = `{ const real = HTMLCanvasElement.prototype.getContext; HTMLCanvasElement.prototype.getContext = function (kind, ...rest) { return kind.startsWith("webgl") ? null : real.call(this, kind, ...rest); }; }`;
+  const init = `if (globalThis.document) { const real = HTMLCanvasElement.prototype.getContext; HTMLCanvasElement.prototype.getContext = function (kind, ...rest) { return kind.startsWith("webgl") ? null : real.call(this, kind, ...rest); }; }`;
   const page = await scene.open(HERE, { viewport, init });
   await says(page, "#map", /^The map cannot be shown\s+this browser has no WebGL2/i);
   await says(page, "#list-count", /^3 devices$/);
@@ -166,6 +166,14 @@ test("a page whose server does not answer says why it could not start", async ()
   await page.route("**/config.json", (route) => route.fulfill({ status: 503, body: "" }));
   await page.reload();
   await says(page, "#map", /could not (start|be opened)[^]*503/);
+});
+
+test("a page whose connection cannot even be begun says so", async () => {
+  const scene = await Scene.start();
+  const page = await openPage(scene.url, { viewport, expected: /Failed to load resource/ });
+  await page.route(/\/assets\/feed-/, (route) => route.fulfill({ status: 404, body: "" }));
+  await page.reload();
+  await says(page, ".status", /^Closed: a part of the page could not be loaded\s+load the page again to connect$/);
 });
 
 // Accessibility

@@ -87,7 +87,7 @@ test("what is selected has a trail from when the page was opened", async () => {
       return found / image.width;
     }, picture);
   };
-  assert.equal(await columns(), 0, "nothing is selected");
+  await until("nothing to be there, as nothing is selected", async () => (await columns()) === 0);
   await page.evaluate(() => window.processorMap!.state.set({ selected: "van" }));
   await until("the trail", async () => (await columns()) > 0.9);
 });

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, afterEach, before } from "node:test";
 import { chromium } from "playwright-core";
-import type { Browser, BrowserContextOptions, Frame, Page } from "playwright-core";
+import type { Browser, BrowserContextOptions, Frame, Page, Worker } from "playwright-core";
 import { Proxy } from "../../../clients/js/test/proxy.ts";
 import { Server } from "../../../clients/js/test/server.ts";
 import type { Report } from "../../../clients/js/test/server.ts";
@@ -17,12 +17,15 @@ export const CONNECTION_ERROR = /^WebSocket connection to 'ws:[^']+' failed/;
  * What the page waits for longest comes ten times as fast: its timers of more than 5 s, such as those by which it asks after 25 s of
  * silence whether the server is there, and gives it 8 s to answer.
  */
-export const HURRIED = "{ const later = window.setTimeout; window.setTimeout = (run, ms, ...rest) => later(run, ms > 5000 ? ms / 10 : ms, ...rest); }";
+export const HURRIED = "{ const later = globalThis.setTimeout; globalThis.setTimeout = (run, ms, ...rest) => later(run, ms > 5000 ? ms / 10 : ms, ...rest); }";
+
+/** To the browser, a program that a test has added something to comes from the internet, and may not connect to this machine. */
+const ANYWHERE = "--disable-features=LocalNetworkAccessChecks,LocalNetworkAccessChecksWebSockets";
 
 export interface PageOptions extends BrowserContextOptions {
   /** Errors on the console that the test brings about. */
   readonly expected?: RegExp;
-  /** Runs before the page's own program. */
+  /** Runs before the page's own program, and before that of its feed. */
   readonly init?: string;
   /** Loaded instead of the server's page. */
   readonly url?: string;
@@ -37,7 +40,7 @@ let browser: Browser;
 export function useBrowser(args: string[] = []): void {
   before(async () => {
     const executablePath = process.env["CHROMIUM"] ?? "/usr/bin/chromium";
-    browser = await chromium.launch({ executablePath, args: ["--host-resolver-rules=MAP *.test 127.0.0.1", ...args] });
+    browser = await chromium.launch({ executablePath, args: ["--host-resolver-rules=MAP *.test 127.0.0.1", ANYWHERE, ...args] });
   });
   after(() => browser.close());
   afterEach(async () => {
@@ -61,10 +64,26 @@ export async function openPage(url: string, { expected, init, ...options }: Page
   // A breach that is only reported shows nowhere else.
   await context.addInitScript(() => document.addEventListener("securitypolicyviolation", ({ effectiveDirective, blockedURI }) =>
     console.error(`securitypolicyviolation: ${effectiveDirective} ${blockedURI}`)));
-  if (init !== undefined) await context.addInitScript(init);
+  if (init !== undefined) {
+    await context.addInitScript(init);
+    await context.route(FEED, async (route) => {
+      const response = await route.fetch();
+      await route.fulfill({ response, body: `${init}\n${await response.text()}` });
+    });
+  }
   const page = await context.newPage();
   await page.goto(url);
   return page;
+}
+
+/** The program of the page's feed, the worker that has the connection. */
+const FEED = /\/assets\/feed-\w+\.js$/;
+
+/** The feed of a page. */
+export function feedOf(page: Page): Worker {
+  const feed = page.workers().find((worker) => FEED.test(worker.url()));
+  assert.ok(feed, "the page has a feed");
+  return feed;
 }
 
 export class Scene {

@@ -4,7 +4,7 @@ import { build } from "esbuild";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
-import { serve } from "../../serve.mjs";
+import { config, serve } from "../../serve.mjs";
 import type { TestPage } from "./page.ts";
 
 type Server = Awaited<ReturnType<typeof serve>>;
@@ -84,6 +84,7 @@ async function bundle(): Promise<Map<string, string>> {
   const fill: Record<string, string> = { app: "page.js", css: "style.css", worker: "none.js" };
   const html = await readFile(join(ui, "src/index.html"), "utf8");
   files.set("index.html", html.replace(/\{\{(\w+)\}\}/g, (_, name: string) => fill[name] ?? ""));
+  files.set("config.json", config("test", 1));
   files.set("favicon.svg", await readFile(join(ui, "src/favicon.svg"), "utf8"));
   return files;
 }

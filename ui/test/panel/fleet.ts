@@ -55,26 +55,26 @@ export class MadeUpFleet extends Emitter<FleetEvents> implements Fleet {
 
   /** Every device moves a little, in `parts` parts, as a fleet that hears from each once a second. */
   move(part: number, parts: number): void {
-    const changed = new Set<Device>(), now = this.now(), came = performance.now(), timestamp = new Date(now).toISOString();
+    const changed: Device[] = [], now = this.now(), came = performance.now(), timestamp = new Date(now).toISOString();
     let index = 0;
     for (const device of this.devices.values()) {
       if (index++ % parts !== part) continue;
       const { position } = device.fix;
       device.before = device.fix;
       device.fix = { position: { ...position, timestamp, longitude: position.longitude + 1e-5 }, at: now, came };
-      changed.add(device);
+      changed.push(device);
     }
     this.heard = came;
-    this.emit("change", { changed, gone: new Set() });
+    this.emit("change", { changed, gone: [] });
   }
 
   remove(id: string): void {
     this.devices.delete(id);
-    this.emit("change", { changed: new Set(), gone: new Set([id]) });
+    this.emit("change", { changed: [], gone: [id] });
   }
 
   change(devices: Iterable<Device>): void {
-    this.emit("change", { changed: new Set(devices), gone: new Set() });
+    this.emit("change", { changed: [...devices], gone: [] });
   }
 }
 
