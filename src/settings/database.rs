@@ -20,11 +20,7 @@ impl fmt::Display for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Sqlite(file) => write!(f, "sqlite://{}", file.display()),
-            Self::Postgres(url) => {
-                // What follows `?` is for the connection, and may name files of keys.
-                let url = url.reveal().split('?').next().unwrap_or_default();
-                f.write_str(&without_password(url))
-            }
+            Self::Postgres(url) => f.write_str(&without_password(url.reveal())),
         }
     }
 }
@@ -33,11 +29,10 @@ impl Kind for DatabaseUrl {
     type Value = Self;
 
     fn allowed() -> String {
-        let plain = "sqlite://<file>, such as sqlite://data/positions.db; or \
-            postgres://<user>:<password>@<host>:<port>/<database>, perhaps with ?sslmode=…, sslrootcert, host and others of libpq's \
-            parameters, but user and password";
-        let tls = "; not sslmode=require or stricter, as this program was built without TLS (feature tls)";
-        if cfg!(feature = "tls") { plain.into() } else { format!("{plain}{tls}") }
+        "sqlite://<file>, such as sqlite://data/positions.db; or postgres://<user>:<password>@<host>:<port>/<database>, \
+            perhaps with ?sslmode=…, sslrootcert, host and others of libpq's parameters, but user and password (sslmode=require \
+            and stricter need a program that was built with the feature tls)"
+            .into()
     }
 
     fn read(text: &str) -> Result<Self, Vec<String>> {
