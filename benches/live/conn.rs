@@ -207,6 +207,7 @@ impl Conn {
             }
             self.stage = Stage::Open;
             seen.opened += 1;
+            seen.openings.push(now);
             seen.deflating += usize::from(names_deflate(&bytes[..end]));
             let greeting = std::mem::take(&mut self.greeting);
             self.send(&greeting);
@@ -245,6 +246,7 @@ impl Conn {
             }
         } else if payload::kind(payload) != b'p' {
             seen.check(payload);
+            seen.draining(payload, now);
             self.answer(seen);
         } else if is_measured {
             seen.position(payload, now);

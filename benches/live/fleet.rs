@@ -34,12 +34,13 @@ pub(crate) struct Plan {
     pub(crate) subscribe: bool,
 }
 
-/// All connections to one server.
+/// All connections, to one server or to several.
 pub(crate) struct Fleet {
     poll: Poll,
     events: Events,
     scratch: Box<[u8]>,
-    target: SocketAddr,
+    /// Where those connect to that are begun from now on.
+    pub(crate) target: SocketAddr,
     conns: Vec<Option<Conn>>,
     free: Vec<usize>,
     pub(crate) feeds: Vec<Feed>,

@@ -5,13 +5,17 @@
 mod board;
 mod conn;
 mod country;
+mod engines;
 mod feed;
 mod fleet;
 mod frame;
+mod instances;
 mod movers;
 mod options;
 mod payload;
 mod peer;
+mod plot;
+mod posters;
 mod reports;
 mod rig;
 mod scenario;
@@ -41,6 +45,7 @@ fn main() -> ExitCode {
         Some("launch") => server::launch(&arguments[2..]),
         Some("peer-limit") => peer::limit::run(&peer::Arguments::parse_from(&arguments[1..])),
         Some("peer-tungstenite") => peer::tungstenite::run(peer::Arguments::parse_from(&arguments[1..])),
+        Some("peer-postgres") => peer::postgres::run(&arguments[2..]),
         Some("peer-sqlite") => peer::sqlite::run(&arguments[2..]),
         _ => run(Options::parse()),
     };

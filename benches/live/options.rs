@@ -13,7 +13,7 @@ use crate::system;
 #[derive(Debug, Parser)]
 #[command(name = "cargo bench --bench live --", disable_version_flag = true)]
 pub(crate) struct Options {
-    /// connect, echo, fanout, scale, topics, areas, cadence, bytes, churn, stalled, comeback, drain, ingest, wscat, soak;
+    /// connect, echo, fanout, scale, topics, areas, cadence, bytes, churn, stalled, comeback, drain, ingest, cluster, wscat, soak;
     /// or full: all but soak, the result in benches/RESULTS.md
     pub(crate) scenarios: Vec<String>,
     /// Small numbers, to see that it works.
@@ -65,6 +65,11 @@ impl Options {
         cores.dedup();
         cores.truncate(2);
         Ok(Setup { cores, workers: 2, ..self.setup() })
+    }
+
+    /// One worker, on two cores; on a machine with two, one of them is the generator's too.
+    pub(crate) fn all_cores(&self) -> Result<Setup> {
+        Ok(Setup { workers: 1, ..self.two_workers()? })
     }
 
     /// True if the generator's core is a server's too.

@@ -6,6 +6,7 @@
 //! answered. `--echo`: messages are sent back. `--ping-ms N`: every client gets a ping every N milliseconds.
 
 pub(crate) mod limit;
+pub(crate) mod postgres;
 pub(crate) mod sqlite;
 pub(crate) mod tungstenite;
 

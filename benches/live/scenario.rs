@@ -4,12 +4,14 @@ mod areas;
 mod bytes;
 mod cadence;
 mod churn;
+mod cluster;
 mod comeback;
 mod connect;
 mod drain;
 mod echo;
 mod fanout;
 mod ingest;
+mod rolling;
 mod scale;
 mod soak;
 mod stalled;
@@ -22,9 +24,9 @@ use crate::board::Board;
 use crate::options::Options;
 
 /// Those that `full` runs.
-pub(crate) const ALL: [&str; 14] = [
+pub(crate) const ALL: [&str; 15] = [
     "connect", "echo", "fanout", "scale", "topics", "areas", "cadence", "bytes", "churn", "stalled",
-    "comeback", "drain", "ingest", "wscat",
+    "comeback", "drain", "ingest", "cluster", "wscat",
 ];
 
 /// Runs one.
@@ -43,6 +45,7 @@ pub(crate) fn run(name: &str, options: &Options) -> Result<Board> {
         "comeback" => comeback::run(options),
         "drain" => drain::run(options),
         "ingest" => ingest::run(options),
+        "cluster" => cluster::run(options),
         "wscat" => wscat::run(options),
         "soak" => soak::run(options),
         _ => bail!("there is no scenario {name:?}; there are: {}, soak, full", ALL.join(", ")),

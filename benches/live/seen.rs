@@ -10,6 +10,8 @@ pub(crate) struct Seen {
     epoch: Instant,
     /// Handshakes that succeeded.
     pub(crate) opened: usize,
+    /// When they did.
+    pub(crate) openings: Vec<u64>,
     /// Of these, such as may send and be sent compressed messages.
     pub(crate) deflating: usize,
     /// Connections that failed before their handshake was done.
@@ -27,6 +29,8 @@ pub(crate) struct Seen {
     /// The first of these that is an error.
     pub(crate) error: Option<String>,
     messages: Shared,
+    /// When clients were told to connect again: nanoseconds since the epoch.
+    pub(crate) returns: Vec<u64>,
     /// Pings.
     pub(crate) pings: u64,
     /// When close frames came.
@@ -48,6 +52,7 @@ impl Seen {
         Self {
             epoch: Instant::now(),
             opened: 0,
+            openings: Vec::new(),
             deflating: 0,
             failed: 0,
             failure: String::new(),
@@ -57,6 +62,7 @@ impl Seen {
             answers: 0,
             error: None,
             messages: Shared::default(),
+            returns: Vec::new(),
             pings: 0,
             closes: Vec::new(),
             bytes: 0,
@@ -113,6 +119,16 @@ impl Seen {
     /// What is wrong with what came, if something is: an error, or a message that cannot be read.
     pub(crate) fn fault(&self) -> Option<&str> {
         self.messages.broken.as_deref().or(self.error.as_deref())
+    }
+
+    /// Notes when the client that was told so comes back, if this is what an answer says.
+    pub(crate) fn draining(&mut self, answer: &[u8], now: u64) {
+        let Some(digits) = answer.strip_prefix(br#"{"type":"draining","reconnect_after_ms":"#) else {
+            return;
+        };
+        let digits = digits.iter().take_while(|byte| byte.is_ascii_digit());
+        let millis = digits.fold(0, |millis, byte| millis * 10 + u64::from(byte - b'0'));
+        self.returns.push(now + millis * 1_000_000);
     }
 
     /// Keeps the first error.

@@ -1,15 +1,14 @@
 //! `ingest`: positions a second that are stored durably.
 
-use std::ops::Range;
 use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 
 use crate::board::Board;
 use crate::conn::Manner;
 use crate::options::Options;
-use crate::payload::Positions;
+use crate::posters::Posters;
 use crate::rig::Rig;
 use crate::server::{self, Kind};
 
@@ -54,80 +53,29 @@ pub(crate) fn run(options: &Options) -> Result<Board> {
 
 const RATE: &str = "durable positions/s";
 
-/// One connection that posts.
-struct Poster {
-    feed: usize,
-    devices: Range<usize>,
-    positions: Positions,
-}
-
 fn one(kind: Kind, batch: usize, options: &Options, board: &mut Board) -> Result<()> {
     let row = |what: &str| format!("posts of {batch}: {what}");
     let mut rig = Rig::start(kind, &options.setup())?;
-    let mut posters = Vec::new();
-    for number in 0..POSTERS {
-        let feed = rig.fleet.feed(rig.server.ops, true)?;
-        let devices = number * batch..(number + 1) * batch;
-        posters.push(Poster { feed, devices, positions: Positions::new(0) });
-    }
+    let mut posters = Posters::connect(&mut rig, POSTERS, batch)?;
     rig.subscribe(1, 1, Manner::Polite)?;
-    post(&mut rig, &mut posters, Duration::from_millis(300))?;
-    rig.fleet.seen.record();
-    let before = (rig.metric(ACCEPTED)?, rig.metric(COMMITTED)?, rig.metric(COMMITS)?);
-    let meter = rig.meter()?;
-    post(&mut rig, &mut posters, options.seconds(5.0, 1.0))?;
-    let usage = rig.usage(&meter)?;
-    let accepted = rig.metric(ACCEPTED)? - before.0;
-    let group = (rig.metric(COMMITTED)? - before.1) / (rig.metric(COMMITS)? - before.2);
-    rig.fleet.pass(Duration::from_millis(300))?;
-    let latencies = rig.fleet.seen.recorded();
-    board.add(row(RATE), kind.name(), accepted / usage.wall.as_secs_f64());
-    board.add(row("positions in a commit"), kind.name(), group);
-    let cost = usage.server.as_secs_f64() * 1e6 / accepted;
+    posters.post(&mut rig, Duration::from_millis(300))?;
+    let durable = posters.measure(&mut rig, options.seconds(5.0, 1.0))?;
+    board.add(row(RATE), kind.name(), durable.rate());
+    board.add(row("positions in a commit"), kind.name(), durable.group);
+    let cost = durable.usage.server.as_secs_f64() * 1e6 / durable.accepted;
     board.add(row("CPU µs per position"), kind.name(), cost);
     for (name, share) in [("p50", 0.5), ("p99", 0.99)] {
-        let latency = latencies.at(share).as_secs_f64() * 1e3;
+        let latency = durable.latencies.at(share).as_secs_f64() * 1e3;
         board.add(row(&format!("post to client {name}, ms")), kind.name(), latency);
     }
-    board.generator(&format!("posts of {batch}"), kind.name(), usage.own_share());
+    board.generator(&format!("posts of {batch}"), kind.name(), durable.usage.own_share());
     drop(rig);
     if kind != Kind::Processor {
         return Ok(());
     }
-    let rate = sqlite(group.round().max(1.0) as usize, batch * POSTERS, options)?;
+    let rate = sqlite(durable.group.round().max(1.0) as usize, posters.devices(), options)?;
     board.add(row(RATE), SQLITE, rate);
     Ok(())
-}
-
-const ACCEPTED: &str = "processor_positions_accepted_total";
-const COMMITTED: &str = "processor_store_commit_positions_sum";
-const COMMITS: &str = "processor_store_commit_positions_count";
-
-/// Lets all posters post, and waits for their last answers.
-fn post(rig: &mut Rig, posters: &mut [Poster], time: Duration) -> Result<()> {
-    let since = Instant::now();
-    loop {
-        let go_on = since.elapsed() < time;
-        let mut idle = true;
-        for (number, poster) in posters.iter_mut().enumerate() {
-            if !rig.fleet.feeds[poster.feed].is_idle() {
-                idle = false;
-            } else if go_on {
-                idle = false;
-                let (body, steps) = poster.positions.body(&poster.devices, 1);
-                if number == 0 {
-                    let now = rig.fleet.seen.now();
-                    steps.for_each(|step| rig.fleet.seen.sent(step, now));
-                }
-                rig.fleet.post(poster.feed, body.as_bytes())?;
-            }
-        }
-        if idle {
-            return Ok(());
-        }
-        ensure!(since.elapsed() < time + Duration::from_secs(20), "posts were not answered");
-        rig.fleet.turn(Duration::from_millis(20))?;
-    }
 }
 
 /// Positions a second that SQLite commits in groups of this size, on the server's core.
