@@ -53,7 +53,7 @@ pub(crate) fn run(options: &Options) -> Result<Board> {
         "cluster",
         format!(
             "One instance over SQLite, and one over PostgreSQL and Redis on this machine as Debian's packages configure them; all \
-             may use the same two cores, the generator's among them. {POSTERS} keep-alive connections, each posting positions of its \
+             may use two cores. {POSTERS} keep-alive connections, each posting positions of its \
              own devices, the next post when the one before was answered; Postgres alone commits the same groups right after, \
              with the same statement into the same tables. Half load: posts of {HALF_LOAD} at half of each one's own rate, a client \
              for one device of each poster, from the instant a post was due. Fan-out: bursts of 1 to {subscribers} subscribers of \
@@ -72,8 +72,12 @@ pub(crate) fn run(options: &Options) -> Result<Board> {
         ));
         return Ok(board);
     }
-    let engines = Engines::start(&options.all_cores()?.cores)?;
+    let setup = options.all_cores()?;
+    let engines = Engines::start(&setup.cores)?;
     let mut bench = Bench { options, engines, board };
+    if options.shares_core(&setup)? {
+        bench.board.note("one of the two cores is the generator's");
+    }
     for _ in 0..options.rounds() {
         for batch in BATCHES {
             bench.durable(batch)?;
