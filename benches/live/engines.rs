@@ -76,9 +76,9 @@ impl Engines {
         let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))?;
         let children = children.split_whitespace().filter_map(|child| child.parse().ok());
         // One may have ended just now.
-        let times = children.filter_map(|child| system::cpu_time(child).ok());
-        let postgres = times.sum::<Duration>() + system::cpu_time(pid)?;
-        Ok(EngineTimes { postgres, redis: system::cpu_time(self.redis.process.0.id())? })
+        let times = children.filter_map(|child| system::exact_cpu_time(child).ok());
+        let postgres = times.sum::<Duration>() + system::exact_cpu_time(pid)?;
+        Ok(EngineTimes { postgres, redis: system::exact_cpu_time(self.redis.process.0.id())? })
     }
 }
 

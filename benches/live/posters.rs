@@ -108,14 +108,17 @@ impl Posters {
         Ok(Durable { usage, accepted, group, latencies: rig.fleet.seen.recorded() })
     }
 
-    /// Makes `rate` posts a second, by all in turn, whatever comes of them, and measures from the instant each was due. Returns
-    /// how many posts there were. The posters must not have posted before.
+    /// Makes `rate` posts a second, by all in turn, whatever comes of them, and measures from the instant each was due, after a
+    /// fifth of that time to warm up. Returns how many posts there were. The posters must not have posted before.
     pub(crate) fn pace(&mut self, rig: &mut Rig, rate: f64, time: Duration) -> Result<(u64, Latencies)> {
         // One row of times for all, so that a time tells which post a position was in.
         let mut positions = Positions::new(0);
-        rig.fleet.seen.record();
-        let (since, mut posts) = (Instant::now(), 0);
-        while since.elapsed() < time {
+        let (since, mut posts, mut is_warm) = (Instant::now(), 0, false);
+        while since.elapsed() < time.mul_f64(1.2) {
+            if !is_warm && since.elapsed() > time.mul_f64(0.2) {
+                is_warm = true;
+                rig.fleet.seen.record();
+            }
             let due = since + Duration::from_secs_f64(posts as f64 / rate);
             let left = due.saturating_duration_since(Instant::now());
             if !left.is_zero() {

@@ -43,6 +43,11 @@ pub(crate) fn thread_times(pid: u32) -> Result<Vec<(u32, Duration)>> {
     Ok(times)
 }
 
+/// The same of all threads that a process has now, together.
+pub(crate) fn exact_cpu_time(pid: u32) -> Result<Duration> {
+    Ok(thread_times(pid)?.into_iter().map(|(_, time)| time).sum())
+}
+
 /// The same of one thread.
 pub(crate) fn thread_time(pid: u32, thread: u32) -> Result<Duration> {
     schedstat(format!("/proc/{pid}/task/{thread}").as_ref())

@@ -36,6 +36,9 @@ const EMBEDDED: &str = "processor";
 const CLUSTER: &str = "processor, Postgres + Redis";
 const POSTGRES: &str = "Postgres alone";
 
+/// Two figures in a proportion up to this are the same, as far as can be told here.
+const SAME: f64 = 1.02;
+
 const RATE: &str = "durable positions/s";
 const NET: &str = "fan-out: CPU µs per delivery, without what publishing to nobody costs";
 
@@ -110,7 +113,8 @@ fn targets(board: &mut Board, clients: usize) {
     }
     let cost = |column| board.median(NET, column);
     let ratio = cost(CLUSTER).zip(cost(EMBEDDED)).map(|(cluster, embedded)| cluster / embedded);
-    board.at_most("fan-out: CPU per delivery, to the embedded one's", ratio, 1.0);
+    // Not above it, but for what two turns of the same server differ by.
+    board.at_most("fan-out: CPU per delivery, to the embedded one's", ratio, SAME);
     let row = event(clients, "post to client p99, ms");
     board.at_most(row.as_str(), board.median(&row, CLUSTER), 200.0);
     rolling::target(CLUSTER, board);
