@@ -104,9 +104,9 @@ impl Curve {
         let (middle, down) = (f64::midpoint(LEFT, WIDTH - RIGHT), f64::midpoint(TOP, HEIGHT - BOTTOM));
         writeln!(
             svg,
-            "<text x=\"{middle}\" y=\"{}\" text-anchor=\"middle\">seconds</text>\n\
+            "<text x=\"{middle}\" y=\"{}\" text-anchor=\"middle\">seconds since the first SIGTERM</text>\n\
              <text transform=\"translate(16 {down}) rotate(-90)\" text-anchor=\"middle\">\
-             clients in {BAR_MS} ms</text>\n</svg>",
+             clients connected to the others, per {BAR_MS} ms</text>\n</svg>",
             HEIGHT - 12.0
         )
         .unwrap();
