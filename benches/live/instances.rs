@@ -29,6 +29,8 @@ pub(crate) struct Instances {
     /// Where positions are posted to each.
     feeds: Vec<usize>,
     setup: Setup,
+    /// More fields of the clients' subscriptions.
+    wish: &'static str,
     movers: Movers,
     /// Between two posts.
     every: Duration,
@@ -39,8 +41,8 @@ pub(crate) struct Instances {
 }
 
 impl Instances {
-    /// Starts so many. Later, positions are posted at this rate a second.
-    pub(crate) fn start(count: usize, setup: Setup, rate: f64) -> Result<Self> {
+    /// Starts so many. Later, positions are posted at this rate a second. `wish`: more fields of the clients' subscriptions.
+    pub(crate) fn start(count: usize, setup: Setup, rate: f64, wish: &'static str) -> Result<Self> {
         let servers = (0..count).map(|_| Server::start(Kind::Processor, &setup));
         let servers = servers.collect::<Result<Vec<_>>>()?;
         let mut fleet = Fleet::new(servers[0].live)?;
@@ -52,6 +54,7 @@ impl Instances {
             held: vec![0; count],
             feeds,
             setup,
+            wish,
             movers: Movers::new(DEVICES),
             every: Duration::from_secs_f64(1.0 / rate),
             next: Instant::now(),
@@ -62,16 +65,16 @@ impl Instances {
     /// Begins to connect a client of the event to one of them.
     pub(crate) fn begin(&mut self, instance: usize) -> Result<()> {
         self.held[instance] += 1;
-        begin(&mut self.fleet, &self.servers[instance])
+        begin(&mut self.fleet, &self.servers[instance], self.wish)
     }
 
     /// Connects clients of the event to all of them in turn, and waits until they are subscribed.
     pub(crate) fn subscribe(&mut self, count: usize) -> Result<()> {
-        let Self { fleet, servers, held, .. } = self;
+        let Self { fleet, servers, held, wish, .. } = self;
         let answers = fleet.seen.answers + count as u64;
         fleet.open_each(count, OPEN_LIMIT, |fleet, number| {
             held[number % servers.len()] += 1;
-            begin(fleet, &servers[number % servers.len()])
+            begin(fleet, &servers[number % servers.len()], wish)
         })?;
         let done = fleet.until(OPEN_LIMIT, |fleet| fleet.seen.answers >= answers)?;
         ensure!(done, "{} subscriptions not answered", answers - fleet.seen.answers);
@@ -124,8 +127,8 @@ impl Instances {
     }
 }
 
-fn begin(fleet: &mut Fleet, server: &Server) -> Result<()> {
+fn begin(fleet: &mut Fleet, server: &Server, wish: &str) -> Result<()> {
     fleet.target = server.live;
-    let subscribe = format!(r#"{{"type":"subscribe","topic":"{TOPIC}"}}"#);
+    let subscribe = format!(r#"{{"type":"subscribe","topic":"{TOPIC}"{wish}}}"#);
     fleet.begin_with(Manner::Polite, 0, frame::masked(frame::TEXT, subscribe.as_bytes())).map(drop)
 }

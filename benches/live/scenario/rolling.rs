@@ -53,7 +53,7 @@ pub(super) fn run(
     let setup = setup.with("LIVE_WS_DRAIN_SPREAD_MS", pace.drain_ms);
     let setup = setup.with("LIVE_WS_RECONNECT_SPREAD_MS", pace.reconnect_ms);
     let setup = setup.with("LIVE_WS_DRAIN_TIMEOUT_MS", pace.drain_ms + 6000);
-    let mut instances = Instances::start(INSTANCES, setup, RATE)?;
+    let mut instances = Instances::start(INSTANCES, setup, RATE, "")?;
     instances.subscribe(clients)?;
     instances.pass(Duration::from_millis(500))?;
     let first = instances.fleet.seen.now();
