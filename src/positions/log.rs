@@ -3,6 +3,7 @@
 use std::error::Error;
 
 use futures_util::future::LocalBoxFuture;
+use futures_util::stream::LocalBoxStream;
 
 use super::arrived::Arrived;
 
@@ -27,13 +28,17 @@ pub(super) trait Log {
     fn close(&mut self) -> LocalBoxFuture<'static, ()>;
 }
 
+/// Positions from the store, in parts. It ends after the first error.
+pub(super) type Stored = LocalBoxStream<'static, Result<Vec<Arrived>, Box<dyn Error>>>;
+
 /// What an instance does with what it reads from the log.
 pub(super) trait Tail: 'static {
     /// Takes positions in the order of the log. There may be known or older ones among them, which it drops.
     fn read(&mut self, positions: Vec<Arrived>);
 
-    /// Entries may have been missed: reads the newest position of each device from the store. Called again later if it fails.
-    fn catch_up(&mut self) -> LocalBoxFuture<'_, Result<(), Box<dyn Error>>>;
+    /// Entries may have been missed: the newest position of each device from the store, in parts, each to be given to
+    /// [`Tail::read`]. Meanwhile it reads on.
+    fn stored(&self) -> Stored;
 }
 
 impl Tail for Box<dyn Tail> {
@@ -41,7 +46,7 @@ impl Tail for Box<dyn Tail> {
         (**self).read(positions);
     }
 
-    fn catch_up(&mut self) -> LocalBoxFuture<'_, Result<(), Box<dyn Error>>> {
-        (**self).catch_up()
+    fn stored(&self) -> Stored {
+        (**self).stored()
     }
 }

@@ -1,12 +1,11 @@
 //! `Publish`: where positions go once they are stored.
 
-use std::error::Error;
 use std::time::Instant;
 
-use futures_util::future::LocalBoxFuture;
+use futures_util::stream;
 
 use super::arrived::Arrived;
-use super::log::Tail;
+use super::log::{Stored, Tail};
 
 use crate::domain::Position;
 
@@ -26,7 +25,7 @@ impl Tail for Direct {
         self.0.publish(new.collect());
     }
 
-    fn catch_up(&mut self) -> LocalBoxFuture<'_, Result<(), Box<dyn Error>>> {
-        Box::pin(async { Ok(()) })
+    fn stored(&self) -> Stored {
+        Box::pin(stream::empty())
     }
 }

@@ -130,13 +130,12 @@ fn template() -> PathBuf {
             "C",
         ]);
         run(init.arg("-D").arg(folder.path().join("data")));
-        // Copied under a name of its own first, so that what has the name is whole.
-        let copy = target.join(format!("postgres-{}.new", std::process::id()));
+        // Copied to a place of its own first, so that what has the name is whole. Another test may be quicker.
+        let beside = tempfile::Builder::new().prefix("postgres-new-").tempdir_in(&target).unwrap();
+        let copy = beside.path().join("data");
         run(Command::new("cp").arg("-a").arg(folder.path().join("data")).arg(&copy));
-        if fs::rename(&copy, &template).is_err() {
-            assert!(template.exists(), "{} cannot be made", template.display());
-            fs::remove_dir_all(&copy).unwrap();
-        }
+        let renamed = fs::rename(&copy, &template);
+        assert!(renamed.is_ok() || template.exists(), "{} cannot be made: {renamed:?}", template.display());
     }
     template
 }

@@ -32,7 +32,6 @@ impl<T: Tail> Log for InProcess<T> {
 #[cfg(test)]
 mod tests {
     use std::cell::RefCell;
-    use std::error::Error;
     use std::rc::Rc;
     use std::time::Instant;
 
@@ -41,6 +40,7 @@ mod tests {
     use super::*;
     use crate::domain::{Position, Timestamp};
     use crate::metrics::Metrics;
+    use crate::positions::log::Stored;
 
     struct Read(Rc<RefCell<Vec<String>>>);
 
@@ -50,7 +50,7 @@ mod tests {
             self.0.borrow_mut().extend(ids);
         }
 
-        fn catch_up(&mut self) -> LocalBoxFuture<'_, Result<(), Box<dyn Error>>> {
+        fn stored(&self) -> Stored {
             unreachable!("nothing can be missed")
         }
     }

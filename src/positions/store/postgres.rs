@@ -10,10 +10,12 @@ mod time;
 
 use std::cell::RefCell;
 use std::collections::HashSet;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::TryStreamExt as _;
 use futures_util::future::LocalBoxFuture;
 use sqlx::Connection as _;
 use sqlx::postgres::PgConnection;
@@ -149,13 +151,17 @@ impl Store for PostgresStore {
         each: &'a mut dyn FnMut(Position),
     ) -> LocalBoxFuture<'a, Result<(), StoreError>> {
         Box::pin(async move {
-            let mut order = Order::default();
-            let mut add = |position: Position, ahead| {
-                order.load(position.device_id.clone(), position.timestamp, ahead);
-                each(position);
-            };
-            newest(&self.target, &mut add).await?;
-            *self.order.borrow_mut() = order;
+            let mut parts = pin!(newest(&self.target));
+            while let Some(part) = parts.try_next().await? {
+                let mut order = self.order.borrow_mut();
+                let mut changes = order.changes();
+                for Arrived { position, arrival, .. } in part {
+                    changes.meet(&position.device_id, position.timestamp, arrival);
+                    each(position);
+                }
+                let changed = changes.finish();
+                order.apply(changed);
+            }
             Ok(())
         })
     }

@@ -4,6 +4,8 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use futures_util::StreamExt as _;
+
 use super::*;
 use crate::domain::{Position, Timestamp};
 use crate::positions::arrived::Arrived;
@@ -66,6 +68,14 @@ impl Opened {
         let new = positions.iter().zip(&verdicts).filter(|(_, verdict)| **verdict == New);
         self.tail.read(new.map(|(arrived, _)| arrived.clone()).chain(untold).collect());
         verdicts
+    }
+
+    /// Reads what is stored, as after a gap in the log.
+    async fn catch_up(&mut self) {
+        let mut stored = self.tail.stored();
+        while let Some(part) = stored.next().await {
+            self.tail.read(part.unwrap());
+        }
     }
 
     /// Commits, and ends before it could hand on anything.

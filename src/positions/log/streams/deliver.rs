@@ -4,13 +4,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::own::Own;
 use crate::metrics::LogMetrics;
 use crate::positions::arrived::Arrived;
-use crate::positions::log::Tail;
+use crate::positions::log::{Stored, Tail};
 
 /// How many events may wait for the tail; then the readers wait.
 pub(super) const MAX_EVENTS: usize = 16;
@@ -34,35 +35,71 @@ pub(super) async fn deliver(
     own: Rc<Own>,
     metrics: Arc<LogMetrics>,
 ) {
-    // When to catch up, if that is to be done.
-    let mut catch_up: Option<Instant> = None;
+    let mut catch_up = CatchUp::Done;
     loop {
-        if catch_up.is_some_and(|at| at <= Instant::now()) {
-            catch_up = tail.catch_up().await.err().map(|error| {
-                log::warn!("newest positions not read from the store, tried again soon: {error}");
-                Instant::now() + TRY_AGAIN_AFTER
-            });
-        }
-        // What was read meanwhile is given to the tail all the same: it drops what it knows.
-        let due = catch_up.unwrap_or_else(Instant::now);
+        // The tail drops what it knows, so what comes from the store may come among what is read.
         tokio::select! {
             () = own.changed() => give(&mut tail, own.take()),
             event = events.recv() => match event {
                 Some(Event::Read(positions)) => give(&mut tail, positions),
                 Some(Event::Missed) => {
                     metrics.catch_ups.inc();
-                    catch_up = Some(Instant::now());
+                    catch_up.missed(&tail);
                 }
                 None => break,
             },
-            () = tokio::time::sleep_until(due), if catch_up.is_some() => {}
+            part = catch_up.next(&tail) => give(&mut tail, part),
         }
     }
     give(&mut tail, own.take());
 }
 
+/// How far the tail has caught up with the store.
+enum CatchUp {
+    /// As far as it must.
+    Done,
+    /// It is being read; `again` if entries may have been missed since it began.
+    Reading { stored: Stored, again: bool },
+    /// It failed, and is tried again.
+    Waiting(Instant),
+}
+
 fn give(tail: &mut impl Tail, positions: Vec<Arrived>) {
     if !positions.is_empty() {
         tail.read(positions);
+    }
+}
+
+impl CatchUp {
+    /// Entries may have been missed now.
+    fn missed(&mut self, tail: &impl Tail) {
+        match self {
+            Self::Reading { again, .. } => *again = true,
+            Self::Done | Self::Waiting(_) => *self = Self::reading(tail),
+        }
+    }
+
+    fn reading(tail: &impl Tail) -> Self {
+        Self::Reading { stored: tail.stored(), again: false }
+    }
+
+    /// What the tail is to be given next; none where it has to be asked for once more. May be dropped at any time.
+    async fn next(&mut self, tail: &impl Tail) -> Vec<Arrived> {
+        match self {
+            Self::Done => std::future::pending().await,
+            Self::Waiting(at) => {
+                tokio::time::sleep_until(*at).await;
+                *self = Self::reading(tail);
+            }
+            Self::Reading { stored, again } => match stored.next().await {
+                Some(Ok(part)) => return part,
+                Some(Err(error)) => {
+                    log::warn!("newest positions not read from the store, tried again soon: {error}");
+                    *self = Self::Waiting(Instant::now() + TRY_AGAIN_AFTER);
+                }
+                None => *self = if *again { Self::reading(tail) } else { Self::Done },
+            },
+        }
+        Vec::new()
     }
 }

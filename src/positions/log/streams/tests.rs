@@ -2,19 +2,19 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::error::Error;
 use std::future::Future;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::LocalBoxFuture;
+use futures_util::stream;
 
 use super::RedisLog;
 use super::running::Running;
 use crate::domain::{Position, Timestamp};
 use crate::metrics::Metrics;
 use crate::positions::arrived::Arrived;
-use crate::positions::log::{Log, Tail};
+use crate::positions::log::{Log, Stored, Tail};
 use crate::positions::redis::RedisError;
 use crate::positions::redis::server::RedisServer;
 use crate::settings::{LogSettings, Settings};
@@ -77,17 +77,17 @@ impl Tail for Recorder {
         }
     }
 
-    fn catch_up(&mut self) -> LocalBoxFuture<'_, Result<(), Box<dyn Error>>> {
+    fn stored(&self) -> Stored {
         let mut seen = self.0.borrow_mut();
         seen.catch_ups += 1;
-        let fails = seen.failures > 0;
-        seen.failures = seen.failures.saturating_sub(1);
-        if !fails {
-            STORE.with_borrow(|store| {
-                store.iter().for_each(|(device, latitude)| seen.take(device, *latitude))
-            });
+        if seen.failures > 0 {
+            seen.failures -= 1;
+            return Box::pin(stream::iter([Err("the store is away".into())]));
         }
-        Box::pin(async move { if fails { Err("the store is away".into()) } else { Ok(()) } })
+        let stored = STORE.with_borrow(|store| {
+            store.iter().map(|(device, latitude)| at(device, *latitude as u32)).collect()
+        });
+        Box::pin(stream::iter([Ok(stored)]))
     }
 }
 

@@ -1,17 +1,13 @@
 //! The newest position of every device, read at the start and after a gap in the log.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-
-use futures_util::TryStreamExt as _;
+use futures_util::{Stream, TryStreamExt as _, stream};
 use sqlx::Connection as _;
-use sqlx::postgres::PgConnection;
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::connect::Target;
-use super::rows::{columns, read};
-use crate::domain::{Position, Timestamp};
-use crate::positions::order::Ahead;
+use super::rows::{arrived, columns};
+use crate::positions::arrived::Arrived;
 use crate::positions::store::error::StoreError;
 use crate::positions::store::topics::Topics;
 
@@ -46,59 +42,55 @@ const NEWEST_OF_SOME: &str = concat!(
     ) AS newest"
 );
 
-/// Devices that are asked for at once.
+/// Positions that are handed on together.
 const AT_ONCE: usize = 1024;
 
-/// Gives the newest position of every device to `each`, one after the other, and with it what has to be known of a device that is
-/// ahead of its time.
-///
-/// # Errors
-/// [`StoreError`] if not all could be read.
-pub(super) async fn newest(
-    target: &Target,
-    each: &mut dyn FnMut(Position, Option<Ahead>),
-) -> Result<(), StoreError> {
+/// Parts that may wait to be taken.
+const PARTS: usize = 2;
+
+/// The newest position of every device, in parts. Each has arrived, as far as can be known, when it counts. It ends after the first
+/// error.
+pub(super) fn newest(target: &Target) -> impl Stream<Item = Result<Vec<Arrived>, StoreError>> + use<> {
+    let (parts, mut receiver) = mpsc::channel(PARTS);
+    let target = target.clone();
+    actix_rt::spawn(async move {
+        if let Err(error) = read_all(&target, &parts).await {
+            parts.send(Err(error)).await.ok();
+        }
+    });
+    stream::poll_fn(move |context| receiver.poll_recv(context))
+}
+
+async fn read_all(target: &Target, parts: &Parts) -> Result<(), StoreError> {
     let mut connection = target.connect().await?;
     let mut topics = Topics::default();
-    let mut ahead = Vec::new();
-    let mut count = 0_usize;
+    let (mut part, mut ahead) = (Vec::new(), Vec::new());
     {
         let mut rows = sqlx::query(GREATEST).fetch(&mut connection);
         // So many rows come as there are devices; each of them in time.
         while let Some(row) = target.in_time(async { Ok(rows.try_next().await?) }).await? {
-            let (position, counts_as_of) = read(&row, &mut topics)?;
-            if counts_as_of == position.timestamp {
-                each(position, None);
+            let arrived = arrived(&row, &mut topics)?;
+            if arrived.arrival == arrived.position.timestamp {
+                part.push(arrived);
             } else {
-                ahead.push((position.device_id, position.timestamp));
+                ahead.push(arrived.position.device_id);
             }
-            count += 1;
-            if count.is_multiple_of(AT_ONCE) {
-                // Rows may come faster than they are taken; a signal must be heard all the same.
-                tokio::task::yield_now().await;
+            if part.len() == AT_ONCE && parts.send(Ok(std::mem::take(&mut part))).await.is_err() {
+                // Nobody wants them any more.
+                return Ok(());
             }
         }
     }
+    parts.send(Ok(part)).await.ok();
     for devices in ahead.chunks(AT_ONCE) {
-        target.in_time(newest_of_some(&mut connection, devices, &mut topics, each)).await?;
+        let ids: Vec<&str> = devices.iter().map(|device| &**device).collect();
+        let rows = sqlx::query(NEWEST_OF_SOME).bind(ids).fetch_all(&mut connection);
+        let rows = target.in_time(async { Ok(rows.await?) }).await?;
+        let part = rows.iter().map(|row| arrived(row, &mut topics)).collect::<Result<_, _>>()?;
+        parts.send(Ok(part)).await.ok();
     }
     timeout(target.timeout, connection.close()).await.ok();
     Ok(())
 }
 
-async fn newest_of_some(
-    connection: &mut PgConnection,
-    devices: &[(Arc<str>, Timestamp)],
-    topics: &mut Topics,
-    each: &mut dyn FnMut(Position, Option<Ahead>),
-) -> Result<(), StoreError> {
-    let greatest: HashMap<&str, Timestamp> =
-        devices.iter().map(|(device, timestamp)| (&**device, *timestamp)).collect();
-    let ids: Vec<&str> = devices.iter().map(|(device, _)| &**device).collect();
-    for row in sqlx::query(NEWEST_OF_SOME).bind(ids).fetch_all(connection).await? {
-        let (position, counts_as_of) = read(&row, topics)?;
-        let greatest = greatest.get(&*position.device_id).copied().unwrap_or(position.timestamp);
-        each(position, Some(Ahead { counts_as_of, greatest }));
-    }
-    Ok(())
-}
+type Parts = mpsc::Sender<Result<Vec<Arrived>, StoreError>>;

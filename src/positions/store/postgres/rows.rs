@@ -15,7 +15,7 @@ use crate::positions::order::counts_as_of;
 use crate::positions::store::error::StoreError;
 use crate::positions::store::topics::{Topics, lines};
 
-/// The columns that [`read`] reads, in its order.
+/// The columns that [`arrived`] reads, in its order.
 macro_rules! columns {
     () => {
         "device_id, timestamp, latitude, longitude, altitude, accuracy, heading, speed, topics, attributes::text, arrival"
@@ -102,11 +102,11 @@ fn arrival_from_the_future(Arrived { position, arrival, .. }: &Arrived) -> Optio
     (counts_as_of(position.timestamp, *arrival) != position.timestamp).then_some(At(*arrival))
 }
 
-/// Reads a row of [`columns`]: a position, and as of when it counts.
+/// Reads a row of [`columns`], as if it had arrived when it counts: nothing else is known of when it did.
 ///
 /// # Errors
 /// [`StoreError::Damaged`] if it is none that this program wrote.
-pub(super) fn read(row: &PgRow, topics: &mut Topics) -> Result<(Position, Timestamp), StoreError> {
+pub(super) fn arrived(row: &PgRow, topics: &mut Topics) -> Result<Arrived, StoreError> {
     let device: &str = row.try_get(0)?;
     let At(timestamp) = row.try_get(1)?;
     let damaged = || StoreError::Damaged { device: device.to_owned(), timestamp: timestamp.as_millis() };
@@ -126,7 +126,8 @@ pub(super) fn read(row: &PgRow, topics: &mut Topics) -> Result<(Position, Timest
         topics: topics.read(names.iter().flatten().map(String::as_str)).ok_or_else(damaged)?,
         attributes,
     };
-    Ok((position, arrival.map_or(timestamp, |At(arrival)| counts_as_of(timestamp, arrival))))
+    let arrival = arrival.map_or(timestamp, |At(arrival)| counts_as_of(timestamp, arrival));
+    Ok(Arrived { position, arrival, received: Instant::now() })
 }
 
 /// Positions that are stored, by device and time.
@@ -146,9 +147,5 @@ pub(super) async fn stored(
     let times: Vec<At> = positions.iter().map(|arrived| At(arrived.position.timestamp)).collect();
     let rows = sqlx::query(STORED).bind(ids).bind(times).fetch_all(connection).await?;
     let mut topics = Topics::default();
-    let arrived = |row: &PgRow| {
-        let (position, arrival) = read(row, &mut topics)?;
-        Ok(Arrived { position, arrival, received: Instant::now() })
-    };
-    rows.iter().map(arrived).collect()
+    rows.iter().map(|row| arrived(row, &mut topics)).collect()
 }

@@ -3,20 +3,15 @@
 use std::cell::RefCell;
 use std::error::Error;
 use std::rc::Rc;
-use std::time::Instant;
 
-use futures_util::future::LocalBoxFuture;
+use futures_util::TryStreamExt as _;
 
 use super::connect::Target;
 use super::newest::newest;
-use crate::domain::Position;
 use crate::positions::arrived::Arrived;
-use crate::positions::log::Tail;
-use crate::positions::order::{Ahead, Order, counts_as_of};
+use crate::positions::log::{Stored, Tail};
+use crate::positions::order::{Order, counts_as_of};
 use crate::positions::publish::Publish;
-
-/// Positions that are published together after a gap.
-const AT_ONCE: usize = 1024;
 
 /// Publishes what is newer than what it knows of each device, whoever stored it.
 pub(super) struct SharedTail {
@@ -43,27 +38,7 @@ impl Tail for SharedTail {
         }
     }
 
-    fn catch_up(&mut self) -> LocalBoxFuture<'_, Result<(), Box<dyn Error>>> {
-        Box::pin(async {
-            let Self { target, order, publish } = self;
-            let mut new = Vec::new();
-            let mut each = |position: Position, ahead: Option<Ahead>| {
-                let counts_as_of = ahead.map_or(position.timestamp, |ahead| ahead.counts_as_of);
-                let mut order = order.borrow_mut();
-                let mut changes = order.changes();
-                if changes.meet(&position.device_id, position.timestamp, counts_as_of) {
-                    let changed = changes.finish();
-                    order.apply(changed);
-                    new.push((position, Instant::now()));
-                }
-                if new.len() == AT_ONCE {
-                    publish.publish(std::mem::take(&mut new));
-                }
-            };
-            let result = newest(target, &mut each).await;
-            // What was read before it failed is noted as known.
-            publish.publish(new);
-            Ok(result?)
-        })
+    fn stored(&self) -> Stored {
+        Box::pin(newest(&self.target).map_err(|error| Box::from(error) as Box<dyn Error>))
     }
 }
