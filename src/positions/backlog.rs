@@ -3,7 +3,7 @@
 use super::group::{Group, Submission};
 
 /// Most positions in one commit; more wait for the next, so that no post waits long behind a flood.
-const MAX_COMMIT: usize = 8192;
+pub(super) const MAX_COMMIT: usize = 8192;
 
 /// Submissions that wait for the store, the oldest first.
 pub(super) struct Backlog {
@@ -32,13 +32,8 @@ impl Backlog {
 
     /// The next group to commit: as many whole submissions as fit into a commit, at least one. `None` if none waits.
     pub(super) fn next_group(&mut self) -> Option<Group> {
-        let mut size = 0;
-        let fits = self.submissions.iter().take_while(|submission| {
-            let first = size == 0;
-            size += submission.positions.len();
-            first || size <= MAX_COMMIT
-        });
-        let count = fits.count();
+        let sizes = self.submissions.iter().map(|submission| submission.positions.len());
+        let count = how_many_fit(sizes, MAX_COMMIT);
         (count > 0).then(|| Group::new(self.submissions.drain(..count)))
     }
 
@@ -51,6 +46,17 @@ impl Backlog {
     pub(super) fn positions(&self) -> usize {
         self.positions
     }
+}
+
+/// How many of the first things of these sizes are `max` together at most; at least one, if there is one.
+pub(super) fn how_many_fit(sizes: impl Iterator<Item = usize>, max: usize) -> usize {
+    let mut sum = 0;
+    let fits = sizes.take_while(|size| {
+        let first = sum == 0;
+        sum += size;
+        first || sum <= max
+    });
+    fits.count()
 }
 
 #[cfg(test)]

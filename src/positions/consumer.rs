@@ -59,16 +59,15 @@ impl Consumer {
     ) -> Self {
         let (store, log) = opened.start(Box::new(publish));
         metrics.store_up.set(1);
-        let consumer = Self {
+        measure(&metrics, &*store);
+        Self {
             backlog: Backlog::new(settings.max_waiting),
             metrics,
-            store: StoreState::InUse,
+            store: StoreState::Idle(store),
             log,
             clock: Timestamp::now,
             stopping: None,
-        };
-        consumer.measure(&*store);
-        Self { store: StoreState::Idle(store), ..consumer }
+        }
     }
 
     /// With another clock than the system's.
@@ -99,26 +98,23 @@ impl Consumer {
         });
     }
 
-    /// Gives the store to a future; what that has come to is done with the actor, before anyone else has the store.
+    /// Gives the store to a future, if it is free; what that has come to is done with the actor, before anyone else has the store.
     fn use_store<Work, Done>(&mut self, ctx: &mut Context<Self>, work: impl FnOnce(Box<dyn Store>) -> Work)
     where
         Work: Future<Output = (Box<dyn Store>, Done)> + 'static,
         Done: FnOnce(&mut Self, &mut Context<Self>) + 'static,
     {
+        if !matches!(self.store, StoreState::Idle(_)) {
+            return;
+        }
         let StoreState::Idle(store) = std::mem::replace(&mut self.store, StoreState::InUse) else { return };
         let work = wrap_future::<_, Self>(work(store));
         ctx.spawn(work.map(|(store, done), actor, ctx| {
-            actor.measure(&*store);
+            measure(&actor.metrics, &*store);
             actor.store = StoreState::Idle(store);
             done(actor, ctx);
             actor.commit_next(ctx);
         }));
-    }
-
-    /// Notes how large the store is.
-    fn measure(&self, store: &dyn Store) {
-        self.metrics.store_bytes.set(store.bytes() as i64);
-        self.metrics.devices.set(store.devices() as i64);
     }
 
     /// A group is on the disk: counts it, hands it on, and acknowledges it.
@@ -186,9 +182,6 @@ impl Consumer {
 
     /// Checks the store, so that readiness knows also when nobody submits whether it is there, or there again.
     fn check_store(&mut self, ctx: &mut Context<Self>) {
-        if !matches!(self.store, StoreState::Idle(_)) {
-            return;
-        }
         self.use_store(ctx, |mut store| async move {
             let result = store.check().await;
             let done = move |actor: &mut Self, _: &mut Context<Self>| match result {
@@ -218,6 +211,12 @@ impl Consumer {
         };
         ctx.spawn(wrap_future(close));
     }
+}
+
+/// Notes how large the store is.
+fn measure(metrics: &PositionsMetrics, store: &dyn Store) {
+    metrics.store_bytes.set(store.bytes() as i64);
+    metrics.devices.set(store.devices() as i64);
 }
 
 impl Actor for Consumer {

@@ -6,7 +6,7 @@ use std::time::Instant;
 use tokio::sync::oneshot;
 
 use super::arrived::Arrived;
-use super::order::{Verdict, counts_as_of};
+use super::order::Verdict;
 use super::store::StoreError;
 use super::submit::{Stored, SubmitError};
 use crate::domain::{Position, Timestamp};
@@ -57,9 +57,7 @@ impl Group {
             positions.extend(some.into_iter().map(arrived));
             replies.push(reply);
         }
-        positions.sort_by_key(|(Arrived { position, arrival, .. }, _)| {
-            (counts_as_of(position.timestamp, *arrival), position.timestamp)
-        });
+        positions.sort_by_key(|(arrived, _)| arrived.key());
         let (positions, submissions) = positions.into_iter().unzip();
         Self { positions, submissions, replies }
     }

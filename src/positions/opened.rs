@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use super::log::RedisLog;
-use super::log::{InProcess, Log};
+use super::log::{InProcess, Log, RedisLog};
 use super::publish::Publish;
 use super::redis::RedisError;
 use super::store::{self, Store, StoreError};

@@ -51,6 +51,9 @@ pub(super) enum Verdict {
     Repeated,
 }
 
+/// By what one position of a device is newer than another: as of when it counts, then its timestamp.
+pub(super) type Key = (Timestamp, Timestamp);
+
 /// As of when a position counts.
 pub(super) fn counts_as_of(timestamp: Timestamp, arrival: Timestamp) -> Timestamp {
     timestamp.min(arrival)
@@ -159,7 +162,7 @@ impl Changes<'_> {
 
     /// A position that another instance may have stored: true if it is newer than what is known, by its key alone. So whatever
     /// comes twice, or in another order, leads to the same newest position everywhere.
-    pub(super) fn meet(&mut self, device: &Arc<str>, timestamp: Timestamp, counts_as_of: Timestamp) -> bool {
+    pub(super) fn meet(&mut self, device: &Arc<str>, (counts_as_of, timestamp): Key) -> bool {
         // One that has the newest one's time is that one, whatever its arrival.
         let is_newer =
             |newest: &mut Newest| newest.timestamp != timestamp && newest.is_before(counts_as_of, timestamp);
@@ -171,12 +174,7 @@ impl Changes<'_> {
     }
 
     /// A position that is stored already: true if it may be the newest of its device.
-    pub(super) fn may_be_newest(
-        &mut self,
-        device: &Arc<str>,
-        timestamp: Timestamp,
-        counts_as_of: Timestamp,
-    ) -> bool {
+    pub(super) fn may_be_newest(&mut self, device: &Arc<str>, (counts_as_of, timestamp): Key) -> bool {
         self.of(device)
             .is_none_or(|newest| newest.timestamp == timestamp || newest.is_before(counts_as_of, timestamp))
     }
@@ -358,7 +356,7 @@ mod tests {
                 let mut last = None;
                 for (timestamp, arrival) in order.iter().map(|index| *index.get(&stored)).chain(stored.clone()) {
                     let mut changes = known.changes();
-                    let is_new = changes.meet(&device, at(timestamp), at(timestamp.min(arrival)));
+                    let is_new = changes.meet(&device, (at(timestamp.min(arrival)), at(timestamp)));
                     let changed = changes.finish();
                     known.apply(changed);
                     if is_new {

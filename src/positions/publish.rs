@@ -6,7 +6,6 @@ use futures_util::stream;
 
 use super::arrived::Arrived;
 use super::log::{Stored, Tail};
-
 use crate::domain::Position;
 
 /// Where stored positions go. Those of one device come in the order in which they count (see `order`), each with the instant of

@@ -5,14 +5,7 @@ use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Client, eventually};
-
-/// Milliseconds since the start of the day of `harness::time`.
-pub(crate) fn millis(position: &Value) -> u64 {
-    let text = position["timestamp"].as_str().unwrap();
-    let part = |range: std::ops::Range<usize>| text[range].parse::<u64>().unwrap();
-    ((part(11..13) * 60 + part(14..16)) * 60 + part(17..19)) * 1000 + part(20..23)
-}
+use crate::harness::{Client, eventually, millis};
 
 /// Of each device, the time of its newest position.
 pub(crate) type State = BTreeMap<String, u64>;

@@ -23,7 +23,7 @@ pub(crate) use live::Live;
 pub(crate) use metrics::sum;
 pub(crate) use node::node_modules;
 pub(crate) use opening::{HANDSHAKE, post_chunked, until_closed, upgrade_with};
-pub(crate) use positions::{conflate, crowd, populate, position, time};
+pub(crate) use positions::{conflate, crowd, millis, populate, position, time};
 pub(crate) use raw::{Raw, frame, header};
 pub(crate) use server::{Server, command, folder, limited};
 pub(crate) use sqlite::{Lock, sql};

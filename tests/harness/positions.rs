@@ -16,6 +16,13 @@ pub(crate) fn time(millis: u64) -> String {
     format!("2026-01-02T{:02}:{:02}:{seconds:02}.{millis:03}Z", minutes / 60, minutes % 60)
 }
 
+/// The same of a position, read back: milliseconds into the day.
+pub(crate) fn millis(position: &Value) -> u64 {
+    let text = position["timestamp"].as_str().unwrap();
+    let part = |range: std::ops::Range<usize>| text[range].parse::<u64>().unwrap();
+    ((part(11..13) * 60 + part(14..16)) * 60 + part(17..19)) * 1000 + part(20..23)
+}
+
 /// Positions of the devices `0` and on, all in event `e`.
 pub(crate) fn crowd(devices: impl IntoIterator<Item = usize>, millis: u64) -> Value {
     let in_event = |device: usize| {

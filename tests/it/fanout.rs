@@ -9,14 +9,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio::sync::Barrier;
 
 use crate::harness::header::{FIN, TEXT};
-use crate::harness::{Client, Raw, Server, crowd, delayed, folder, narrow, position};
-
-/// Milliseconds since the start of the day of `harness::time`.
-fn millis(position: &Value) -> u64 {
-    let text = position["timestamp"].as_str().unwrap();
-    let part = |range: std::ops::Range<usize>| text[range].parse::<u64>().unwrap();
-    ((part(11..13) * 60 + part(14..16)) * 60 + part(17..19)) * 1000 + part(20..23)
-}
+use crate::harness::{Client, Raw, Server, crowd, delayed, folder, millis, narrow, position};
 
 #[actix::test]
 async fn after_the_snapshot_nothing_is_missed_and_nothing_is_old() {

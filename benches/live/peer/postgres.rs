@@ -12,15 +12,8 @@ use sqlx::{Connection as _, Encode, PgConnection, Postgres, Type};
 /// The processor's tables.
 const SCHEMA: &str = include_str!("../../../src/positions/store/postgres/migrations/1_positions.sql");
 
-/// The processor's statement (`src/positions/store/postgres/rows.rs`), as it is once all devices have reported.
-const INSERT: &str = "INSERT INTO positions
-    SELECT device_id, timestamp, latitude, longitude, altitude, accuracy, heading, speed,
-        string_to_array(topics, E'\\n'), attributes::json, arrival
-    FROM unnest($1::text[], $2::timestamptz[], $3::float8[], $4::float8[], $5::float8[], $6::float8[],
-        $7::float8[], $8::float8[], $9::text[], $10::text[], $11::timestamptz[])
-        AS new(device_id, timestamp, latitude, longitude, altitude, accuracy, heading, speed, topics, attributes,
-            arrival)
-    ON CONFLICT DO NOTHING RETURNING device_id, timestamp";
+/// The processor's statement, as it is once all devices have reported.
+const INSERT: &str = include_str!("../../../src/positions/store/postgres/insert.sql");
 
 /// 2026-01-01T00:00:00Z, in microseconds since 2000.
 const FIRST: i64 = 820_540_800_000_000;

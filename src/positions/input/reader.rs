@@ -13,18 +13,13 @@ use super::stream::{BLOCK, Stream, Which};
 use crate::domain::{Position, Timestamp};
 use crate::metrics::InputMetrics;
 use crate::notice::Notices;
-use crate::positions::redis::{Entry, EntryId, Redis, RedisError};
+use crate::positions::backlog::MAX_COMMIT;
+use crate::positions::redis::{Backoff, Entry, EntryId, Redis, RedisError};
 use crate::positions::submit::SubmitError;
-
-/// Most positions that are submitted at once, but for an entry that has more.
-const MAX_SUBMITTED: usize = 8192;
 
 /// How long a stop waits for the answer to a request that takes entries: those that Redis hands out to nobody wait until they are
 /// taken over.
 const HANDED_OUT: Duration = BLOCK.saturating_mul(2);
-
-/// The wait before something is tried again, at first and at most.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
 /// Takes entries of the input stream.
 pub(super) struct Reader {
@@ -39,7 +34,7 @@ pub(super) struct Reader {
     claim_at: Instant,
     is_away: bool,
     has_connected: bool,
-    backoff: Duration,
+    backoff: Backoff,
 }
 
 /// Why taking entries ended.
@@ -74,7 +69,7 @@ impl Reader {
             claim_at: Instant::now(),
             is_away: false,
             has_connected: false,
-            backoff: BACKOFF.0,
+            backoff: Backoff::default(),
         }
     }
 
@@ -98,7 +93,7 @@ impl Reader {
     }
 
     fn works(&mut self) {
-        self.backoff = BACKOFF.0;
+        self.backoff.reset();
         self.metrics.up.set(1);
         if std::mem::take(&mut self.is_away) {
             log::info!("the input stream {} at {} is read again", self.key, self.redis);
@@ -203,7 +198,7 @@ impl Reader {
                 return Err(End::Stopped);
             }
         }
-        self.backoff = BACKOFF.0;
+        self.backoff.reset();
         self.metrics.entries.inc_by(batch.ids.len() as u64);
         self.metrics.positions.inc_by(count as u64);
         let age = Timestamp::now().as_millis().saturating_sub_unsigned(oldest.millis);
@@ -228,9 +223,7 @@ impl Reader {
 
     /// Waits before something is tried again, unless it is stopped meanwhile.
     async fn wait(&mut self, stop: &mut watch::Receiver<bool>) {
-        let until = self.backoff;
-        self.backoff = (self.backoff * 2).min(BACKOFF.1);
-        tokio::time::timeout(until, stop.wait_for(|stop| *stop)).await.ok();
+        tokio::time::timeout(self.backoff.next(), stop.wait_for(|stop| *stop)).await.ok();
     }
 }
 
@@ -243,7 +236,7 @@ struct Batch {
 
 impl Batch {
     fn has_room(&self, positions: usize) -> bool {
-        self.positions.is_empty() || self.positions.len() + positions <= MAX_SUBMITTED
+        self.positions.is_empty() || self.positions.len() + positions <= MAX_COMMIT
     }
 
     fn add(&mut self, id: EntryId, positions: Vec<Position>) {

@@ -5,13 +5,14 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 
 use crate::domain::{Field, FieldError, Position, PositionDraft, Timestamp, json};
+use crate::positions::backlog::MAX_COMMIT;
 use crate::positions::redis::Entry;
 
 /// The field with positions as JSON. Where it is there, it is all that is read.
 const JSON_FIELD: &str = "json";
 
 /// Most positions in one entry: as many as are committed together. More might take longer to store than the store may take, every time.
-const MAX_POSITIONS: usize = 8192;
+const MAX_POSITIONS: usize = MAX_COMMIT;
 
 /// Why an entry has no positions that can be stored; it is told to whoever looks at those that were rejected.
 #[derive(Debug, thiserror::Error)]

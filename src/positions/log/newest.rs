@@ -4,19 +4,11 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
-use crate::domain::Timestamp;
 use crate::positions::arrived::Arrived;
-use crate::positions::order::counts_as_of;
 
 /// The newest position of each device.
 #[derive(Debug, Default)]
 pub(super) struct Newest(HashMap<Arc<str>, Arrived>);
-
-/// By what one position of a device is newer than another.
-fn key(arrived: &Arrived) -> (Timestamp, Timestamp) {
-    let timestamp = arrived.position.timestamp;
-    (counts_as_of(timestamp, arrived.arrival), timestamp)
-}
 
 impl Newest {
     /// Adds positions; of each device the newest stays, of two that are equal the first.
@@ -24,7 +16,9 @@ impl Newest {
         for arrived in positions {
             match self.0.entry(arrived.position.device_id.clone()) {
                 Entry::Vacant(entry) => drop(entry.insert(arrived)),
-                Entry::Occupied(mut entry) if key(&arrived) > key(entry.get()) => drop(entry.insert(arrived)),
+                Entry::Occupied(mut entry) if arrived.key() > entry.get().key() => {
+                    drop(entry.insert(arrived))
+                }
                 Entry::Occupied(_) => {}
             }
         }
@@ -46,7 +40,7 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
-    use crate::domain::Position;
+    use crate::domain::{Position, Timestamp};
 
     fn arrived(device: &str, timestamp: i64, arrival: i64, latitude: i32) -> Arrived {
         let [timestamp, arrival] = [timestamp, arrival].map(|millis| Timestamp::from_millis(millis).unwrap());

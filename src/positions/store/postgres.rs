@@ -28,7 +28,7 @@ use super::interface::{Committed, Store};
 use crate::domain::Position;
 use crate::positions::arrived::Arrived;
 use crate::positions::log::Tail;
-use crate::positions::order::{Order, Verdict, counts_as_of};
+use crate::positions::order::{Order, Verdict};
 use crate::positions::publish::Publish;
 
 /// One look at the size of the database for so many checks: it looks at every file.
@@ -114,13 +114,14 @@ impl PostgresStore {
         let mut changes = order.changes();
         let mut perhaps_untold = Vec::new();
         let verdict = |(arrived, inserted): (&'a Arrived, &bool)| {
-            let Arrived { position: Position { device_id, timestamp, .. }, arrival, .. } = arrived;
-            let counts_as_of = counts_as_of(*timestamp, *arrival);
             if *inserted {
-                let is_new = changes.meet(device_id, *timestamp, counts_as_of);
-                return if is_new { Verdict::New } else { Verdict::Late };
+                return if changes.meet(&arrived.position.device_id, arrived.key()) {
+                    Verdict::New
+                } else {
+                    Verdict::Late
+                };
             }
-            if changes.may_be_newest(device_id, *timestamp, counts_as_of) {
+            if changes.may_be_newest(&arrived.position.device_id, arrived.key()) {
                 perhaps_untold.push(arrived);
             }
             Verdict::Repeated
@@ -155,9 +156,9 @@ impl Store for PostgresStore {
             while let Some(part) = parts.try_next().await? {
                 let mut order = self.order.borrow_mut();
                 let mut changes = order.changes();
-                for Arrived { position, arrival, .. } in part {
-                    changes.meet(&position.device_id, position.timestamp, arrival);
-                    each(position);
+                for arrived in part {
+                    changes.meet(&arrived.position.device_id, arrived.key());
+                    each(arrived.position);
                 }
                 let changed = changes.finish();
                 order.apply(changed);

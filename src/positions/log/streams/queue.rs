@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::own::Own;
 use crate::metrics::LogMetrics;
 use crate::positions::arrived::Arrived;
+use crate::positions::backlog::how_many_fit;
 use crate::positions::log::newest::Newest;
 
 /// Positions that were committed together.
@@ -68,13 +69,7 @@ impl Queue {
     /// The oldest groups, with up to `max` positions, or one that has more.
     pub(super) fn next_groups(&self, max: usize) -> Vec<Group> {
         let mut waiting = self.waiting.borrow_mut();
-        let mut size = 0;
-        let fits = waiting.groups.iter().take_while(|group| {
-            let first = size == 0;
-            size += group.positions.len();
-            first || size <= max
-        });
-        let count = fits.count();
+        let count = how_many_fit(waiting.groups.iter().map(|group| group.positions.len()), max);
         waiting.groups.drain(..count).collect()
     }
 

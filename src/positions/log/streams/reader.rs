@@ -17,7 +17,7 @@ use crate::domain::Timestamp;
 use crate::metrics::LogMetrics;
 use crate::notice::Notices;
 use crate::positions::arrived::Arrived;
-use crate::positions::redis::{Connection, Entry, Redis, RedisError, streams};
+use crate::positions::redis::{Backoff, Connection, Entry, Redis, RedisError, streams};
 
 /// How long Redis may wait for the next entry before it answers that there is none: at most this, and half of what an answer may
 /// take, so that a reader knows soon that it hears nothing.
@@ -28,9 +28,6 @@ const MAX_ENTRIES: usize = 16;
 
 /// How often a reader that is behind looks whether entries are trimmed before it has read them.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-
-/// The wait before a stream that could not be read is tried again, at first and at most.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
 /// What all readers of an instance have in common.
 pub(super) struct Readers {
@@ -50,7 +47,7 @@ pub(super) struct Reader {
     answered: Instant,
     is_away: bool,
     has_connected: bool,
-    backoff: Duration,
+    backoff: Backoff,
 }
 
 impl Reader {
@@ -68,7 +65,7 @@ impl Reader {
             answered: Instant::now(),
             is_away: false,
             has_connected: false,
-            backoff: BACKOFF.0,
+            backoff: Backoff::default(),
         }
     }
 
@@ -82,8 +79,7 @@ impl Reader {
                 return;
             }
             self.failed(&error);
-            tokio::time::sleep(self.backoff).await;
-            self.backoff = (self.backoff * 2).min(BACKOFF.1);
+            tokio::time::sleep(self.backoff.next()).await;
         }
     }
 
@@ -101,7 +97,7 @@ impl Reader {
     }
 
     fn works(&mut self) {
-        self.backoff = BACKOFF.0;
+        self.backoff.reset();
         let unreadable = &self.common.metrics.unreadable;
         if std::mem::replace(&mut self.is_away, false) {
             unreadable.dec();

@@ -13,16 +13,13 @@ use super::queue::{Group, Queue};
 use super::shard::{shard_of, stream_name};
 use crate::metrics::LogMetrics;
 use crate::positions::arrived::Arrived;
-use crate::positions::redis::{Connection, Redis, RedisError};
+use crate::positions::redis::{Backoff, Connection, Redis, RedisError};
 
 /// Most positions that are appended at once, but for a group that has more.
 const MAX_AT_ONCE: usize = 8192;
 
 /// How often a log to which nothing is appended is asked whether it is there.
 const CHECK_EVERY: Duration = Duration::from_secs(1);
-
-/// The wait before a log that is away is tried again, at first and at most.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
 /// The streams that are written to.
 pub(super) struct Streams {
@@ -41,7 +38,7 @@ pub(super) struct Writer {
     connection: Option<Connection>,
     /// There was one before.
     has_connected: bool,
-    backoff: Duration,
+    backoff: Backoff,
 }
 
 impl Writer {
@@ -53,7 +50,7 @@ impl Writer {
         metrics: Arc<LogMetrics>,
     ) -> Self {
         let encoder = Encoder::new(instance);
-        let backoff = BACKOFF.0;
+        let backoff = Backoff::default();
         Self { redis, streams, queue, metrics, encoder, connection: None, has_connected: false, backoff }
     }
 
@@ -134,7 +131,7 @@ impl Writer {
             return true;
         }
         if self.queue.back(MAX_AT_ONCE) {
-            self.backoff = BACKOFF.0;
+            self.backoff.reset();
             self.metrics.up.set(1);
             log::info!(
                 "the log at {} works again; newest positions of {count} devices were appended to it",
@@ -146,8 +143,7 @@ impl Writer {
 
     /// Waits before the log is tried again, unless it is closed meanwhile.
     async fn wait(&mut self) {
-        let until = Instant::now() + self.backoff;
-        self.backoff = (self.backoff * 2).min(BACKOFF.1);
+        let until = Instant::now() + self.backoff.next();
         while !self.queue.is_closed() && tokio::time::timeout_at(until, self.queue.changed()).await.is_ok() {}
     }
 

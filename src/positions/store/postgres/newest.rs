@@ -48,6 +48,8 @@ const AT_ONCE: usize = 1024;
 /// Parts that may wait to be taken.
 const PARTS: usize = 2;
 
+type Parts = mpsc::Sender<Result<Vec<Arrived>, StoreError>>;
+
 /// The newest position of every device, in parts. Each has arrived, as far as can be known, when it counts. It ends after the first
 /// error.
 pub(super) fn newest(target: &Target) -> impl Stream<Item = Result<Vec<Arrived>, StoreError>> + use<> {
@@ -92,5 +94,3 @@ async fn read_all(target: &Target, parts: &Parts) -> Result<(), StoreError> {
     timeout(target.timeout, connection.close()).await.ok();
     Ok(())
 }
-
-type Parts = mpsc::Sender<Result<Vec<Arrived>, StoreError>>;

@@ -23,26 +23,12 @@ macro_rules! columns {
 }
 pub(super) use columns;
 
-/// The statement that inserts, after what is to be done before. One statement is one transaction, and one way there and back.
-macro_rules! insert {
-    ($before:literal) => {
-        concat!(
-            $before,
-            "INSERT INTO positions
-            SELECT device_id, timestamp, latitude, longitude, altitude, accuracy, heading, speed,
-                string_to_array(topics, E'\\n'), attributes::json, arrival
-            FROM unnest($1::text[], $2::timestamptz[], $3::float8[], $4::float8[], $5::float8[], $6::float8[],
-                $7::float8[], $8::float8[], $9::text[], $10::text[], $11::timestamptz[])
-                AS new(device_id, timestamp, latitude, longitude, altitude, accuracy, heading, speed, topics, attributes,
-                    arrival)
-            ON CONFLICT DO NOTHING RETURNING device_id, timestamp"
-        )
-    };
-}
-
-const INSERT: &str = insert!("");
-const INSERT_WITH_DEVICES: &str =
-    insert!("WITH heard AS (INSERT INTO devices SELECT unnest($12::text[]) ON CONFLICT DO NOTHING) ");
+/// One statement is one transaction, and one way there and back.
+const INSERT: &str = include_str!("insert.sql");
+const INSERT_WITH_DEVICES: &str = concat!(
+    "WITH heard AS (INSERT INTO devices SELECT unnest($12::text[]) ON CONFLICT DO NOTHING) ",
+    include_str!("insert.sql")
+);
 
 /// Inserts positions, all or none; one that is there already (the same device and time) is left as it is. `new_devices` are
 /// noted as devices that have reported. Returns of each position whether it was inserted.
@@ -98,8 +84,8 @@ fn key(arrived: &Arrived) -> (&str, Timestamp) {
 }
 
 /// When a position arrived, if its time had not come yet.
-fn arrival_from_the_future(Arrived { position, arrival, .. }: &Arrived) -> Option<At> {
-    (counts_as_of(position.timestamp, *arrival) != position.timestamp).then_some(At(*arrival))
+fn arrival_from_the_future(arrived: &Arrived) -> Option<At> {
+    (arrived.counts_as_of() != arrived.position.timestamp).then_some(At(arrived.arrival))
 }
 
 /// Reads a row of [`columns`], as if it had arrived when it counts: nothing else is known of when it did.

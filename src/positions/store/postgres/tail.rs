@@ -10,7 +10,7 @@ use super::connect::Target;
 use super::newest::newest;
 use crate::positions::arrived::Arrived;
 use crate::positions::log::{Stored, Tail};
-use crate::positions::order::{Order, counts_as_of};
+use crate::positions::order::Order;
 use crate::positions::publish::Publish;
 
 /// Publishes what is newer than what it knows of each device, whoever stored it.
@@ -24,10 +24,9 @@ impl Tail for SharedTail {
     fn read(&mut self, positions: Vec<Arrived>) {
         let mut order = self.order.borrow_mut();
         let mut changes = order.changes();
-        let is_new = |Arrived { position, arrival, received }: Arrived| {
-            let counts_as_of = counts_as_of(position.timestamp, arrival);
-            let is_new = changes.meet(&position.device_id, position.timestamp, counts_as_of);
-            is_new.then_some((position, received))
+        let is_new = |arrived: Arrived| {
+            let is_new = changes.meet(&arrived.position.device_id, arrived.key());
+            is_new.then_some((arrived.position, arrived.received))
         };
         let new: Vec<_> = positions.into_iter().filter_map(is_new).collect();
         let changed = changes.finish();
