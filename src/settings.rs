@@ -21,6 +21,7 @@ mod positions;
 mod read;
 mod redis;
 mod secret;
+mod setting;
 mod source;
 mod table;
 mod warnings;
@@ -40,7 +41,7 @@ pub use positions::PositionsSettings;
 use read::Reader;
 pub use redis::{RedisNode, RedisServers};
 pub use secret::Secret;
-use table::Setting;
+use setting::Setting;
 pub use web::WebSettings;
 
 /// Everything that can be set, checked.

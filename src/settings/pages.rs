@@ -1,6 +1,7 @@
 //! The table of settings as text: `settings/default.toml`, and the tables in `docs/settings.md`.
 
-use super::table::{Default, Entry, GROUPS, Group};
+use super::setting::{Default, Entry, Group};
+use super::table::GROUPS;
 
 /// Columns of a comment.
 const WIDTH: usize = 120;

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 use super::error::{Fault, SettingsError};
 use super::kind::Kind;
+use super::setting::{Entry, Setting};
 use super::source::{Value, Values};
-use super::table::{self, Entry, Setting};
+use super::table;
 
 /// Said of a list or a table, whose content may be secret.
 const COMPOUND: &str = "(a list or table)";

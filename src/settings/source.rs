@@ -8,7 +8,8 @@ use config::{Config, ConfigError, Map, Source, ValueKind};
 use toml::de::{DeInteger, DeTable, DeValue};
 
 use super::error::SettingsError;
-use super::table::{self, Default, Entry, GROUPS};
+use super::setting::{Default, Entry};
+use super::table::{self, GROUPS};
 
 /// The variable that names a file to read besides `default.toml`.
 const FILE_VARIABLE: &str = "PROCESSOR_ENV";

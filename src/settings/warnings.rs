@@ -1,7 +1,8 @@
 //! `Settings::warnings`: what is allowed, but will not do what was meant.
 
 use super::Settings;
-use super::table::{self, Default, Entry};
+use super::setting::{Default, Entry};
+use super::table;
 
 impl Settings {
     /// What `processor check` and the log of a start warn of, a sentence each.
