@@ -116,6 +116,27 @@ impl Bounds {
         }
     }
 
+    /// True if every point of `other` is inside or on an edge. (Not said of a box that is nothing but the meridian 180, where this
+    /// one has it as -180.)
+    pub fn encloses(self, other: Self) -> bool {
+        let is_within =
+            |(west, east): (f64, f64)| self.longitudes().any(|(from, to)| from <= west && east <= to);
+        self.south <= other.south && other.north <= self.north && other.longitudes().all(is_within)
+    }
+
+    /// True if there is a point that both contain.
+    pub fn overlaps(self, other: Self) -> bool {
+        let (south, north) = (self.south.max(other.south), self.north.min(other.north));
+        let meet = |(west, east): (f64, f64)| {
+            other.longitudes().any(|(from, to)| {
+                let is_antimeridian = (east == 180.0 && from == -180.0) || (west == -180.0 && to == 180.0);
+                (west <= to && from <= east) || is_antimeridian
+            })
+        };
+        // A pole is on all meridians.
+        south <= north && (self.longitudes().any(meet) || north == 90.0 || south == -90.0)
+    }
+
     /// South and north.
     pub fn latitudes(self) -> (f64, f64) {
         (self.south, self.north)
@@ -226,6 +247,60 @@ mod tests {
         assert!(inside(arctic, 33.0, 90.0) && inside(arctic, -180.0, 90.0) && !inside(arctic, 0.0, -90.0));
         // Whatever its longitude is said to be.
         assert!(inside("10,80,20,90", 100.0, 90.0) && !inside("10,80,20,90", 100.0, 89.9));
+    }
+
+    fn bounds(area: &str) -> Bounds {
+        Area::parse(area).unwrap().bounds()
+    }
+
+    #[test]
+    fn an_area_encloses_what_is_nowhere_outside() {
+        for (outer, inner) in [
+            ("1,2,3,4", "1,2,3,4"),
+            ("1,2,3,4", "2,3,2,3"),
+            ("-180,-90,180,90", "177,-20,-178,-16"),
+            ("170,-30,-170,30", "177,-20,-178,-16"),
+            ("170,-30,-170,30", "171,0,180,1"),
+            ("170,-30,-170,30", "-180,0,-171,1"),
+        ] {
+            assert!(bounds(outer).encloses(bounds(inner)), "{outer} {inner}");
+        }
+        for (outer, inner) in [
+            ("1,2,3,4", "1,2,3.1,4"),
+            ("1,2,3,4", "0.9,2,3,4"),
+            ("1,2,3,4", "1,1,3,4"),
+            ("1,2,3,4", "1,2,3,5"),
+            ("1,2,3,4", "3,2,1,4"),
+            ("177,-20,-178,-16", "170,-20,-178,-16"),
+            ("177,-20,-178,-16", "-178,-20,177,-16"),
+            ("10,0,5,1", "-180,0,180,1"),
+        ] {
+            assert!(!bounds(outer).encloses(bounds(inner)), "{outer} {inner}");
+        }
+    }
+
+    #[test]
+    fn areas_overlap_if_they_share_a_point() {
+        for (one, other) in [
+            ("1,2,3,4", "3,4,5,6"),
+            ("1,2,3,4", "0,0,9,9"),
+            ("170,0,180,1", "-180,0,-170,1"),
+            ("177,-20,-178,-16", "-179,-18,0,0"),
+            ("1,80,2,90", "100,85,101,90"),
+        ] {
+            assert!(
+                bounds(one).overlaps(bounds(other)) && bounds(other).overlaps(bounds(one)),
+                "{one} {other}"
+            );
+        }
+        for (one, other) in
+            [("1,2,3,4", "3.1,2,5,4"), ("1,2,3,4", "1,5,3,6"), ("177,-20,-178,-16", "-177,-20,176,-16")]
+        {
+            assert!(
+                !bounds(one).overlaps(bounds(other)) && !bounds(other).overlaps(bounds(one)),
+                "{one} {other}"
+            );
+        }
     }
 
     #[test]

@@ -1,0 +1,66 @@
+//! `Credentials`: what someone shows to say who it is.
+
+use std::fmt;
+
+/// What someone shows to say who it is. Never printed.
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
+pub struct Credentials {
+    /// The value of the header `Authorization`.
+    pub authorization: Option<String>,
+    /// A token that came in another way: as a subprotocol, or in a message.
+    pub token: Option<String>,
+    /// The value of the cookie that a setting names.
+    pub cookie: Option<String>,
+    /// The path that was asked for, without its query.
+    pub path: String,
+}
+
+impl Credentials {
+    /// A token by itself.
+    pub fn of_token(token: &str) -> Self {
+        Self { token: Some(token.to_owned()), path: "/".to_owned(), ..Self::default() }
+    }
+
+    /// True if nothing was shown.
+    pub fn is_empty(&self) -> bool {
+        self.authorization.is_none() && self.token.is_none() && self.cookie.is_none()
+    }
+
+    /// The token among it: of `Authorization: Bearer` (RFC 6750 section 2.1; the scheme may be written in any case), else the one
+    /// that came in another way, else the cookie.
+    pub fn bearer(&self) -> Option<&str> {
+        let of_header = self.authorization.as_deref().and_then(|value| {
+            let (scheme, token) = value.split_once(' ')?;
+            scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_ascii())
+        });
+        of_header.or(self.token.as_deref()).or(self.cookie.as_deref())
+    }
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Credentials(hidden)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_header_goes_before_the_rest() {
+        let mut credentials = Credentials::of_token("t");
+        credentials.cookie = Some("c".into());
+        assert_eq!(credentials.bearer(), Some("t"));
+        for (header, bearer) in
+            [("Bearer x y", "x y"), ("bEARER  x ", "x"), ("Basic x", "t"), ("Bearer", "t"), ("", "t")]
+        {
+            credentials.authorization = Some(header.into());
+            assert_eq!(credentials.bearer(), Some(bearer), "{header}");
+        }
+        credentials.token = None;
+        assert_eq!(credentials.bearer(), Some("c"));
+        assert!(!credentials.is_empty() && Credentials::default().is_empty());
+        assert_eq!(format!("{credentials:?}"), "Credentials(hidden)");
+    }
+}
