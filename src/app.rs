@@ -10,7 +10,7 @@ use futures_util::future::LocalBoxFuture;
 use prometheus::IntCounter;
 use tokio::time::Instant;
 
-use crate::domain::Position;
+use crate::domain::{Position, Revocation};
 use crate::ingest::{Accepted, Ingest, Refused};
 use crate::live::registry::ListConnections;
 use crate::live::{self, DrainReport, Hubs, LiveServer, Registry, SubscriptionHandler};
@@ -263,6 +263,10 @@ struct HubsOf(Hubs);
 impl Publish for HubsOf {
     fn publish(&self, positions: Vec<(Position, std::time::Instant)>) {
         self.0.publish(positions);
+    }
+
+    fn revoked(&self, revocations: Vec<Revocation>) {
+        log::debug!("{} revocations", revocations.len());
     }
 }
 

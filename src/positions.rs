@@ -10,6 +10,8 @@ mod opened;
 mod order;
 mod publish;
 mod redis;
+mod revoke;
+mod revoked;
 pub mod store;
 mod submit;
 
@@ -18,5 +20,7 @@ pub use input::{Input, RunningInput, SubmitTo};
 pub use opened::{OpenError, Opened};
 pub use publish::Publish;
 pub use redis::RedisError;
+pub use revoke::{Revoke, RevokeError};
+pub use revoked::NameError;
 pub use store::{StoreError, StoreLock, backup, restore};
 pub use submit::{Stored, Submit, SubmitError};

@@ -23,6 +23,8 @@ metrics! {
         read_entries: IntCounter = "processor_positions_log_read_entries_total";
         /// Positions in these.
         read_positions: IntCounter = "processor_positions_log_read_positions_total";
+        /// Revocations in these.
+        read_revocations: IntCounter = "processor_positions_log_read_revocations_total";
         /// Entries that were read but not used, by reason.
         skipped: IntCounterVec = "processor_positions_log_skipped_total",
             Labels { names: &["reason"], known: &[&["version"], &["broken"]] };

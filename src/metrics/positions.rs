@@ -25,6 +25,8 @@ metrics! {
             Buckets(&[1., 4., 16., 64., 256., 1024., 4096., 16384.]);
         /// Commits that failed.
         store_errors: IntCounter = "processor_store_errors_total";
+        /// Revocations stored durably and acknowledged.
+        revocations: IntCounter = "processor_revocations_total";
         /// Bytes of the store on the disk, its log included.
         store_bytes: IntGauge = "processor_store_bytes";
         /// 1 while the store works, else 0.

@@ -37,6 +37,11 @@ impl Backlog {
         (count > 0).then(|| Group::new(self.submissions.drain(..count)))
     }
 
+    /// True if no submission waits to be committed.
+    pub(super) fn is_empty(&self) -> bool {
+        self.submissions.is_empty()
+    }
+
     /// So many positions of a group do not wait any more.
     pub(super) fn remove(&mut self, positions: usize) {
         self.positions -= positions;

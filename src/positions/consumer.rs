@@ -1,6 +1,7 @@
 //! `Consumer`: the actor that moves positions: takes what is submitted, commits it in groups, publishes what is new, and
-//! acknowledges it.
+//! acknowledges it. Revocations go the same way.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,6 +9,7 @@ use actix::fut::wrap_future;
 use actix::{Actor, ActorFutureExt as _, AsyncContext as _, Context, Handler, Message, ResponseFuture};
 use tokio::sync::oneshot;
 
+use self::revoking::Revoking;
 use super::backlog::Backlog;
 use super::group::{Group, Submission};
 use super::log::Log;
@@ -19,7 +21,10 @@ use crate::domain::Timestamp;
 use crate::metrics::PositionsMetrics;
 use crate::settings::PositionsSettings;
 
-/// How often the store is checked while nobody submits, and opened again if it failed.
+mod revoking;
+
+/// How often the store is checked, and opened again if it failed; and how often it is asked for revocations that did not come through
+/// the log.
 const CHECK_EVERY: Duration = Duration::from_secs(1);
 
 /// Finish what was submitted, take nothing more, close the store.
@@ -32,7 +37,11 @@ pub struct Consumer {
     metrics: Arc<PositionsMetrics>,
     store: StoreState,
     log: Box<dyn Log>,
+    publish: Rc<dyn Publish>,
     backlog: Backlog,
+    revoking: Revoking,
+    /// The store is to be checked when it is free.
+    is_check_due: bool,
     /// The server's clock.
     clock: fn() -> Timestamp,
     /// Told when the store is closed, once the consumer was told to stop.
@@ -57,7 +66,8 @@ impl Consumer {
         metrics: Arc<PositionsMetrics>,
         publish: impl Publish,
     ) -> Self {
-        let (store, log) = opened.start(Box::new(publish));
+        let publish: Rc<dyn Publish> = Rc::new(publish);
+        let (store, log) = opened.start(publish.clone());
         metrics.store_up.set(1);
         measure(&metrics, &*store);
         Self {
@@ -65,6 +75,9 @@ impl Consumer {
             metrics,
             store: StoreState::Idle(store),
             log,
+            publish,
+            revoking: Revoking::default(),
+            is_check_due: false,
             clock: Timestamp::now,
             stopping: None,
         }
@@ -76,11 +89,22 @@ impl Consumer {
         self
     }
 
-    /// Commits what waits, if the store is free. What comes meanwhile waits and is committed together.
-    fn commit_next(&mut self, ctx: &mut Context<Self>) {
+    /// Does what waits for the store, one thing, if that is free.
+    fn go_on(&mut self, ctx: &mut Context<Self>) {
         if !matches!(self.store, StoreState::Idle(_)) {
             return;
         }
+        if std::mem::take(&mut self.is_check_due) && self.stopping.is_none() {
+            return self.check_store(ctx);
+        }
+        match self.revoking.next(self.backlog.is_empty()) {
+            Some(waiting) => self.revoke(waiting, ctx),
+            None => self.commit_next(ctx),
+        }
+    }
+
+    /// Commits what waits. What comes meanwhile waits and is committed together.
+    fn commit_next(&mut self, ctx: &mut Context<Self>) {
         let Some(group) = self.backlog.next_group() else { return self.close_if_stopping(ctx) };
         let began = Instant::now();
         self.use_store(ctx, move |mut store| async move {
@@ -113,7 +137,7 @@ impl Consumer {
             measure(&actor.metrics, &*store);
             actor.store = StoreState::Idle(store);
             done(actor, ctx);
-            actor.commit_next(ctx);
+            actor.go_on(ctx);
         }));
     }
 
@@ -154,6 +178,7 @@ impl Consumer {
             while let Some(group) = self.backlog.next_group() {
                 self.refuse(group, error);
             }
+            self.revoking.refuse(error);
         }
     }
 
@@ -180,12 +205,22 @@ impl Consumer {
         }
     }
 
-    /// Checks the store, so that readiness knows also when nobody submits whether it is there, or there again.
+    /// Checks the store, so that readiness knows also when nobody submits whether it is there, or there again; and publishes revocations
+    /// of other instances that it has. So these come also where the log is away, or has lost them.
     fn check_store(&mut self, ctx: &mut Context<Self>) {
-        self.use_store(ctx, |mut store| async move {
-            let result = store.check().await;
+        let now = (self.clock)();
+        self.use_store(ctx, move |mut store| async move {
+            let result = match store.check().await {
+                Ok(()) => store.revocations(now).await,
+                Err(error) => Err(error),
+            };
             let done = move |actor: &mut Self, _: &mut Context<Self>| match result {
-                Ok(()) => actor.store_works(),
+                Ok(revocations) => {
+                    actor.store_works();
+                    if let Some(some) = revocations.filter(|some| !some.is_empty()) {
+                        actor.publish.revoked(some);
+                    }
+                }
                 Err(error) => {
                     // One that did not work before has said so.
                     if actor.metrics.store_up.get() == 1 {
@@ -223,7 +258,10 @@ impl Actor for Consumer {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        ctx.run_interval(CHECK_EVERY, Self::check_store);
+        ctx.run_interval(CHECK_EVERY, |actor, ctx| {
+            actor.is_check_due = true;
+            actor.go_on(ctx);
+        });
     }
 }
 
@@ -244,7 +282,7 @@ impl Handler<Submit> for Consumer {
         let (received, arrival) = (Instant::now(), (self.clock)());
         self.backlog.push(Submission { positions, received, arrival, reply });
         self.metrics.waiting.set(self.backlog.positions() as i64);
-        self.commit_next(ctx);
+        self.go_on(ctx);
         Box::pin(async { receiver.await.unwrap_or(Err(SubmitError::Stopping)) })
     }
 }
@@ -256,7 +294,7 @@ impl Handler<Stop> for Consumer {
         let (stopped, receiver) = oneshot::channel();
         if !matches!(self.store, StoreState::Closed) {
             self.stopping = Some(stopped);
-            self.commit_next(ctx);
+            self.go_on(ctx);
         }
         Box::pin(async { receiver.await.unwrap_or_default() })
     }

@@ -6,6 +6,7 @@ use futures_util::future::LocalBoxFuture;
 use futures_util::stream::LocalBoxStream;
 
 use super::arrived::Arrived;
+use crate::domain::Revocation;
 
 mod in_process;
 mod newest;
@@ -24,6 +25,10 @@ pub(super) trait Log {
     /// devices while it is away.
     fn append(&mut self, positions: Vec<Arrived>) -> LocalBoxFuture<'static, ()>;
 
+    /// Hands on a revocation that is stored. The future ends when it is in the log, or, where the log is away, when this instance's own
+    /// tail is about to get it: other instances find it in the store. It does not fail, and ends as that of [`Log::append`] does.
+    fn revoke(&mut self, revocation: Revocation) -> LocalBoxFuture<'static, ()>;
+
     /// Appends what waits, as far as that is done within `POSITIONS_LOG_TIMEOUT_MS`, and ends.
     fn close(&mut self) -> LocalBoxFuture<'static, ()>;
 }
@@ -36,14 +41,21 @@ pub(super) trait Tail: 'static {
     /// Takes positions in the order of the log. There may be known or older ones among them, which it drops.
     fn read(&mut self, positions: Vec<Arrived>);
 
+    /// Takes revocations, perhaps known ones.
+    fn revoked(&mut self, revocations: Vec<Revocation>);
+
     /// Entries may have been missed: the newest position of each device from the store, in parts, each to be given to
-    /// [`Tail::read`]. Meanwhile it reads on.
+    /// [`Tail::read`]. Meanwhile it reads on. (Revocations need no such look: the consumer reads them from the store all the time.)
     fn stored(&self) -> Stored;
 }
 
 impl Tail for Box<dyn Tail> {
     fn read(&mut self, positions: Vec<Arrived>) {
         (**self).read(positions);
+    }
+
+    fn revoked(&mut self, revocations: Vec<Revocation>) {
+        (**self).revoked(revocations);
     }
 
     fn stored(&self) -> Stored {

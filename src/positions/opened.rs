@@ -1,18 +1,20 @@
 //! `Opened`: a store that is open and loaded, and the log that goes with it.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use super::log::{InProcess, Log, RedisLog};
 use super::publish::Publish;
 use super::redis::RedisError;
 use super::store::{self, Store, StoreError};
-use crate::domain::Position;
+use crate::domain::{Position, Revocation, Timestamp};
 use crate::metrics::LogMetrics;
 use crate::settings::{LogSettings, PositionsSettings};
 
 /// A store that is open and loaded, and the log that goes with it, which does not run yet.
 pub struct Opened {
     store: Box<dyn Store>,
+    revocations: Vec<Revocation>,
     redis: Option<RedisLog>,
     metrics: Arc<LogMetrics>,
 }
@@ -29,8 +31,8 @@ pub enum OpenError {
 }
 
 impl Opened {
-    /// Opens the store of `settings`, and gives the newest position of each device to `each`. Where there is a log in Redis,
-    /// nothing that other instances store from now on is missed. `instance` is this one's name.
+    /// Opens the store of `settings`, gives the newest position of each device to `each`, and reads the revocations. Where there is a log in
+    /// Redis, nothing that other instances store from now on is missed. `instance` is this one's name.
     ///
     /// # Errors
     /// [`OpenError`] if one of them cannot be used. A log that is only away is waited for later.
@@ -52,7 +54,8 @@ impl Opened {
         };
         let mut store = store::open(&settings.database, settings.database_timeout, is_shared).await?;
         store.load(&mut each).await?;
-        Ok(Self { store, redis, metrics })
+        let revocations = store.revocations(Timestamp::now()).await?.unwrap_or_default();
+        Ok(Self { store, revocations, redis, metrics })
     }
 
     /// How many devices are known.
@@ -60,8 +63,13 @@ impl Opened {
         self.store.devices()
     }
 
+    /// All revocations that hold. They are not published: who takes clients must know them before.
+    pub fn revocations(&self) -> &[Revocation] {
+        &self.revocations
+    }
+
     /// The store, and the log, from which all that is new is published from now on.
-    pub(super) fn start(self, publish: Box<dyn Publish>) -> (Box<dyn Store>, Box<dyn Log>) {
+    pub(super) fn start(self, publish: Rc<dyn Publish>) -> (Box<dyn Store>, Box<dyn Log>) {
         let tail = self.store.tail(publish);
         if let Some(redis) = self.redis {
             return (self.store, Box::new(redis.start(tail)));

@@ -1,4 +1,4 @@
-//! `Store`: where positions are kept for good: an SQLite file or a Postgres database. Nothing outside this room knows SQL.
+//! `Store`: where positions and revocations are kept for good: an SQLite file or a Postgres database. Nothing outside this room knows SQL.
 
 mod error;
 mod interface;
@@ -9,7 +9,7 @@ mod topics;
 use std::time::Duration;
 
 pub use self::error::{Defect, Loss, StoreError};
-pub(super) use self::interface::{Committed, Store};
+pub(super) use self::interface::{Committed, MAX_REVOCATIONS, Store};
 use self::postgres::PostgresStore;
 use self::sqlite::SqliteStore;
 pub use self::sqlite::{StoreLock, backup, restore};

@@ -8,7 +8,7 @@ use actix::Addr;
 use tempfile::TempDir;
 
 use super::*;
-use crate::domain::Position;
+use crate::domain::{Position, Revocation};
 use crate::metrics::Metrics;
 use crate::positions::group::Reply;
 use crate::positions::store::backup;
@@ -53,6 +53,8 @@ impl Publish for Published {
     fn publish(&self, positions: Vec<(Position, Instant)>) {
         self.0.lock().unwrap().extend(positions.iter().map(|(position, _)| key(position)));
     }
+
+    fn revoked(&self, _: Vec<Revocation>) {}
 }
 
 /// A consumer over a store in a folder of its own.
@@ -199,7 +201,7 @@ impl Handler<SubmitWith> for Consumer {
 
     fn handle(&mut self, SubmitWith(positions, reply): SubmitWith, ctx: &mut Self::Context) {
         self.backlog.push(Submission { positions, received: Instant::now(), arrival: now(), reply });
-        self.commit_next(ctx);
+        self.go_on(ctx);
     }
 }
 
@@ -223,6 +225,8 @@ impl Publish for Witness {
         let in_file = std::thread::spawn(read).join().unwrap();
         self.saw.lock().unwrap().push((in_file, is_acknowledged));
     }
+
+    fn revoked(&self, _: Vec<Revocation>) {}
 }
 
 /// For [`Witness`]: errors of the store cannot be compared.

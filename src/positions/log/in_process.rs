@@ -3,6 +3,7 @@
 use futures_util::future::LocalBoxFuture;
 
 use super::{Log, Tail};
+use crate::domain::Revocation;
 use crate::metrics::LogMetrics;
 use crate::positions::arrived::Arrived;
 
@@ -24,6 +25,11 @@ impl<T: Tail> Log for InProcess<T> {
         Box::pin(std::future::ready(()))
     }
 
+    fn revoke(&mut self, revocation: Revocation) -> LocalBoxFuture<'static, ()> {
+        self.tail.revoked(vec![revocation]);
+        Box::pin(std::future::ready(()))
+    }
+
     fn close(&mut self) -> LocalBoxFuture<'static, ()> {
         Box::pin(std::future::ready(()))
     }
@@ -38,7 +44,7 @@ mod tests {
     use futures_util::FutureExt as _;
 
     use super::*;
-    use crate::domain::{Position, Timestamp};
+    use crate::domain::{Position, Revoked, Timestamp};
     use crate::metrics::Metrics;
     use crate::positions::log::Stored;
 
@@ -48,6 +54,11 @@ mod tests {
         fn read(&mut self, positions: Vec<Arrived>) {
             let ids = positions.iter().map(|arrived| arrived.position.device_id.to_string());
             self.0.borrow_mut().extend(ids);
+        }
+
+        fn revoked(&mut self, revocations: Vec<Revocation>) {
+            let texts = revocations.iter().map(|revocation| format!("{:?}", revocation.revoked));
+            self.0.borrow_mut().extend(texts);
         }
 
         fn stored(&self) -> Stored {
@@ -65,6 +76,10 @@ mod tests {
         let position = Position::from_json(json, arrival).unwrap();
         let append = log.append(vec![Arrived { position, arrival, received: Instant::now() }]);
         assert_eq!(*read.borrow(), ["a"]);
+        let revoked = Revoked::Token("t".into());
+        let revoke = log.revoke(Revocation { revoked, revoked_at: arrival, until: None });
+        assert_eq!(read.borrow()[1], r#"Token("t")"#);
+        assert!(revoke.now_or_never().is_some());
         assert!(append.now_or_never().is_some() && log.close().now_or_never().is_some());
         assert_eq!(metrics.log.up.get(), 1);
     }

@@ -1,13 +1,18 @@
 //! `Store`: what the consumer asks of a store, whatever kind it is.
 
+use std::rc::Rc;
+
 use futures_util::future::LocalBoxFuture;
 
 use super::error::StoreError;
-use crate::domain::Position;
+use crate::domain::{Position, Revocation, Timestamp};
 use crate::positions::arrived::Arrived;
 use crate::positions::log::Tail;
 use crate::positions::order::Verdict;
 use crate::positions::publish::Publish;
+
+/// Most revocations that are kept at a time.
+pub(in crate::positions) const MAX_REVOCATIONS: usize = 100_000;
 
 /// What a commit came to.
 #[derive(Debug, Default)]
@@ -40,6 +45,28 @@ pub(in crate::positions) trait Store {
         positions: &'a [Arrived],
     ) -> LocalBoxFuture<'a, Result<Committed, StoreError>>;
 
+    /// Keeps a revocation; when it returns, it is on the disk. Returns what is kept of it: where the same thing was revoked before, one
+    /// that holds for whatever either of the two holds for. `None`: it is not kept, as [`MAX_REVOCATIONS`] others are. Those that hold no more
+    /// at `now` are forgotten.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then it is not kept, unless what failed was the very end.
+    fn revoke<'a>(
+        &'a mut self,
+        revocation: &'a Revocation,
+        now: Timestamp,
+    ) -> LocalBoxFuture<'a, Result<Option<Revocation>, StoreError>>;
+
+    /// All revocations that hold at `now`; `None` if none was kept, by this instance or another, since they were last read through this
+    /// store. One that this release cannot read is left out, and the log says so.
+    ///
+    /// # Errors
+    /// [`StoreError`] if they cannot be read.
+    fn revocations(
+        &mut self,
+        now: Timestamp,
+    ) -> LocalBoxFuture<'_, Result<Option<Vec<Revocation>>, StoreError>>;
+
     /// Fails if a commit could not be made now, as far as this can be known without one.
     ///
     /// # Errors
@@ -53,7 +80,7 @@ pub(in crate::positions) trait Store {
     fn bytes(&self) -> u64;
 
     /// What publishes what comes back from the log.
-    fn tail(&self, publish: Box<dyn Publish>) -> Box<dyn Tail>;
+    fn tail(&self, publish: Rc<dyn Publish>) -> Box<dyn Tail>;
 
     /// Closes it.
     ///

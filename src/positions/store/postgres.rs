@@ -3,6 +3,7 @@
 
 mod connect;
 mod newest;
+mod revocations;
 mod rows;
 mod schema;
 mod tail;
@@ -25,7 +26,7 @@ use self::newest::newest;
 use self::tail::SharedTail;
 use super::error::StoreError;
 use super::interface::{Committed, Store};
-use crate::domain::Position;
+use crate::domain::{Position, Revocation, Timestamp};
 use crate::positions::arrived::Arrived;
 use crate::positions::log::Tail;
 use crate::positions::order::{Order, Verdict};
@@ -45,6 +46,8 @@ pub(super) struct PostgresStore {
     /// After a connection had to be made anew, devices that were named to the database since: it may be another one, that has taken the place of the
     /// one before and has not all that was committed there.
     named: Option<HashSet<Arc<str>>>,
+    /// The number of the newest revocation when they were last read; `None` if they have to be read.
+    known_revocation: Option<i64>,
     checks: u32,
     bytes: u64,
 }
@@ -59,7 +62,16 @@ impl PostgresStore {
         let connection = target.connect_to_commit(is_shared).await?;
         schema::upgrade(&target).await?;
         let order = Rc::default();
-        Ok(Self { target, is_shared, connection: Some(connection), order, named: None, checks: 0, bytes: 0 })
+        Ok(Self {
+            target,
+            is_shared,
+            connection: Some(connection),
+            order,
+            named: None,
+            known_revocation: None,
+            checks: 0,
+            bytes: 0,
+        })
     }
 
     /// The open connection, taken: whoever has it puts it back if all went well.
@@ -69,6 +81,7 @@ impl PostgresStore {
             None => {
                 let connection = self.target.connect_to_commit(self.is_shared).await?;
                 self.named = Some(HashSet::new());
+                self.known_revocation = None;
                 Ok(connection)
             }
         }
@@ -129,6 +142,31 @@ impl PostgresStore {
         (positions.iter().zip(inserted).map(verdict).collect(), perhaps_untold)
     }
 
+    async fn keep(
+        &mut self,
+        revocation: &Revocation,
+        now: Timestamp,
+    ) -> Result<Option<Revocation>, StoreError> {
+        let mut connection = self.take().await?;
+        let kept = revocations::keep(&mut connection, revocation, now).await?;
+        self.connection = Some(connection);
+        Ok(kept)
+    }
+
+    async fn new_revocations(&mut self, now: Timestamp) -> Result<Option<Vec<Revocation>>, StoreError> {
+        let mut connection = self.take().await?;
+        // Before they are read: what comes between the two is read once more then.
+        let newest = revocations::newest(&mut connection).await?;
+        let found = if self.known_revocation == Some(newest) {
+            None
+        } else {
+            Some(revocations::read(&mut connection, now).await?)
+        };
+        self.known_revocation = Some(newest);
+        self.connection = Some(connection);
+        Ok(found)
+    }
+
     async fn look(&mut self) -> Result<(), StoreError> {
         let mut connection = self.take().await?;
         check_writable(&mut connection).await?;
@@ -175,6 +213,23 @@ impl Store for PostgresStore {
         Box::pin(async move { target.in_time(self.insert(positions)).await })
     }
 
+    fn revoke<'a>(
+        &'a mut self,
+        revocation: &'a Revocation,
+        now: Timestamp,
+    ) -> LocalBoxFuture<'a, Result<Option<Revocation>, StoreError>> {
+        let target = self.target.clone();
+        Box::pin(async move { target.in_time(self.keep(revocation, now)).await })
+    }
+
+    fn revocations(
+        &mut self,
+        now: Timestamp,
+    ) -> LocalBoxFuture<'_, Result<Option<Vec<Revocation>>, StoreError>> {
+        let target = self.target.clone();
+        Box::pin(async move { target.in_time(self.new_revocations(now)).await })
+    }
+
     fn check(&mut self) -> LocalBoxFuture<'_, Result<(), StoreError>> {
         let target = self.target.clone();
         Box::pin(async move { target.in_time(self.look()).await })
@@ -188,7 +243,7 @@ impl Store for PostgresStore {
         self.bytes
     }
 
-    fn tail(&self, publish: Box<dyn Publish>) -> Box<dyn Tail> {
+    fn tail(&self, publish: Rc<dyn Publish>) -> Box<dyn Tail> {
         Box::new(SharedTail { target: self.target.clone(), order: self.order.clone(), publish })
     }
 

@@ -5,10 +5,12 @@ mod connect;
 mod database;
 mod file;
 mod lock;
+mod revocations;
 mod rows;
 mod schema;
 
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use futures_util::future::LocalBoxFuture;
 
@@ -17,7 +19,7 @@ use self::database::Database;
 pub use self::lock::StoreLock;
 use super::error::StoreError;
 use super::interface::{Committed, Store};
-use crate::domain::Position;
+use crate::domain::{Position, Revocation, Timestamp};
 use crate::positions::arrived::Arrived;
 use crate::positions::log::Tail;
 use crate::positions::order::Order;
@@ -29,6 +31,8 @@ pub(super) struct SqliteStore {
     /// `None` after it failed: opened anew, it starts clean.
     database: Option<Database>,
     order: Order,
+    /// Revocations were read since one was kept.
+    knows_revocations: bool,
     _lock: StoreLock,
 }
 
@@ -40,7 +44,13 @@ impl SqliteStore {
     pub(super) async fn open(file: &Path) -> Result<Self, StoreError> {
         let lock = StoreLock::take(file)?;
         let database = Database::open(file).await?;
-        Ok(Self { file: file.to_owned(), database: Some(database), order: Order::default(), _lock: lock })
+        Ok(Self {
+            file: file.to_owned(),
+            database: Some(database),
+            order: Order::default(),
+            knows_revocations: false,
+            _lock: lock,
+        })
     }
 
     /// The open database, taken: whoever has it puts it back if all went well.
@@ -78,6 +88,37 @@ impl Store for SqliteStore {
         })
     }
 
+    fn revoke<'a>(
+        &'a mut self,
+        revocation: &'a Revocation,
+        now: Timestamp,
+    ) -> LocalBoxFuture<'a, Result<Option<Revocation>, StoreError>> {
+        Box::pin(async move {
+            let mut database = self.take().await?;
+            // Also where it fails at the very end.
+            self.knows_revocations = false;
+            let kept = database.revoke(revocation, now).await?;
+            self.database = Some(database);
+            Ok(kept)
+        })
+    }
+
+    fn revocations(
+        &mut self,
+        now: Timestamp,
+    ) -> LocalBoxFuture<'_, Result<Option<Vec<Revocation>>, StoreError>> {
+        Box::pin(async move {
+            if self.knows_revocations {
+                return Ok(None);
+            }
+            let mut database = self.take().await?;
+            let found = database.revocations(now).await?;
+            self.database = Some(database);
+            self.knows_revocations = true;
+            Ok(Some(found))
+        })
+    }
+
     fn check(&mut self) -> LocalBoxFuture<'_, Result<(), StoreError>> {
         Box::pin(async move {
             let mut database = self.take().await?;
@@ -95,7 +136,7 @@ impl Store for SqliteStore {
         self.database.as_ref().map_or(0, Database::bytes)
     }
 
-    fn tail(&self, publish: Box<dyn Publish>) -> Box<dyn Tail> {
+    fn tail(&self, publish: Rc<dyn Publish>) -> Box<dyn Tail> {
         Box::new(Direct(publish))
     }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use futures_util::StreamExt as _;
 
 use super::*;
-use crate::domain::{Position, Timestamp};
+use crate::domain::{Position, Revocation, Timestamp};
 use crate::positions::arrived::Arrived;
 use crate::positions::log::Tail;
 use crate::positions::order::Verdict;
@@ -53,6 +53,8 @@ impl Publish for Published {
     fn publish(&self, positions: Vec<(Position, Instant)>) {
         self.0.borrow_mut().extend(positions.iter().map(|(position, _)| key(position)));
     }
+
+    fn revoked(&self, _: Vec<Revocation>) {}
 }
 
 impl Opened {
@@ -66,7 +68,7 @@ impl Opened {
             }
         };
         let published = Published::default();
-        Self { tail: store.tail(Box::new(published.clone())), store, published }
+        Self { tail: store.tail(Rc::new(published.clone())), store, published }
     }
 
     /// Commits, and hands on what is new.

@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::own::Own;
+use crate::domain::Revocation;
 use crate::metrics::LogMetrics;
 use crate::positions::arrived::Arrived;
 use crate::positions::log::{Stored, Tail};
@@ -24,6 +25,8 @@ const TRY_AGAIN_AFTER: Duration = Duration::from_secs(1);
 pub(super) enum Event {
     /// Positions, in the order of the log.
     Read(Vec<Arrived>),
+    /// Revocations.
+    Revoked(Vec<Revocation>),
     /// Entries may have been missed. What is read after this is newer than what the store must be asked for.
     Missed,
 }
@@ -39,9 +42,10 @@ pub(super) async fn deliver(
     loop {
         // The tail drops what it knows, so what comes from the store may come among what is read.
         tokio::select! {
-            () = own.changed() => give(&mut tail, own.take()),
+            () = own.changed() => give_own(&mut tail, &own),
             event = events.recv() => match event {
                 Some(Event::Read(positions)) => give(&mut tail, positions),
+                Some(Event::Revoked(revocations)) => tail.revoked(revocations),
                 Some(Event::Missed) => {
                     metrics.catch_ups.inc();
                     catch_up.missed(&tail);
@@ -51,7 +55,7 @@ pub(super) async fn deliver(
             part = catch_up.next(&tail) => give(&mut tail, part),
         }
     }
-    give(&mut tail, own.take());
+    give_own(&mut tail, &own);
 }
 
 /// How far the tail has caught up with the store.
@@ -62,6 +66,14 @@ enum CatchUp {
     Reading { stored: Stored, again: bool },
     /// It failed, and is tried again.
     Waiting(Instant),
+}
+
+fn give_own(tail: &mut impl Tail, own: &Own) {
+    let (positions, revocations) = own.take();
+    give(tail, positions);
+    if !revocations.is_empty() {
+        tail.revoked(revocations);
+    }
 }
 
 fn give(tail: &mut impl Tail, positions: Vec<Arrived>) {

@@ -1,8 +1,10 @@
-//! `Encoder`, `decode`: positions as entries of the log, which instances of other releases read too.
+//! `Encoder`, `decode`: positions and revocations as entries of the log, which instances of other releases read too.
 //!
 //! An entry has the fields `v`, the version, and `json` or `deflate`: an object with the instance that wrote it and its positions,
 //! as it is or compressed. Fields and members that are not known are skipped, so that a later release may add some; what an
 //! earlier one must not read gets another version.
+//!
+//! Revocations are such a member, in entries without positions: releases that know of none read those as empty.
 
 use std::borrow::Cow;
 use std::io::Read as _;
@@ -12,8 +14,11 @@ use flate2::{Compress, Compression, FlushCompress, Status};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::domain::{Field, FieldError, PositionDraft, Timestamp, Topic};
+use self::revocation::RevocationRecord;
+use crate::domain::{Field, FieldError, PositionDraft, Revocation, Timestamp, Topic};
 use crate::positions::arrived::Arrived;
+
+mod revocation;
 
 /// The version of the entries that are written.
 pub(super) const VERSION: &str = "1";
@@ -48,6 +53,13 @@ pub(super) struct Encoded {
     pub(super) positions: usize,
 }
 
+/// What an entry holds.
+#[derive(Debug, Default)]
+pub(super) struct Content {
+    pub(super) positions: Vec<Arrived>,
+    pub(super) revocations: Vec<Revocation>,
+}
+
 /// Makes entries.
 pub(super) struct Encoder {
     instance: String,
@@ -74,6 +86,8 @@ pub(super) enum Unreadable {
     Position(FieldError),
     #[error("a time that is out of range")]
     Time,
+    #[error("a revocation of what this release does not know")]
+    Revoked,
 }
 
 /// A position as it is written. Times are milliseconds since the epoch.
@@ -99,11 +113,13 @@ struct Record<'a> {
     arrival: i64,
 }
 
-/// What is in an entry.
+/// What is in an entry, as it is written.
 #[derive(Deserialize)]
-struct Content<'a> {
+struct Written<'a> {
     #[serde(borrow)]
     positions: Vec<Record<'a>>,
+    #[serde(borrow, default)]
+    revocations: Vec<RevocationRecord<'a>>,
 }
 
 impl Encoder {
@@ -140,6 +156,20 @@ impl Encoder {
         entries
     }
 
+    /// Revocations as one entry; `None` if there are none.
+    pub(super) fn encode_revocations<'a>(
+        &mut self,
+        revocations: impl Iterator<Item = &'a Revocation>,
+    ) -> Option<Encoded> {
+        let records: Vec<_> = revocations.map(RevocationRecord::from).collect();
+        if records.is_empty() {
+            return None;
+        }
+        let instance = &self.instance;
+        let content = serde_json::json!({ "instance": instance, "positions": [], "revocations": records });
+        Some(self.pack(content.to_string().into_bytes(), 0))
+    }
+
     fn head(&self) -> Vec<u8> {
         let instance = serde_json::Value::from(self.instance.as_str());
         format!("{{\"instance\":{instance},\"positions\":[").into_bytes()
@@ -147,6 +177,10 @@ impl Encoder {
 
     fn finish(&mut self, mut json: Vec<u8>, positions: usize) -> Encoded {
         json.extend_from_slice(b"]}");
+        self.pack(json, positions)
+    }
+
+    fn pack(&mut self, json: Vec<u8>, positions: usize) -> Encoded {
         let compressed = (json.len() > COMPRESS_FROM).then(|| self.deflate(&json)).flatten();
         match compressed {
             Some(bytes) if bytes.len() < json.len() => Encoded { field: DEFLATE_FIELD, bytes, positions },
@@ -191,7 +225,7 @@ impl<'a> From<&'a Arrived> for Record<'a> {
 ///
 /// # Errors
 /// [`Unreadable`] if it is of another version, or not what an instance writes; nothing of it is used then.
-pub(super) fn decode<'a>(field: impl Fn(&str) -> Option<&'a [u8]>) -> Result<Vec<Arrived>, Unreadable> {
+pub(super) fn decode<'a>(field: impl Fn(&str) -> Option<&'a [u8]>) -> Result<Content, Unreadable> {
     match field(VERSION_FIELD) {
         Some(version) if version == VERSION.as_bytes() => {}
         Some(version) => {
@@ -210,10 +244,13 @@ pub(super) fn decode<'a>(field: impl Fn(&str) -> Option<&'a [u8]>) -> Result<Vec
     if json.len() as u64 > MAX_READ_BYTES { Err(Unreadable::TooLong) } else { read(&json) }
 }
 
-fn read(json: &[u8]) -> Result<Vec<Arrived>, Unreadable> {
-    let Content { positions } = serde_json::from_slice(json).map_err(Unreadable::Json)?;
+fn read(json: &[u8]) -> Result<Content, Unreadable> {
+    let Written { positions, revocations } = serde_json::from_slice(json).map_err(Unreadable::Json)?;
     let now = Now { clock: Timestamp::now(), instant: Instant::now() };
-    positions.into_iter().map(|record| record.arrived(&now)).collect()
+    Ok(Content {
+        positions: positions.into_iter().map(|record| record.arrived(&now)).collect::<Result<_, _>>()?,
+        revocations: revocations.into_iter().map(Revocation::try_from).collect::<Result<_, _>>()?,
+    })
 }
 
 /// The same instant by both clocks.

@@ -1,4 +1,5 @@
-//! `Queue`: what waits to be appended: whole groups while the log works, else the newest position of each device.
+//! `Queue`: what waits to be appended: whole groups while the log works, else the newest position of each device. Revocations do not wait
+//! for a log that is away: other instances find them in the store.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -9,15 +10,17 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
 use super::own::Own;
+use crate::domain::Revocation;
 use crate::metrics::LogMetrics;
 use crate::positions::arrived::Arrived;
 use crate::positions::backlog::how_many_fit;
 use crate::positions::log::newest::Newest;
 
-/// Positions that were committed together.
+/// Positions that were committed together, or a revocation.
 #[derive(Debug)]
 pub(super) struct Group {
     pub(super) positions: Vec<Arrived>,
+    pub(super) revocations: Vec<Revocation>,
     /// When it came.
     pub(super) since: Instant,
     /// Told when it is in the log, or noted.
@@ -57,13 +60,22 @@ impl Queue {
             waiting.newest.add(positions);
             None
         } else {
-            let (done, receiver) = oneshot::channel();
-            waiting.groups.push_back(Group { positions, since: Instant::now(), done: Some(done) });
-            Some(receiver)
+            Some(waiting.push(positions, Vec::new()))
         };
         self.count(&waiting);
         self.changed.notify_one();
         receiver
+    }
+
+    /// Adds a revocation. `None` if nobody has to wait for it, as the log is away.
+    pub(super) fn push_revocation(&self, revocation: Revocation) -> Option<oneshot::Receiver<()>> {
+        let mut waiting = self.waiting.borrow_mut();
+        if waiting.is_away || waiting.is_closed {
+            self.own.add_revocations(vec![revocation]);
+            return None;
+        }
+        self.changed.notify_one();
+        Some(waiting.push(Vec::new(), vec![revocation]))
     }
 
     /// The oldest groups, with up to `max` positions, or one that has more.
@@ -78,8 +90,9 @@ impl Queue {
     pub(super) fn away(&self, groups: Vec<Group>) -> bool {
         let mut waiting = self.waiting.borrow_mut();
         let rest = std::mem::take(&mut waiting.groups);
-        for Group { positions, done, .. } in groups.into_iter().chain(rest) {
+        for Group { positions, revocations, done, .. } in groups.into_iter().chain(rest) {
             self.own.add(positions.iter().cloned());
+            self.own.add_revocations(revocations);
             waiting.newest.add(positions);
             done.map(|done| done.send(()));
         }
@@ -107,7 +120,12 @@ impl Queue {
             waiting.is_away = false;
             let positions = waiting.newest.take();
             if !positions.is_empty() {
-                waiting.groups.push_front(Group { positions, since: Instant::now(), done: None });
+                waiting.groups.push_front(Group {
+                    positions,
+                    revocations: Vec::new(),
+                    since: Instant::now(),
+                    done: None,
+                });
             }
         }
         self.count(&waiting);
@@ -141,6 +159,15 @@ impl Queue {
     fn count(&self, waiting: &Waiting) {
         let groups = waiting.groups.iter().map(|group| group.positions.len()).sum::<usize>();
         self.metrics.waiting.set((groups + waiting.newest.len()) as i64);
+    }
+}
+
+impl Waiting {
+    /// Adds a group behind the others; the receiver hears when it is done.
+    fn push(&mut self, positions: Vec<Arrived>, revocations: Vec<Revocation>) -> oneshot::Receiver<()> {
+        let (done, receiver) = oneshot::channel();
+        self.groups.push_back(Group { positions, revocations, since: Instant::now(), done: Some(done) });
+        receiver
     }
 }
 

@@ -11,12 +11,11 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::deliver::Event;
-use super::entry::{Unreadable, decode};
+use super::entry::{Content, Unreadable, decode};
 use super::place::{Place, Stream};
 use crate::domain::Timestamp;
 use crate::metrics::LogMetrics;
 use crate::notice::Notices;
-use crate::positions::arrived::Arrived;
 use crate::positions::redis::{Backoff, Connection, Entry, Redis, RedisError, streams};
 
 /// How long Redis may wait for the next entry before it answers that there is none: at most this, and half of what an answer may
@@ -167,32 +166,37 @@ impl Reader {
                 place.id = entry.id;
                 place.added = place.added.map(|added| added + 1);
             }
-            let positions = self.positions(&entry);
+            let Content { positions, revocations } = self.content(&entry);
+            // Waits while the tail has enough to do.
+            if !revocations.is_empty() {
+                self.events.send(Event::Revoked(revocations)).await.ok();
+            }
             if !positions.is_empty() {
-                // Waits while the tail has enough to do.
                 self.events.send(Event::Read(positions)).await.ok();
             }
         }
     }
 
-    fn positions(&self, entry: &Entry) -> Vec<Arrived> {
+    fn content(&self, entry: &Entry) -> Content {
         let Readers { metrics, notices, .. } = &*self.common;
         match decode(|name| entry.field(name)) {
-            Ok(positions) => {
+            Ok(content) => {
+                let Content { positions, revocations } = &content;
                 metrics.read_entries.inc();
                 metrics.read_positions.inc_by(positions.len() as u64);
+                metrics.read_revocations.inc_by(revocations.len() as u64);
                 if let Some(first) = positions.first() {
                     let lag = Timestamp::now().as_millis().saturating_sub(first.arrival.as_millis());
                     metrics.lag.observe(lag.max(0) as f64 / 1000.);
                 }
-                positions
+                content
             }
             Err(error) => {
                 let reason = if matches!(error, Unreadable::Version(_)) { "version" } else { "broken" };
                 metrics.skipped.with_label_values(&[reason]).inc();
                 let (key, id) = (&self.key, entry.id);
                 notices.borrow_mut().warn(format_args!("entry {id} of {key} skipped: {error}"));
-                Vec::new()
+                Content::default()
             }
         }
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::LocalBoxFuture;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
@@ -19,6 +19,7 @@ use super::queue::Queue;
 use super::reader::{Reader, Readers};
 use super::shard::stream_name;
 use super::writer::{Streams, Writer};
+use crate::domain::Revocation;
 use crate::metrics::LogMetrics;
 use crate::notice::Notices;
 use crate::positions::arrived::Arrived;
@@ -139,10 +140,9 @@ fn spawn(name: &'static str, task: impl Future<Output = ()> + 'static) -> JoinHa
     })
 }
 
-impl Log for Running {
-    fn append(&mut self, positions: Vec<Arrived>) -> LocalBoxFuture<'static, ()> {
-        let waits = (!positions.is_empty()).then(|| self.queue.push(positions)).flatten();
-        match waits {
+impl Running {
+    fn when_done(&self, done: Option<oneshot::Receiver<()>>) -> LocalBoxFuture<'static, ()> {
+        match done {
             Some(done) => {
                 // The writer keeps to the limit by itself, unless a panic has ended it.
                 let done = tokio::time::timeout(2 * self.timeout, done);
@@ -150,6 +150,16 @@ impl Log for Running {
             }
             None => Box::pin(std::future::ready(())),
         }
+    }
+}
+
+impl Log for Running {
+    fn append(&mut self, positions: Vec<Arrived>) -> LocalBoxFuture<'static, ()> {
+        self.when_done((!positions.is_empty()).then(|| self.queue.push(positions)).flatten())
+    }
+
+    fn revoke(&mut self, revocation: Revocation) -> LocalBoxFuture<'static, ()> {
+        self.when_done(self.queue.push_revocation(revocation))
     }
 
     fn close(&mut self) -> LocalBoxFuture<'static, ()> {

@@ -11,7 +11,7 @@ use futures_util::stream;
 
 use super::RedisLog;
 use super::running::Running;
-use crate::domain::{Position, Timestamp};
+use crate::domain::{Position, Revocation, Timestamp};
 use crate::metrics::Metrics;
 use crate::positions::arrived::Arrived;
 use crate::positions::log::{Log, Stored, Tail};
@@ -48,6 +48,7 @@ struct Seen {
     /// Device and latitude, in order, but for those that were known.
     positions: Vec<(String, f64)>,
     newest: HashMap<String, f64>,
+    revocations: Vec<Revocation>,
     catch_ups: usize,
     /// Catch-ups that fail before one does not.
     failures: usize,
@@ -75,6 +76,10 @@ impl Tail for Recorder {
             assert!(received <= Instant::now());
             seen.take(&position.device_id, position.latitude);
         }
+    }
+
+    fn revoked(&mut self, revocations: Vec<Revocation>) {
+        self.0.borrow_mut().revocations.extend(revocations);
     }
 
     fn stored(&self) -> Stored {

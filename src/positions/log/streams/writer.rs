@@ -1,4 +1,4 @@
-//! `Writer`: the task that appends to the log what is committed, in order, and the newest positions after it was away.
+//! `Writer`: the task that appends to the log what is committed and revoked, in order, and the newest positions after it was away.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -8,9 +8,10 @@ use ::redis::Pipeline;
 use futures_util::future::try_join_all;
 use tokio::time::Instant;
 
-use super::entry::{Encoder, VERSION, VERSION_FIELD};
+use super::entry::{Encoded, Encoder, VERSION, VERSION_FIELD};
 use super::queue::{Group, Queue};
 use super::shard::{shard_of, stream_name};
+use crate::domain::Revocation;
 use crate::metrics::LogMetrics;
 use crate::positions::arrived::Arrived;
 use crate::positions::redis::{Backoff, Connection, Redis, RedisError};
@@ -39,6 +40,15 @@ pub(super) struct Writer {
     /// There was one before.
     has_connected: bool,
     backoff: Backoff,
+}
+
+impl Streams {
+    /// Adds the request that appends an entry.
+    fn append(&self, requests: &mut Pipeline, shard: u32, entry: Encoded) {
+        let key = stream_name(&self.prefix, shard);
+        requests.cmd("XADD").arg(key).arg("MAXLEN").arg("~").arg(self.max_entries).arg("*");
+        requests.arg(VERSION_FIELD).arg(VERSION).arg(entry.field).arg(entry.bytes).ignore();
+    }
 }
 
 impl Writer {
@@ -85,7 +95,8 @@ impl Writer {
         };
         // Those that came later have more time left.
         let deadline = first.since + self.redis.timeout();
-        let requests = self.requests(groups.iter().map(|group| group.positions.as_slice()));
+        let mut requests = self.requests(groups.iter().map(|group| group.positions.as_slice()));
+        self.add_revocations(&mut requests, groups.iter().flat_map(|group| &group.revocations));
         match self.append(&requests, deadline).await {
             Ok(()) => {
                 groups.into_iter().for_each(Group::done);
@@ -177,14 +188,26 @@ impl Writer {
                 for entry in self.encoder.encode(part) {
                     entries += 1;
                     count += entry.positions;
-                    let key = stream_name(&self.streams.prefix, shard as u32);
-                    stream.cmd("XADD").arg(key).arg("MAXLEN").arg("~").arg(self.streams.max_entries).arg("*");
-                    stream.arg(VERSION_FIELD).arg(VERSION).arg(entry.field).arg(entry.bytes).ignore();
+                    self.streams.append(stream, shard as u32, entry);
                 }
             }
         }
         streams.retain(|stream| !stream.is_empty());
         Requests { streams, entries, positions: count }
+    }
+
+    /// The same for revocations, which all go to the first stream.
+    fn add_revocations<'a>(
+        &mut self,
+        requests: &mut Requests,
+        revocations: impl Iterator<Item = &'a Revocation>,
+    ) {
+        if let Some(entry) = self.encoder.encode_revocations(revocations) {
+            let mut stream = Pipeline::new();
+            self.streams.append(&mut stream, 0, entry);
+            requests.streams.push(stream);
+            requests.entries += 1;
+        }
     }
 
     /// Sends requests, over another connection if there was one and it is broken.
@@ -257,7 +280,7 @@ impl Writer {
 
 /// Requests that append to the log.
 struct Requests {
-    /// Each of one stream.
+    /// Each to one stream.
     streams: Vec<Pipeline>,
     entries: u64,
     positions: usize,

@@ -13,7 +13,10 @@ fn migrations() -> Vec<Migration> {
     let step = |version, name: &'static str, sql: &'static str| {
         Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
     };
-    vec![step(1, "positions", include_str!("migrations/1_positions.sql"))]
+    vec![
+        step(1, "positions", include_str!("migrations/1_positions.sql")),
+        step(2, "revocations", include_str!("migrations/2_revocations.sql")),
+    ]
 }
 
 /// Makes the tables, or brings those of an older version to this one. Instances that start together wait for each other.
@@ -38,7 +41,8 @@ pub(super) async fn upgrade(target: &Target) -> Result<(), StoreError> {
 
 /// Fails if the tables are gone.
 pub(super) async fn check_tables(connection: &mut PgConnection) -> Result<(), StoreError> {
-    let there = "SELECT to_regclass('positions') IS NOT NULL AND to_regclass('devices') IS NOT NULL";
+    let there = "SELECT to_regclass('positions') IS NOT NULL AND to_regclass('devices') IS NOT NULL
+        AND to_regclass('revocations') IS NOT NULL";
     let there: bool = sqlx::query_scalar(there).fetch_one(connection).await?;
     if there { Ok(()) } else { Err(StoreError::Lost { what: "the database".into(), loss: Loss::NoTable }) }
 }

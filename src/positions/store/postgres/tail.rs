@@ -8,6 +8,7 @@ use futures_util::TryStreamExt as _;
 
 use super::connect::Target;
 use super::newest::newest;
+use crate::domain::Revocation;
 use crate::positions::arrived::Arrived;
 use crate::positions::log::{Stored, Tail};
 use crate::positions::order::Order;
@@ -17,7 +18,7 @@ use crate::positions::publish::Publish;
 pub(super) struct SharedTail {
     pub(super) target: Target,
     pub(super) order: Rc<RefCell<Order>>,
-    pub(super) publish: Box<dyn Publish>,
+    pub(super) publish: Rc<dyn Publish>,
 }
 
 impl Tail for SharedTail {
@@ -35,6 +36,10 @@ impl Tail for SharedTail {
         if !new.is_empty() {
             self.publish.publish(new);
         }
+    }
+
+    fn revoked(&mut self, revocations: Vec<Revocation>) {
+        self.publish.revoked(revocations);
     }
 
     fn stored(&self) -> Stored {

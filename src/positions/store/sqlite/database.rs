@@ -9,8 +9,8 @@ use sqlx::{Connection as _, SqliteConnection};
 use super::connect::{ROWS_WAITING, connect};
 use super::file::{self, Files, wal_of};
 use super::rows::{self, LATEST};
-use super::schema;
-use crate::domain::Position;
+use super::{revocations, schema};
+use crate::domain::{Position, Revocation, Timestamp};
 use crate::positions::arrived::Arrived;
 use crate::positions::order::{Newest, Order, Verdict, may_be_stored};
 use crate::positions::store::error::{Loss, StoreError};
@@ -114,6 +114,31 @@ impl Database {
         // Once more: had the file been taken away meanwhile, this commit went nowhere.
         self.files.check()?;
         Ok(Changed { verdicts, changed: changes.finish() })
+    }
+
+    /// Keeps a revocation; when it returns, it is on the disk. See `Store::revoke`.
+    ///
+    /// # Errors
+    /// The same as [`Database::commit`].
+    pub(super) async fn revoke(
+        &mut self,
+        revocation: &Revocation,
+        now: Timestamp,
+    ) -> Result<Option<Revocation>, StoreError> {
+        self.files.check()?;
+        let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
+        let kept = revocations::keep(&mut transaction, revocation, now).await?;
+        transaction.commit().await?;
+        self.files.check()?;
+        Ok(kept)
+    }
+
+    /// All revocations that hold at `now`.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the file cannot be read.
+    pub(super) async fn revocations(&mut self, now: Timestamp) -> Result<Vec<Revocation>, StoreError> {
+        revocations::read(&mut self.connection, now).await
     }
 
     /// Gives the newest position of every device to `each`, one after the other, and fills an [`Order`].

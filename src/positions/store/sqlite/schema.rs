@@ -6,8 +6,8 @@ use sqlx::{Connection as _, SqliteConnection};
 
 use crate::positions::store::error::{Loss, StoreError};
 
-/// The schema's version, kept in the file's `user_version`. Version 1 had no table `ahead`.
-pub(super) const VERSION: i64 = 2;
+/// The schema's version, kept in the file's `user_version`. Version 1 had no table `ahead`, version 2 no table `revocations`.
+pub(super) const VERSION: i64 = 3;
 
 /// A device has one position at one time, so storing it again changes nothing.
 pub(super) const POSITIONS: &str = "CREATE TABLE positions (
@@ -31,11 +31,21 @@ const AHEAD: &str = "CREATE TABLE ahead (
     counts_as_of INTEGER NOT NULL  -- milliseconds, as above
 ) STRICT, WITHOUT ROWID";
 
+/// Tokens that hold no more, or not for some topics: one row for each thing that is revoked.
+const REVOCATIONS: &str = "CREATE TABLE revocations (
+    kind TEXT NOT NULL,            -- subject, token or topic
+    name TEXT NOT NULL,
+    revoked_at INTEGER NOT NULL,   -- milliseconds, as above: tokens that were issued up to then are meant
+    until INTEGER,                 -- when no such token lives any more, NULL for never
+    PRIMARY KEY (kind, name)
+) STRICT, WITHOUT ROWID";
+
 /// Makes the tables in a new database.
 pub(super) async fn create(connection: &mut SqliteConnection) -> Result<(), StoreError> {
     let mut transaction = connection.begin().await?;
     sqlx::query(POSITIONS).execute(&mut *transaction).await?;
     sqlx::query(AHEAD).execute(&mut *transaction).await?;
+    sqlx::query(REVOCATIONS).execute(&mut *transaction).await?;
     set_version(&mut transaction).await?;
     Ok(transaction.commit().await?)
 }
@@ -49,7 +59,10 @@ pub(super) async fn upgrade(connection: &mut SqliteConnection, file: &Path) -> R
     check_tables(connection, file, version).await?;
     if version < VERSION {
         let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-        sqlx::query(AHEAD).execute(&mut *transaction).await?;
+        if version < 2 {
+            sqlx::query(AHEAD).execute(&mut *transaction).await?;
+        }
+        sqlx::query(REVOCATIONS).execute(&mut *transaction).await?;
         set_version(&mut transaction).await?;
         transaction.commit().await?;
     }
@@ -71,7 +84,7 @@ pub(super) async fn version(connection: &mut SqliteConnection) -> Result<i64, St
 }
 
 pub(super) async fn set_version(connection: &mut SqliteConnection) -> Result<(), StoreError> {
-    sqlx::query("PRAGMA user_version = 2").execute(connection).await?;
+    sqlx::query("PRAGMA user_version = 3").execute(connection).await?;
     Ok(())
 }
 
@@ -81,10 +94,11 @@ pub(super) async fn check_tables(
     file: &Path,
     version: i64,
 ) -> Result<(), StoreError> {
-    let count = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name IN ('positions', 'ahead')";
+    let count = "SELECT count(*) FROM sqlite_schema
+        WHERE type = 'table' AND name IN ('positions', 'ahead', 'revocations')";
     let count: i64 = sqlx::query_scalar(count).fetch_one(connection).await?;
-    let wanted = if version < VERSION { 1 } else { 2 };
-    if version == 0 || count < wanted {
+    // Each version has one more than that before it.
+    if version == 0 || count < version {
         return Err(StoreError::Lost { what: file.display().to_string(), loss: Loss::NoTable });
     }
     Ok(())

@@ -13,7 +13,7 @@ fn fields(entry: &Encoded) -> HashMap<&'static str, Vec<u8>> {
 }
 
 fn decode_fields(fields: &HashMap<&'static str, Vec<u8>>) -> Result<Vec<Arrived>, Unreadable> {
-    decode(|name| fields.get(name).map(Vec::as_slice))
+    decode(|name| fields.get(name).map(Vec::as_slice)).map(|content| content.positions)
 }
 
 fn position(json: &str) -> Arrived {
@@ -148,6 +148,7 @@ fn a_broken_entry_is_not_read() {
             JSON_FIELD => Some(json.as_bytes()),
             _ => None,
         })
+        .map(|content| content.positions)
     };
     assert_eq!(read(&content(good)).unwrap().len(), 1);
     assert_eq!(read(&content("")).unwrap().len(), 0);
