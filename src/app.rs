@@ -10,20 +10,25 @@ use futures_util::future::LocalBoxFuture;
 use prometheus::IntCounter;
 use tokio::time::Instant;
 
-use crate::domain::{Position, Revocation};
-use crate::ingest::{Accepted, Ingest, Refused};
-use crate::live::registry::ListConnections;
-use crate::live::{self, DrainReport, Hubs, LiveServer, Registry, SubscriptionHandler};
+use self::gates::{LiveGate, PostGate};
+use crate::auth::Authenticator;
+use crate::domain::{Position, Revocation, Revoked, Timestamp};
+use crate::ingest::{Accepted, Ingest, Refused, Reporters};
+use crate::live::registry::{ListConnections, Recheck};
+use crate::live::{self, DrainReport, Gate, Hubs, LiveServer, Registry, SubscriptionHandler};
 use crate::metrics::Metrics;
-use crate::ops::{self, ConnectionView, Connections, OpsServer};
+use crate::ops::{self, ConnectionView, Connections, NotRevoked, OpsServer, Revoke};
 use crate::phase::{Phase, PhaseOwner, PhaseWatch, phase};
 use crate::positions::{
-    Consumer, Input, OpenError, Opened, Publish, RunningInput, Stop, Stored, Submit, SubmitError,
+    self, Consumer, Input, OpenError, Opened, Publish, RevokeError, RunningInput, Stop, Stored, Submit,
+    SubmitError,
 };
 use crate::process::{avoid_huge_pages, prepare_for_connections, room_for_connections};
-use crate::settings::{LiveSettings, Settings};
+use crate::settings::{Authority, LiveSettings, Settings};
 #[cfg(feature = "ui")]
 use crate::web::{self, WebError, WebServer};
+
+mod gates;
 
 /// When the consumer must be done, counted from the end of the drain's timeout. The whole stop may take a second more than
 /// that timeout; the rest of it is for the last responses and, on a machine that does much else, for ending the process.
@@ -72,12 +77,20 @@ impl App {
         let (host, port) = (settings.live.host, settings.live.port);
         log::info!("live server starting on :{port}");
         let cannot_listen = || format!("setting LIVE_WS_HOST, LIVE_WS_PORT: cannot listen on {host}:{port}");
-        let mut live = LiveServer::new(settings.live.clone(), SubscriptionHandler::new, metrics.live.clone());
+        let authenticator = Authenticator::new(&settings.auth, metrics.auth.clone())?;
+        say_who_may_read(&settings, authenticator.is_some());
+        let mut live = live_server(&settings, &metrics, authenticator.clone());
         live.bind().with_context(cannot_listen)?;
 
-        let ingest = Arc::new(IngestTo { consumer: OnceLock::new(), metrics: metrics.clone() });
+        let consumer = Arc::<OnceLock<Addr<Consumer>>>::default();
         let connections = Arc::new(ConnectionsOf(OnceLock::new()));
-        let ops = start_ops(&settings, &metrics, watch, ingest.clone(), connections.clone())?;
+        let rooms = ops::Rooms {
+            ingest: Arc::new(IngestTo { consumer: consumer.clone(), metrics: metrics.clone() }),
+            connections: connections.clone(),
+            reporters: authenticator.clone().map(|by| Arc::new(PostGate(by)) as Arc<dyn Reporters>),
+            revoke: Arc::new(RevokeBy { consumer: consumer.clone(), authenticator: authenticator.clone() }),
+        };
+        let ops = start_ops(&settings, &metrics, watch, rooms)?;
         #[cfg(feature = "ui")]
         let web = start_web(&settings, &metrics)?;
 
@@ -98,10 +111,16 @@ impl App {
             log::info!("what instances store reaches all of them through the log at {redis}");
         }
 
+        if let Some(authenticator) = &authenticator {
+            authenticator.revoke(opened.revocations().to_vec());
+            actix_rt::spawn(authenticator.clone().run());
+        }
         let live = live.start().with_context(cannot_listen)?;
-        let consumer =
-            Consumer::new(opened, positions, metrics.positions.clone(), HubsOf(live.hubs())).start();
-        ingest.consumer.get_or_init(|| consumer.clone());
+        let publish = PublishTo { hubs: live.hubs(), registry: live.registry(), authenticator };
+        let consumer = {
+            let running = Consumer::new(opened, positions, metrics.positions.clone(), publish).start();
+            consumer.get_or_init(|| running).clone()
+        };
         connections.0.get_or_init(|| live.registry());
         let input = start_input(&settings, &metrics, &consumer)?;
         #[cfg(feature = "ui")]
@@ -194,14 +213,14 @@ fn start_ops(
     settings: &Settings,
     metrics: &Metrics,
     watch: PhaseWatch,
-    ingest: Arc<dyn Ingest>,
-    connections: Arc<dyn Connections>,
+    rooms: ops::Rooms,
 ) -> anyhow::Result<ops::Running> {
     let (host, port) = (settings.ops.host, settings.ops.port);
-    let ops = OpsServer::new(settings.ops.clone(), metrics.clone(), watch, ingest, connections)
+    let ops = OpsServer::new(settings.ops.clone(), metrics.clone(), watch, rooms)
         .start()
         .with_context(|| format!("setting OPS_HOST, OPS_PORT: cannot listen on {host}:{port}"))?;
-    if settings.ops.ingest_token.is_none() && !host.is_loopback() {
+    let is_open_to_tokens = !matches!(settings.auth.authority, Authority::Nobody);
+    if settings.ops.ingest_token.is_none() && !is_open_to_tokens && !host.is_loopback() {
         log::warn!(
             "OPS_HOST {host} is reachable from outside and OPS_INGEST_TOKEN is not set: posts get 403"
         );
@@ -257,22 +276,85 @@ async fn stop_web(web: Option<web::Running>, delay: Duration) {
     }
 }
 
-/// Positions go to the hubs.
-struct HubsOf(Hubs);
+/// Says so where everyone can see everything.
+fn say_who_may_read(settings: &Settings, is_asked: bool) {
+    let host = settings.live.host;
+    if !is_asked && !host.is_loopback() {
+        log::info!("AUTH is none: everyone who reaches LIVE_WS_HOST {host} may read all positions");
+    }
+}
 
-impl Publish for HubsOf {
+/// The live server, which lets in whom the authenticator knows, or everyone.
+fn live_server(
+    settings: &Settings,
+    metrics: &Metrics,
+    authenticator: Option<Arc<Authenticator>>,
+) -> LiveServer {
+    let gate = authenticator.map(|by| {
+        let auth = &settings.auth;
+        let most = settings.live.max_connections_per_subject;
+        Gate::new(Arc::new(LiveGate(by)), auth.cookie.clone(), auth.deadline, most)
+    });
+    let handler = move |hub| match &gate {
+        Some(gate) => SubscriptionHandler::with_gate(hub, gate.clone()),
+        None => SubscriptionHandler::new(hub),
+    };
+    LiveServer::new(settings.live.clone(), handler, metrics.live.clone())
+}
+
+/// Positions go to the hubs; what was revoked is looked at by every connection.
+struct PublishTo {
+    hubs: Hubs,
+    registry: Addr<Registry>,
+    authenticator: Option<Arc<Authenticator>>,
+}
+
+impl Publish for PublishTo {
     fn publish(&self, positions: Vec<(Position, std::time::Instant)>) {
-        self.0.publish(positions);
+        self.hubs.publish(positions);
     }
 
     fn revoked(&self, revocations: Vec<Revocation>) {
-        log::debug!("{} revocations", revocations.len());
+        let Some(authenticator) = &self.authenticator else { return };
+        let new = authenticator.revoke(revocations);
+        if !new.is_empty() {
+            log::info!("{} revocations hold from now on", new.len());
+            self.registry.do_send(Recheck);
+        }
+    }
+}
+
+/// Revocations go to the consumer, as soon as there is one.
+struct RevokeBy {
+    consumer: Arc<OnceLock<Addr<Consumer>>>,
+    authenticator: Option<Arc<Authenticator>>,
+}
+
+impl Revoke for RevokeBy {
+    fn revoke(&self, revoked: Revoked) -> LocalBoxFuture<'static, Result<Option<Timestamp>, NotRevoked>> {
+        let Some(authenticator) = &self.authenticator else {
+            return Box::pin(async { Err(NotRevoked::NoTokens) });
+        };
+        let Some(consumer) = self.consumer.get() else {
+            return Box::pin(async { Err(NotRevoked::Unavailable("the server is starting".into())) });
+        };
+        let revoked_at = Timestamp::now();
+        let until = authenticator.until(revoked_at);
+        let reply = consumer.send(positions::Revoke(Revocation { revoked, revoked_at, until }));
+        Box::pin(async move {
+            match reply.await {
+                Ok(Ok(())) => Ok(until),
+                Ok(Err(error @ RevokeError::Name(_))) => Err(NotRevoked::Invalid(Box::new(error))),
+                Ok(Err(error)) => Err(NotRevoked::Unavailable(Box::new(error))),
+                Err(_) => Err(NotRevoked::Unavailable("the server is shutting down".into())),
+            }
+        })
     }
 }
 
 /// Posts go to the consumer, as soon as there is one.
 struct IngestTo {
-    consumer: OnceLock<Addr<Consumer>>,
+    consumer: Arc<OnceLock<Addr<Consumer>>>,
     metrics: Metrics,
 }
 
@@ -320,6 +402,7 @@ impl Connections for ConnectionsOf {
                     0 => vitals.remote.ip().to_string(),
                     _ => vitals.remote.to_string(),
                 },
+                subject: vitals.subject().map(str::to_owned),
                 opened_at: vitals.opened_at,
                 last_seen_at: vitals.last_seen_at(),
                 topics: vitals.topics(),

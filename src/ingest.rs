@@ -2,13 +2,15 @@
 //! mounts it says on which path and who may post. Nothing here knows where positions go.
 
 mod access;
+mod bearer;
 pub mod format;
 mod limits;
 mod outcome;
 mod service;
 mod submit;
 
-pub use access::{Access, BearerToken};
+pub use access::{Access, Checked, Grant, NotReporter, Reporters, TokenAccess};
+pub use bearer::BearerToken;
 pub use limits::PostLimits;
 pub use service::{IngestService, Mount};
 pub use submit::{Accepted, Ingest, Refused};

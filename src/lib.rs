@@ -4,7 +4,8 @@
 //! | module | holds |
 //! |---|---|
 //! | [`app`] | joins the others; starts and stops them in order |
-//! | [`domain`] | positions and topics |
+//! | [`domain`] | positions, topics, principals |
+//! | [`auth`] | who connects and who posts: tokens, revocations |
 //! | [`live`] | the WebSocket server, its connections, registry and hubs |
 //! | [`positions`] | the consumer, which commits positions in groups, and the store |
 //! | [`ingest`] | positions that are posted over HTTP |
@@ -25,6 +26,7 @@ compile_error!(
 );
 
 pub mod app;
+pub mod auth;
 #[cfg(all(feature = "simulate", feature = "ui"))]
 pub mod demo;
 pub mod domain;

@@ -14,8 +14,11 @@ pub mod server;
 mod sync;
 pub mod wire;
 
-pub use client::{Client, Vitals};
+pub use client::{Client, Identity, Vitals};
 pub use fanout::{Hub, Hubs, NotSubscribed, Wish};
-pub use handler::{Denied, Handled, Message, MessageHandler, ScaffoldHandler, SubscriptionHandler};
+pub use handler::{
+    Admitted, Authority, Decision, Denied, Gate, Handled, Identified, Message, MessageHandler, NotIdentified,
+    ScaffoldHandler, SubscriptionHandler,
+};
 pub use registry::{DrainReport, Registry};
 pub use server::{LiveServer, Running};

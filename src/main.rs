@@ -8,14 +8,18 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use clap::{Parser, Subcommand};
 use processor::app::App;
+use processor::auth::{self, Authenticator};
 #[cfg(all(feature = "simulate", feature = "ui"))]
 use processor::demo::{self, Demo};
+use processor::domain::Timestamp;
 use processor::logging::Logging;
+use processor::metrics::Metrics;
 use processor::settings::{DatabaseUrl, Settings};
 use processor::shutdown::{Cause, Shutdown};
 #[cfg(feature = "simulate")]
 use processor::simulate::{self, Names, Simulation};
 use processor::{health, positions};
+use uuid::Uuid;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -52,6 +56,8 @@ enum Command {
     },
     /// See it work: serve the map page with devices that drive through a made-up city. What they post is thrown away.
     Demo(DemoArguments),
+    /// Make a token that says who someone is, or read one and say why it would be refused. The settings say how tokens are signed.
+    Token(TokenArguments),
     /// Move devices through the streets of a made-up city and post where they are.
     #[cfg(feature = "simulate")]
     Simulate(SimulateArguments),
@@ -72,6 +78,41 @@ struct DemoArguments {
     /// The port of the map page, instead of WEB_PORT.
     #[arg(long)]
     port: Option<u16>,
+}
+
+#[derive(clap::Args)]
+struct TokenArguments {
+    /// Read this token (- reads it from the standard input) and say what the server would say; exit code 0 if it would accept it.
+    #[arg(long, value_name = "TOKEN", exclusive = true)]
+    inspect: Option<String>,
+    /// Who it is of.
+    #[arg(long, required_unless_present = "inspect")]
+    sub: Option<String>,
+    /// What its bearer may read: topics, beginnings of topics with a *, boxes (area:west,south,east,north).
+    #[arg(long, num_args = 1.., value_name = "TOPIC")]
+    topics: Vec<String>,
+    /// Which devices its bearer may report for: ids, or beginnings of ids with a *.
+    #[arg(long, num_args = 1.., value_name = "DEVICE")]
+    devices: Vec<String>,
+    /// How long it holds: a number with s, m, h or d behind it.
+    #[arg(long, default_value = "1h", value_parser = time_to_live)]
+    ttl: Duration,
+    /// The file of the private key, in PEM format (PKCS #8), where tokens are not signed with AUTH_JWT_SECRET.
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
+}
+
+fn time_to_live(text: &str) -> Result<Duration, String> {
+    let unit = text.chars().last().and_then(|unit| match unit {
+        's' => Some(1),
+        'm' => Some(60),
+        'h' => Some(60 * 60),
+        'd' => Some(24 * 60 * 60),
+        _ => None,
+    });
+    let number = unit.and_then(|_| text[..text.len() - 1].parse::<u32>().ok()).filter(|number| *number > 0);
+    let time = number.zip(unit).map(|(number, unit)| Duration::from_secs(u64::from(number) * unit));
+    time.ok_or_else(|| "a whole number with s, m, h or d behind it, such as 90m".to_owned())
 }
 
 #[cfg(feature = "simulate")]
@@ -127,6 +168,7 @@ fn main() -> ExitCode {
             Command::Backup { file } => backup(&file).await,
             Command::Restore { file } => restore(&file).await,
             Command::Demo(arguments) => demo(arguments, &logging).await,
+            Command::Token(arguments) => token(arguments).await,
             #[cfg(feature = "simulate")]
             Command::Simulate(arguments) => simulate(arguments).await,
         }
@@ -205,6 +247,8 @@ async fn demo(_: DemoArguments, _: &Logging) -> anyhow::Result<()> {
 fn check() -> anyhow::Result<()> {
     let settings = Settings::load()?;
     settings.warnings().iter().for_each(|warning| log::warn!("{warning}"));
+    // Whether its keys can be used.
+    Authenticator::new(&settings.auth, Metrics::new(&settings.instance_id)?.auth)?;
     #[cfg(feature = "ui")]
     if let (true, Some(file)) = (settings.web.enabled, &settings.web.pmtiles_file) {
         let unusable = || format!("setting WEB_PMTILES_FILE: {file:?} cannot be used");
@@ -213,6 +257,35 @@ fn check() -> anyhow::Result<()> {
     let mut page = settings.lines().join("\n");
     page.push('\n');
     std::io::stdout().write_all(page.as_bytes()).context("cannot print")
+}
+
+async fn token(arguments: TokenArguments) -> anyhow::Result<()> {
+    let settings = Settings::load()?.auth;
+    if let Some(token) = arguments.inspect {
+        let token = if token == "-" {
+            std::io::read_to_string(std::io::stdin()).context("cannot read")?
+        } else {
+            token
+        };
+        let inspection = auth::inspect(&settings, token.trim()).await?;
+        say(&inspection.to_string())?;
+        return match inspection.refused {
+            None => Ok(()),
+            Some(refused) => bail!("the token would be refused: {refused}"),
+        };
+    }
+    // To the millisecond: a revocation holds for tokens that were issued before.
+    let now = Timestamp::now().as_millis() as f64 / 1000.0;
+    let claims = auth::Claims {
+        sub: arguments.sub,
+        jti: Some(Uuid::new_v4().to_string()),
+        topics: arguments.topics,
+        devices: arguments.devices,
+        iat: Some(now),
+        exp: Some(now + arguments.ttl.as_secs_f64()),
+        ..auth::Claims::default()
+    };
+    say(&auth::make(&settings, claims, arguments.key.as_deref())?)
 }
 
 async fn backup(target: &Path) -> anyhow::Result<()> {

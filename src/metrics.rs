@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use prometheus::{Encoder as _, IntCounter, IntGauge, Registry, TextEncoder};
 
+mod auth;
 mod input;
 mod live;
 mod log;
@@ -14,6 +15,7 @@ mod positions;
 mod process;
 mod web;
 
+pub use auth::AuthMetrics;
 pub use input::InputMetrics;
 pub use live::LiveMetrics;
 pub use log::LogMetrics;
@@ -28,6 +30,8 @@ pub struct Metrics {
     /// The figures of the process, with the names that every client library gives them; and others made elsewhere.
     process: Registry,
     registry: Registry,
+    /// What is counted of credentials.
+    pub auth: Arc<AuthMetrics>,
     /// The live server's.
     pub live: Arc<LiveMetrics>,
     /// Consumer's and store's.
@@ -56,6 +60,7 @@ impl Metrics {
         let make = Maker { registry: &registry, labels };
         register_build(&make)?;
         Ok(Self {
+            auth: Arc::new(AuthMetrics::new(&make)?),
             live: Arc::new(LiveMetrics::new(&make)?),
             positions: Arc::new(PositionsMetrics::new(&make)?),
             log: Arc::new(LogMetrics::new(&make)?),

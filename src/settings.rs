@@ -1,12 +1,13 @@
 //! Settings: read once from files and the environment, checked all together, handed on as typed values.
 //!
 //! `settings/table.rs` names each of them once. What was set (`source`) is read by `read`, whose values are of the kinds
-//! in `kind`, `network`, `map` and `redis`, into the structs of the rooms (`live`, `ops`, `positions`, `log`, `input`, `web`).
+//! in `kind`, `network`, `map`, `redis` and `auth`, into the structs of the rooms (`auth`, `live`, `ops`, `positions`, `log`, `input`, `web`).
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
+mod auth;
 mod database;
 mod error;
 mod input;
@@ -27,6 +28,7 @@ mod table;
 mod warnings;
 mod web;
 
+pub use auth::{Algorithm, AuthSettings, Authority, JwtKeys, JwtSettings};
 pub use database::DatabaseUrl;
 pub use error::{Fault, SettingsError};
 pub use input::InputSettings;
@@ -49,6 +51,8 @@ pub use web::WebSettings;
 pub struct Settings {
     /// Tells this process from others in metrics.
     pub instance_id: String,
+    /// Who says who someone is.
+    pub auth: AuthSettings,
     /// The live server.
     pub live: LiveSettings,
     /// The ops server.
@@ -101,6 +105,7 @@ impl Settings {
         shared_store(read, &positions, &log);
         let input = InputSettings::read(read, &log);
         let live = LiveSettings::read(read);
+        let auth = AuthSettings::read(read, &live);
         let ops = OpsSettings::read(read);
         let web = WebSettings::read(read);
         let mut ports =
@@ -109,7 +114,7 @@ impl Settings {
             ports.push((&table::WEB_PORT, web.host, web.port));
         }
         ports_differ(read, &ports);
-        Ok(Self { instance_id, live, ops, positions, log, input, web, lines: reader.finish()? })
+        Ok(Self { instance_id, auth, live, ops, positions, log, input, web, lines: reader.finish()? })
     }
 
     /// The effective settings as they were read, a line `NAME=value` each, as `processor check` prints them. A secret is

@@ -1,14 +1,14 @@
-//! `Access`: who may post, decided by the head of a request; `BearerToken`: whoever has the token.
+//! `Access`: who may post, and for which devices, decided by the head of a request; `TokenAccess`: whoever has one of the tokens.
+
+use std::sync::Arc;
 
 use actix_web::dev::RequestHead;
 use actix_web::http::{StatusCode, header};
-use subtle::ConstantTimeEq as _;
+use futures_util::future::BoxFuture;
 
-use crate::http::Problem;
-use crate::settings::Secret;
-
-/// What proxies add: whoever sends one of these is not on this machine, or cannot be told from those who are not.
-const FORWARDING: [&str; 5] = ["x-forwarded-for", "x-forwarded-host", "x-real-ip", "forwarded", "via"];
+use super::bearer::{self, BearerToken};
+use crate::domain::{Credentials, Position, Principal};
+use crate::http::{Problem, head as http_head};
 
 /// Who may post.
 pub trait Access: 'static {
@@ -16,74 +16,113 @@ pub trait Access: 'static {
     ///
     /// # Errors
     /// A [`Problem`] with the response if it may not.
-    fn check(&self, head: &RequestHead) -> Result<(), Problem>;
+    fn check(&self, head: &RequestHead) -> Result<Checked, Problem>;
 }
 
-/// Whoever sends a token (RFC 6750). Where none is set, only programs on this machine, and only if the server listens on a
-/// loopback address.
-pub struct BearerToken {
-    /// The token, if one is set.
-    pub token: Option<Secret>,
-    /// The setting it comes from, as responses name it.
-    pub setting: &'static str,
-    /// True if the server listens on a loopback address.
-    pub is_loopback: bool,
+/// A post may go on.
+pub enum Checked {
+    /// With this.
+    Granted(Grant),
+    /// Somebody must be asked. The future may be dropped, and ends in bounded time.
+    Later(BoxFuture<'static, Result<Grant, NotReporter>>),
 }
 
-impl Access for BearerToken {
-    fn check(&self, head: &RequestHead) -> Result<(), Problem> {
-        match &self.token {
-            Some(token) => self.check_token(head, token),
-            None => self.check_local(head),
+/// For which devices a post may report.
+#[derive(Clone, Debug)]
+pub enum Grant {
+    /// All.
+    Every,
+    /// Those that its token names.
+    Of(Arc<Principal>),
+}
+
+/// Whoever knows the tokens of those who report.
+pub trait Reporters: Send + Sync + 'static {
+    /// Says for which devices whoever shows these may report.
+    ///
+    /// # Errors
+    /// [`NotReporter`] if it may for none.
+    fn identify(&self, credentials: Credentials) -> Result<Checked, NotReporter>;
+}
+
+/// Why somebody may not report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotReporter {
+    /// The token is not accepted.
+    Refused,
+    /// It has ended.
+    Expired,
+    /// It was revoked.
+    Forbidden,
+    /// It cannot be checked now.
+    Unavailable,
+}
+
+/// Whoever sends the operator's token may report for every device, whoever sends a token of `reporters` for those that it names.
+/// Where the operator has set none, programs on this machine may do without.
+pub struct TokenAccess {
+    /// The operator's.
+    pub operator: BearerToken,
+    /// `None`: there are no others.
+    pub reporters: Option<Arc<dyn Reporters>>,
+}
+
+impl Access for TokenAccess {
+    fn check(&self, head: &RequestHead) -> Result<Checked, Problem> {
+        let Some(reporters) = &self.reporters else {
+            return self.operator.check(head).map(|()| Checked::Granted(Grant::Every));
+        };
+        if self.operator.is_sent(head) {
+            return Ok(Checked::Granted(Grant::Every));
         }
-    }
-}
-
-impl BearerToken {
-    fn check_token(&self, head: &RequestHead, token: &Secret) -> Result<(), Problem> {
-        let given = head.headers.get(header::AUTHORIZATION).and_then(|value| bearer(value.as_bytes()));
-        if given.is_some_and(|given| given.ct_eq(token.reveal().as_bytes()).into()) {
-            return Ok(());
+        let authorization = http_head::text(head, &header::AUTHORIZATION).filter(|value| !value.is_empty());
+        if let Some(authorization) = authorization {
+            let credentials = Credentials {
+                authorization: Some(authorization.to_owned()),
+                path: head.uri.path().to_owned(),
+                ..Credentials::default()
+            };
+            return Ok(reporters.identify(credentials)?);
         }
-        let message = format!("send the header Authorization: Bearer <{}>", self.setting);
-        let problem = Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", message);
-        Err(problem.with_header("WWW-Authenticate", "Bearer"))
-    }
-
-    fn check_local(&self, head: &RequestHead) -> Result<(), Problem> {
-        // A browser on this machine can be made to post by any page it shows, but then it says for which. A proxy on
-        // this machine may speak for anyone.
-        let is_foreign = head.headers.contains_key(header::ORIGIN)
-            || FORWARDING.iter().any(|name| head.headers.contains_key(*name));
-        if self.is_loopback && !is_foreign {
-            return Ok(());
+        if self.operator.token.is_none() && self.operator.check_local(head).is_ok() {
+            return Ok(Checked::Granted(Grant::Every));
         }
         let message = format!(
-            "set {}: without it positions are taken on a loopback address only, and neither from web pages nor through \
-             proxies",
-            self.setting
+            "send the header Authorization: Bearer with a token whose claim devices names what it reports for, or with {}",
+            self.operator.setting
         );
-        Err(Problem::new(StatusCode::FORBIDDEN, "ingest-closed", message))
+        Err(bearer::unauthorized(message))
     }
 }
 
-/// The token of an `Authorization` header; the scheme may be written in any case (RFC 9110 section 11.1).
-fn bearer(value: &[u8]) -> Option<&[u8]> {
-    let (scheme, token) = value.split_at(value.iter().position(|byte| *byte == b' ')?);
-    scheme.eq_ignore_ascii_case(b"bearer").then(|| token.trim_ascii())
+impl Grant {
+    /// Looks at what is reported.
+    ///
+    /// # Errors
+    /// A [`Problem`] that names the first record that may not be.
+    pub(super) fn check(&self, positions: &[Position]) -> Result<(), Problem> {
+        let Self::Of(principal) = self else { return Ok(()) };
+        let is_foreign = |position: &Position| !principal.may_report(&position.device_id);
+        let Some(index) = positions.iter().position(is_foreign) else { return Ok(()) };
+        let message =
+            format!("the token does not allow reports of device {:?}", &*positions[index].device_id);
+        Err(Problem::new(StatusCode::FORBIDDEN, "forbidden", message).with_record(index, "device_id"))
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_scheme_may_be_written_in_any_case() {
-        for value in ["Bearer x y", "bearer x y", "BEARER  x y "] {
-            assert_eq!(bearer(value.as_bytes()), Some(b"x y".as_slice()), "{value}");
-        }
-        for value in ["", "Bearer", "Basic x", "Bearerx y"] {
-            assert_eq!(bearer(value.as_bytes()), None, "{value}");
+impl From<NotReporter> for Problem {
+    fn from(error: NotReporter) -> Self {
+        match error {
+            NotReporter::Refused => bearer::unauthorized("the token is not accepted"),
+            NotReporter::Expired => bearer::unauthorized("the token has expired"),
+            NotReporter::Forbidden => {
+                Self::new(StatusCode::FORBIDDEN, "forbidden", "the token was revoked, or allows nothing")
+            }
+            NotReporter::Unavailable => {
+                let message = "tokens cannot be checked now; post it again later";
+                let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "auth-unavailable", message);
+                problem.with_header("Retry-After", "1")
+            }
         }
     }
 }

@@ -11,7 +11,7 @@ use bytes::BytesMut;
 use futures_util::StreamExt as _;
 use prometheus::IntCounterVec;
 
-use super::access::Access;
+use super::access::{Access, Checked};
 use super::format;
 use super::limits::{Permit, PostLimits};
 use super::outcome::Outcomes;
@@ -78,7 +78,8 @@ impl IngestService {
     /// # Errors
     /// A [`Problem`] if it may not; it is counted.
     pub fn check(&self, head: &RequestHead) -> Result<(), Problem> {
-        self.0.check(head).inspect_err(|problem| self.count_refused(head, problem))
+        let checked = self.0.check(head).map(drop);
+        checked.inspect_err(|problem| self.count_refused(head, problem))
     }
 
     /// Counts a post that was refused.
@@ -106,19 +107,25 @@ async fn post(
 
 impl Inner {
     async fn accept(&self, request: &HttpRequest, payload: web::Payload) -> Result<Accepted, Problem> {
-        self.check(request.head())?;
+        let checked = self.check(request.head())?;
         // Held until positions are stored: while nothing can be, posts wait, and others must not.
         let mut permit = self.limits.admit().ok_or_else(busy)?;
+        let grant = match checked {
+            Checked::Granted(grant) => grant,
+            Checked::Later(grant) => grant.await?,
+        };
         let body = read(payload, self.max_body_bytes, &mut permit).await?;
         let content_type = head::text(request.head(), &header::CONTENT_TYPE).unwrap_or_default();
         let positions = format::parse(&body, format::is_lines(content_type), Timestamp::now())?;
+        grant.check(&positions)?;
         self.store(positions).await
     }
 
     /// Looks at the head of a post, before any of its body is read.
-    fn check(&self, head: &RequestHead) -> Result<(), Problem> {
-        self.access.check(head)?;
-        check_body(head, self.max_body_bytes)
+    fn check(&self, head: &RequestHead) -> Result<Checked, Problem> {
+        let checked = self.access.check(head)?;
+        check_body(head, self.max_body_bytes)?;
+        Ok(checked)
     }
 
     async fn store(&self, positions: Vec<Position>) -> Result<Accepted, Problem> {

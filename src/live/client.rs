@@ -2,7 +2,12 @@
 
 mod handle;
 pub(crate) mod lifecycle;
+mod standing;
+mod subjects;
 mod vitals;
 
 pub use self::handle::Client;
+pub use self::standing::Identity;
+pub(crate) use self::standing::Standing;
+pub(crate) use self::subjects::Subjects;
 pub use self::vitals::Vitals;

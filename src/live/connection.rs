@@ -11,19 +11,21 @@ mod worker;
 
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::time::Duration;
 
 use actix_web_actors::HttpContext;
 use bytes::Bytes;
 use tokio::net::TcpStream;
 
-use self::actor::LiveConnection;
+use self::actor::{Beginning, LiveConnection};
 use self::inbound::Inbound;
 use self::registration::Registration;
 use self::socket::Socket;
 pub(crate) use self::socket::poll_read;
 use self::transport::Transport;
 pub(crate) use self::worker::Worker;
-use super::client::Client;
+use super::client::{Client, Standing};
+use super::handler::Admitted;
 use super::outbox::Outbox;
 use super::registry::Permit;
 use super::wire::encoding::Encoding;
@@ -38,6 +40,8 @@ pub(crate) struct Accepted {
     pub(crate) read_ahead: Bytes,
     /// What the handshake negotiated.
     pub(crate) encoding: Encoding,
+    /// Who it is.
+    pub(crate) admitted: Admitted,
     pub(crate) permit: Permit,
 }
 
@@ -45,17 +49,25 @@ pub(crate) struct Accepted {
 ///
 /// All is set up before the task is made, so that the task holds nothing it has no use for: there may be very many.
 pub(crate) fn open(accepted: Accepted, worker: Rc<Worker>) {
-    let Accepted { stream, remote, response, read_ahead, encoding, permit } = accepted;
+    let Accepted { stream, remote, response, read_ahead, encoding, admitted, permit } = accepted;
+    let (standing, refused) = match admitted {
+        Admitted::Anyone => (Standing::Anyone, None),
+        Admitted::Awaited(limit) => (Standing::Awaited(limit), None),
+        Admitted::Known(identity) => (Standing::Known(identity), None),
+        Admitted::Refused(reason) => (Standing::Awaited(Duration::ZERO), Some(reason)),
+    };
     let outbox = Outbox::new(Socket(stream), worker.settings.outbox_bytes, worker.budget.clone());
     let shared: Rc<Outbox> = outbox.clone();
     if encoding.is_deflate() {
         worker.metrics.deflate_negotiated.inc();
     }
-    let client = Client::new(remote, &shared, worker.settings.clone(), worker.metrics.clone(), encoding);
+    let client =
+        Client::new(remote, &shared, worker.settings.clone(), worker.metrics.clone(), encoding, standing);
     log::debug!("connection opened id={} remote={remote}", client.id());
     let registration = Registration::new(worker.clone(), client.clone(), permit);
     let inbound = Inbound::new(client.clone(), outbox.clone(), read_ahead, worker.clone());
-    let actor = LiveConnection::new(shared, worker.clone(), registration, response, inbound);
+    let beginning = Beginning { response, inbound, refused };
+    let actor = LiveConnection::new(shared, worker.clone(), registration, beginning);
     // Boxed, as a future keeps room for everything that is ever moved into it.
     let mut actor = Box::pin(HttpContext::create(actor));
     let mut transport = Transport::new(client, worker, outbox);

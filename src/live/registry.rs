@@ -4,7 +4,7 @@ mod actor;
 mod admission;
 mod schedule;
 
-pub(crate) use self::actor::{Close, Deregister, Register};
-pub use self::actor::{DrainReport, ListConnections, Registry, Shutdown};
+pub(crate) use self::actor::{Control, Deregister, Register};
+pub use self::actor::{DrainReport, ListConnections, Recheck, Registry, Shutdown};
 pub(crate) use self::admission::{Admission, Arrival, Closed, Permit};
 pub use self::schedule::Pace;

@@ -2,6 +2,7 @@
 
 pub mod cadence;
 pub mod close;
+pub(crate) mod credentials;
 pub mod decoder;
 pub mod deflate;
 pub mod encoding;

@@ -8,6 +8,7 @@ use actix_web::http::header::{self, HeaderName};
 
 use crate::http::Problem;
 use crate::http::head::text;
+use crate::ingest::BearerToken;
 use crate::settings::OpsSettings;
 
 /// The connections' list is not for other sites' pages.
@@ -29,6 +30,14 @@ pub(super) fn check_page(head: &RequestHead) -> Result<(), Problem> {
         return Err(Problem::new(StatusCode::FORBIDDEN, "foreign-origin", message));
     }
     Ok(())
+}
+
+/// Looks for the token that a path has of its own, if it has one.
+///
+/// # Errors
+/// A [`Problem`] if it is not sent.
+pub(super) fn check_token(head: &RequestHead, token: &Option<BearerToken>) -> Result<(), Problem> {
+    token.as_ref().map_or(Ok(()), |token| token.check(head))
 }
 
 /// Looks at the `Host`: a name that someone made point to a loopback address (DNS rebinding) is a web page's way in.

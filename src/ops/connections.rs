@@ -10,9 +10,13 @@ use serde::Serialize;
 use super::access;
 use crate::domain::Timestamp;
 use crate::http::Problem;
+use crate::ingest::BearerToken;
 
 /// Most connections one response shows.
 const MAX_LIMIT: usize = 1000;
+
+/// What whoever asks must send, if anything.
+pub(super) struct ConnectionsToken(pub(super) Option<BearerToken>);
 
 /// What the ops server needs to know of connections.
 pub trait Connections: Send + Sync + 'static {
@@ -27,6 +31,9 @@ pub struct ConnectionView {
     pub id: String,
     /// Its address.
     pub remote: String,
+    /// Whose token it showed, where one is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
     /// When the handshake was done.
     pub opened_at: Timestamp,
     /// When the last frame came.
@@ -91,8 +98,13 @@ fn parse_limit(value: &str) -> Result<usize, String> {
     limit.ok_or_else(|| format!("limit must be a whole number from 1 to {MAX_LIMIT}"))
 }
 
-pub(super) async fn list(request: HttpRequest, connections: web::Data<Arc<dyn Connections>>) -> HttpResponse {
-    if let Err(problem) = access::check_page(request.head()) {
+pub(super) async fn list(
+    request: HttpRequest,
+    token: web::Data<ConnectionsToken>,
+    connections: web::Data<Arc<dyn Connections>>,
+) -> HttpResponse {
+    let head = request.head();
+    if let Err(problem) = access::check_page(head).and_then(|()| access::check_token(head, &token.0)) {
         return problem.response();
     }
     let Query { sort, limit } = match Query::parse(request.query_string()) {

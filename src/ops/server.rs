@@ -8,36 +8,46 @@ use actix_web::dev::RequestHead;
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 
-use super::connections::{self, Connections};
-use super::{access, metrics_page, probes};
+use super::connections::{self, Connections, ConnectionsToken};
+use super::metrics_page::MetricsToken;
+use super::revoke::Revoke;
+use super::{access, metrics_page, probes, revoke};
 use crate::http::{Problem, Running, Server, Site};
-use crate::ingest::{BearerToken, Ingest, IngestService, Mount, PostLimits};
+use crate::ingest::{BearerToken, Ingest, IngestService, Mount, PostLimits, Reporters, TokenAccess};
 use crate::metrics::Metrics;
 use crate::phase::PhaseWatch;
-use crate::settings::OpsSettings;
+use crate::settings::{OpsSettings, Secret};
 
 /// Where posts go.
 const POSITIONS: &str = "/positions";
+
+/// What is posted there.
+const POSTS: &str = "positions";
+
+/// What it needs of other rooms.
+pub struct Rooms {
+    /// Where positions go.
+    pub ingest: Arc<dyn Ingest>,
+    /// Who is connected.
+    pub connections: Arc<dyn Connections>,
+    /// Who may post beside the operator, if anyone.
+    pub reporters: Option<Arc<dyn Reporters>>,
+    /// What revokes.
+    pub revoke: Arc<dyn Revoke>,
+}
 
 /// An ops server that is not yet started.
 pub struct OpsServer {
     settings: OpsSettings,
     metrics: Metrics,
     phase: PhaseWatch,
-    ingest: Arc<dyn Ingest>,
-    connections: Arc<dyn Connections>,
+    rooms: Rooms,
 }
 
 impl OpsServer {
     /// A server with these settings.
-    pub fn new(
-        settings: OpsSettings,
-        metrics: Metrics,
-        phase: PhaseWatch,
-        ingest: Arc<dyn Ingest>,
-        connections: Arc<dyn Connections>,
-    ) -> Self {
-        Self { settings, metrics, phase, ingest, connections }
+    pub fn new(settings: OpsSettings, metrics: Metrics, phase: PhaseWatch, rooms: Rooms) -> Self {
+        Self { settings, metrics, phase, rooms }
     }
 
     /// Binds and listens, on a thread of its own. Must be called in an actix system.
@@ -67,10 +77,10 @@ struct OpsSite {
 impl OpsSite {
     fn new(server: OpsServer) -> Self {
         let OpsSettings { max_connections, max_body_bytes, .. } = server.settings;
-        let access = BearerToken {
-            token: server.settings.ingest_token.clone(),
-            setting: "OPS_INGEST_TOKEN",
-            is_loopback: server.settings.host.is_loopback(),
+        let token = server.settings.ingest_token.clone();
+        let access = TokenAccess {
+            operator: bearer(&server.settings, token, "OPS_INGEST_TOKEN", POSTS),
+            reporters: server.rooms.reporters.clone(),
         };
         // A quarter of the connections is for others than those who post.
         let max_posts = (max_connections - max_connections / 4).max(1);
@@ -81,19 +91,30 @@ impl OpsSite {
             limits: PostLimits::new(max_posts, max_body_bytes),
             requests: server.metrics.ops.ingest_requests.clone(),
         };
-        Self { ingest: IngestService::new(server.ingest.clone(), mount), server }
+        Self { ingest: IngestService::new(server.rooms.ingest.clone(), mount), server }
     }
 }
 
 impl Site for OpsSite {
     fn configure(&self, config: &mut web::ServiceConfig) {
-        let OpsServer { metrics, phase, ingest, connections, .. } = &self.server;
+        let OpsServer { settings, metrics, phase, rooms } = &self.server;
+        let of_its_own = |token: &Option<Secret>, setting, what| {
+            token.is_some().then(|| bearer(settings, token.clone(), setting, what))
+        };
+        let metrics_token = of_its_own(&settings.metrics_token, "OPS_METRICS_TOKEN", "metrics");
+        let connections_token =
+            of_its_own(&settings.connections_token, "OPS_CONNECTIONS_TOKEN", "connections");
+        let revoke_token = bearer(settings, settings.revoke_token.clone(), "OPS_REVOKE_TOKEN", "revocations");
         // A resource answers 405 to other methods; HEAD is what some probes send.
         config
             .app_data(web::Data::new(metrics.clone()))
             .app_data(web::Data::new(phase.clone()))
-            .app_data(web::Data::new(ingest.clone()))
-            .app_data(web::Data::new(connections.clone()))
+            .app_data(web::Data::new(rooms.ingest.clone()))
+            .app_data(web::Data::new(rooms.connections.clone()))
+            .app_data(web::Data::new(rooms.revoke.clone()))
+            .app_data(web::Data::new(MetricsToken(metrics_token)))
+            .app_data(web::Data::new(ConnectionsToken(connections_token)))
+            .app_data(web::Data::new(revoke_token))
             .service(
                 web::resource("/metrics")
                     .route(web::get().to(metrics_page::page))
@@ -114,6 +135,7 @@ impl Site for OpsSite {
                     .route(web::get().to(connections::list))
                     .route(web::head().to(connections::list)),
             )
+            .service(web::resource("/revoke").route(web::post().to(revoke::revoke)))
             .default_service(web::to(not_found));
         self.ingest.configure(config);
     }
@@ -132,7 +154,17 @@ impl Site for OpsSite {
     }
 }
 
+fn bearer(
+    settings: &OpsSettings,
+    token: Option<Secret>,
+    setting: &'static str,
+    what: &'static str,
+) -> BearerToken {
+    let closed = if what == POSTS { "ingest-closed" } else { "closed" };
+    BearerToken { token, setting, what, closed, is_loopback: settings.host.is_loopback() }
+}
+
 async fn not_found() -> HttpResponse {
-    let message = "there are POST /positions and GET /metrics, /healthz, /readyz, /connections";
+    let message = "there are POST /positions, /revoke and GET /metrics, /healthz, /readyz, /connections";
     Problem::new(StatusCode::NOT_FOUND, "not-found", message).response()
 }

@@ -46,6 +46,8 @@ pub struct LiveSettings {
     pub max_connections: usize,
     /// Connections from one address.
     pub max_connections_per_address: usize,
+    /// Connections of one subject.
+    pub max_connections_per_subject: usize,
     /// Messages a client may send per second, sustained.
     pub max_messages_per_second: u32,
     /// Topics one connection may be subscribed to.
@@ -88,6 +90,7 @@ impl LiveSettings {
             worker_outbox_bytes: read.value(&table::LIVE_WS_WORKER_OUTBOX_BYTES),
             max_connections: read.value(&table::LIVE_WS_MAX_CONNECTIONS),
             max_connections_per_address: read.value(&table::LIVE_WS_MAX_CONNECTIONS_PER_ADDRESS),
+            max_connections_per_subject: read.value(&table::LIVE_WS_MAX_CONNECTIONS_PER_SUBJECT),
             max_messages_per_second: read.value(&table::LIVE_WS_MAX_MESSAGES_PER_SECOND),
             max_subscriptions: read.value(&table::LIVE_WS_MAX_SUBSCRIPTIONS),
             max_topic_bytes: read.value(&table::LIVE_WS_MAX_TOPIC_BYTES),

@@ -6,7 +6,7 @@ use super::kind::{Choice, Kind};
 use super::network::{Item, Origin};
 use super::secret::without_password;
 
-/// A URL that the map page is given, and its origin.
+/// A URL that the map page is given, or that this program asks, and its origin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PageUrl {
     /// Scheme, host and port, as browsers write them.
@@ -76,7 +76,7 @@ page_url!(
 );
 
 page_url!(
-    /// Where a page loads something.
+    /// Where a page, or this program, loads something.
     HttpUrl,
     ["http", "https"],
     "a URL that begins with http:// or https://, such as https://tiles.example.org/style.json, without a user or a fragment"

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::read::Reader;
-use super::secret::Secret;
+use super::secret::{Secret, with_file};
 use super::table;
 
 /// Settings of the ops server.
@@ -22,6 +22,12 @@ pub struct OpsSettings {
     pub max_connections: usize,
     /// Bearer token that a post must carry.
     pub ingest_token: Option<Secret>,
+    /// Bearer token that whoever asks for metrics must carry.
+    pub metrics_token: Option<Secret>,
+    /// Bearer token that whoever asks for connections must carry.
+    pub connections_token: Option<Secret>,
+    /// Bearer token that a revocation must carry.
+    pub revoke_token: Option<Secret>,
     /// Hosts, in lower case, that requests may name besides loopback ones while `host` is a loopback address.
     pub allowed_hosts: Vec<String>,
 }
@@ -34,7 +40,14 @@ impl OpsSettings {
             max_body_bytes: read.value(&table::OPS_MAX_BODY_BYTES),
             body_timeout: read.value(&table::OPS_BODY_TIMEOUT_MS),
             max_connections: read.value(&table::OPS_MAX_CONNECTIONS),
-            ingest_token: read.optional(&table::OPS_INGEST_TOKEN),
+            ingest_token: with_file(read, &table::OPS_INGEST_TOKEN, &table::OPS_INGEST_TOKEN_FILE),
+            metrics_token: with_file(read, &table::OPS_METRICS_TOKEN, &table::OPS_METRICS_TOKEN_FILE),
+            connections_token: with_file(
+                read,
+                &table::OPS_CONNECTIONS_TOKEN,
+                &table::OPS_CONNECTIONS_TOKEN_FILE,
+            ),
+            revoke_token: with_file(read, &table::OPS_REVOKE_TOKEN, &table::OPS_REVOKE_TOKEN_FILE),
             allowed_hosts: read.value(&table::OPS_ALLOWED_HOSTS),
         }
     }

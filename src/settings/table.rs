@@ -4,6 +4,7 @@
 //! To add a setting, add its entry here, a field to the struct of its room (`live.rs`, `log.rs`, `ops.rs`, …) and
 //! the line beside it that reads it; then run `UPDATE=1 cargo test --test it made_pages`.
 
+use super::auth::{Algorithm, CookieName, Mode};
 use super::database::DatabaseUrl;
 use super::kind::{Label, Millis, Number, Port, SecretText, Switch};
 use super::map::{Ancestor, FilePath, HttpUrl, SocketUrl, TileOrigin, Units};
@@ -91,6 +92,72 @@ settings! {
             unit: "milliseconds",
             help: "An entry of the input stream that an instance has taken and not finished for so long is taken over by \
                 another.",
+        }
+    }
+
+    "Authentication: who connects, who posts", Some("auth_") => {
+        AUTH: Mode {
+            default: Text("none"),
+            help: "Who says who someone is. `none`: nobody, everyone who reaches the live port may read everything. `jwt`: a \
+                signed token (RFC 7519). `http`: a URL that is asked about each new token or cookie.",
+        }
+        AUTH_JWT_SECRET: SecretText {
+            default: Computed { says: "none", example: "" },
+            help: "The secret that tokens are signed with, of at least 32 bytes (HS256, HS384, HS512).",
+        }
+        AUTH_JWT_SECRET_FILE: FilePath {
+            help: "A file with that secret in its first line.",
+        }
+        AUTH_JWT_PUBLIC_KEY_FILE: FilePath {
+            help: "A file in PEM format with the public key of whoever signs tokens (all algorithms but the HS ones).",
+        }
+        AUTH_JWKS_URL: HttpUrl {
+            help: "The keys of whoever signs tokens, as a JSON Web Key Set (RFC 7517 section 5). It is read at the start, every \
+                ten minutes, and when a token names a key that is not known, at most every ten seconds; the last good set \
+                holds while the URL is away.",
+        }
+        AUTH_JWT_ALGORITHM: Algorithm {
+            default: Computed { says: "HS256 with a secret, else RS256", example: "HS256" },
+            help: "How tokens are signed. Those that say anything else are refused.",
+        }
+        AUTH_AUDIENCE: Label {
+            help: "Whom tokens must be for (`aud`). Empty: they must name nobody.",
+        }
+        AUTH_ISSUER: Label {
+            help: "Who must have issued tokens (`iss`). Empty: anyone who could sign them.",
+        }
+        AUTH_CLOCK_SKEW_MS: Millis<0> {
+            default: Text("5000"),
+            unit: "milliseconds",
+            help: "How far the clock of whoever signs tokens may be from this one; rounded up to a second. A connection ends so \
+                long after its token.",
+        }
+        AUTH_REQUIRE_EXPIRY: Switch {
+            default: Text("true"),
+            help: "Whether tokens must say when they end (`exp`).",
+        }
+        AUTH_MAX_TOKEN_DAYS: Number<u32, 1, 3650> {
+            default: Text("31"),
+            unit: "days",
+            help: "A token that ends later than so long from now is refused. For so long a revocation is remembered (for ever, \
+                where tokens need not end).",
+        }
+        AUTH_HTTP_URL: HttpUrl {
+            help: "The URL that is asked who someone is, with `AUTH=http`: it gets the request's `Authorization`, its cookie and \
+                its path (`X-Original-URI`), and answers 200 with claims as JSON, or 401 or 403.",
+        }
+        AUTH_TIMEOUT_MS: Millis<10> {
+            default: Text("3000"),
+            unit: "milliseconds",
+            help: "How long `AUTH_JWKS_URL` and `AUTH_HTTP_URL` may take to answer.",
+        }
+        AUTH_COOKIE: CookieName {
+            help: "The cookie in which a token may come. Needs `LIVE_WS_ALLOWED_ORIGINS`, as browsers send cookies for any page.",
+        }
+        AUTH_DEADLINE_MS: Millis<10> {
+            default: Text("5000"),
+            unit: "milliseconds",
+            help: "How long a connection without a token may take to send one in a message; then it is closed with 4401.",
         }
     }
 
@@ -184,6 +251,12 @@ settings! {
             unit: "connections",
             help: "Connections from one address; of IPv6, from one /64 network. Beyond that, handshakes get 429.",
         }
+        LIVE_WS_MAX_CONNECTIONS_PER_SUBJECT: Number<usize, 1, 100_000_000> {
+            default: Text("1000"),
+            unit: "connections",
+            help: "Connections of one subject (`sub` of its tokens). Beyond that, handshakes get 429, and who sends its token in a \
+                message is closed with 1013.",
+        }
         LIVE_WS_MAX_MESSAGES_PER_SECOND: Number<u32, 1, 100_000_000> {
             default: Text("100"),
             unit: "messages per second",
@@ -253,6 +326,30 @@ settings! {
         OPS_INGEST_TOKEN: SecretText {
             default: Computed { says: "none", example: "" },
             help: "Bearer token that `POST /positions` must carry. Needed unless `OPS_HOST` is a loopback address.",
+        }
+        OPS_INGEST_TOKEN_FILE: FilePath {
+            help: "A file with that token in its first line.",
+        }
+        OPS_METRICS_TOKEN: SecretText {
+            default: Computed { says: "none", example: "" },
+            help: "Bearer token that `GET /metrics` must carry. Empty: none is needed.",
+        }
+        OPS_METRICS_TOKEN_FILE: FilePath {
+            help: "A file with that token in its first line.",
+        }
+        OPS_CONNECTIONS_TOKEN: SecretText {
+            default: Computed { says: "none", example: "" },
+            help: "Bearer token that `GET /connections` must carry. Empty: none is needed.",
+        }
+        OPS_CONNECTIONS_TOKEN_FILE: FilePath {
+            help: "A file with that token in its first line.",
+        }
+        OPS_REVOKE_TOKEN: SecretText {
+            default: Computed { says: "none", example: "" },
+            help: "Bearer token that `POST /revoke` must carry. Needed unless `OPS_HOST` is a loopback address.",
+        }
+        OPS_REVOKE_TOKEN_FILE: FilePath {
+            help: "A file with that token in its first line.",
         }
         OPS_ALLOWED_HOSTS: List<Host> {
             help: "Names, with commas between them, that requests may give as `Host`, besides localhost and loopback \

@@ -6,6 +6,7 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
@@ -18,6 +19,21 @@ impl Client {
     pub(crate) async fn connect(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).await.unwrap();
         Self::over(stream, address).await
+    }
+
+    /// With these headers in its handshake.
+    pub(crate) async fn with_headers(address: SocketAddr, headers: &[(&'static str, &str)]) -> Self {
+        let mut request = format!("ws://{address}/any/path?at=all").into_client_request().unwrap();
+        for (name, value) in headers {
+            request.headers_mut().insert(*name, value.parse().unwrap());
+        }
+        let stream = TcpStream::connect(address).await.unwrap();
+        Self(soon("the handshake", tokio_tungstenite::client_async(request, stream)).await.unwrap().0)
+    }
+
+    /// With a token in the header for it.
+    pub(crate) async fn bearer(address: SocketAddr, token: &str) -> Self {
+        Self::with_headers(address, &[("Authorization", &format!("Bearer {token}"))]).await
     }
 
     /// Over a socket with a receive buffer of about `bytes`, so that it is soon full.

@@ -1,5 +1,6 @@
 //! What all tests use: a server process, a live server in this process, clients that behave and clients that don't.
 
+mod answers;
 mod client;
 mod delay;
 mod http;
@@ -11,11 +12,13 @@ mod positions;
 mod raw;
 mod server;
 mod sqlite;
+mod tokens;
 
 use std::future::Future;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub(crate) use answers::{Answer, Answers};
 pub(crate) use client::{Client, narrow};
 pub(crate) use delay::delayed;
 pub(crate) use http::{get, http, post, post_over};
@@ -27,6 +30,7 @@ pub(crate) use positions::{conflate, crowd, millis, populate, position, time};
 pub(crate) use raw::{Raw, frame, header};
 pub(crate) use server::{Server, command, folder, limited};
 pub(crate) use sqlite::{Lock, sql};
+pub(crate) use tokens::{JWT, from_now, jwt_and, signed, token};
 
 /// No event of these tests takes longer, unless the test says so, also on a machine that does much else.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);

@@ -15,7 +15,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::client::Client;
-use super::http::{get, post};
+use super::http::{get, http, post, post_over};
 use super::metrics::sum;
 use super::raw::Raw;
 use super::{PATIENCE, eventually};
@@ -158,6 +158,14 @@ impl Server {
     pub(crate) async fn accept(&self, body: &Value) {
         let (status, answer) = self.post(body.to_string()).await;
         assert_eq!(status, 200, "{answer}");
+    }
+
+    /// Revokes something, and expects that to be done.
+    pub(crate) async fn revoke(&self, what: &Value) -> Value {
+        let url = format!("http://{}/revoke", self.ops);
+        let (status, body) = post_over(&http(), &url, &[], what.to_string()).await.unwrap();
+        assert_eq!(status, 200, "{body}");
+        serde_json::from_str(&body).unwrap()
     }
 
     pub(crate) async fn get(&self, path: &str) -> (u16, String) {

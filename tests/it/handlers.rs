@@ -5,11 +5,12 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use futures_util::future::LocalBoxFuture;
 use processor::live::wire::opening::Opening;
 use processor::live::wire::outgoing::Outgoing;
 use processor::live::wire::request::Request;
-use processor::live::{Client as LiveClient, Denied, Handled, Message as Inbound, MessageHandler};
+use processor::live::{
+    Admitted, Client as LiveClient, Decision, Denied, Handled, Message as Inbound, MessageHandler,
+};
 use serde_json::json;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
@@ -151,10 +152,10 @@ impl MessageHandler for Gate {
         Handled::Done
     }
 
-    fn admit<'a>(&'a self, opening: &'a Opening) -> Option<LocalBoxFuture<'a, Result<(), Denied>>> {
-        Some(Box::pin(async move {
+    fn admit<'a>(&'a self, opening: &'a Opening) -> Decision<'a> {
+        Decision::Later(Box::pin(async move {
             self.0.acquire().await.unwrap().forget();
-            if opening.target() == b"/open" { Ok(()) } else { Err(Denied) }
+            if opening.target() == b"/open" { Ok(Admitted::Anyone) } else { Err(Denied::NotAllowed) }
         }))
     }
 }
@@ -199,12 +200,12 @@ impl MessageHandler for Blocked {
         Handled::Done
     }
 
-    fn admit<'a>(&'a self, opening: &'a Opening) -> Option<LocalBoxFuture<'a, Result<(), Denied>>> {
+    fn admit<'a>(&'a self, opening: &'a Opening) -> Decision<'a> {
         if opening.target() == b"/blocked" {
             self.entered.add_permits(1);
             self.go_on.lock().unwrap().recv().ok();
         }
-        None
+        Decision::Now(Ok(Admitted::Anyone))
     }
 }
 

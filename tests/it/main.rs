@@ -9,6 +9,7 @@
 mod alerts;
 mod areas;
 mod asyncapi;
+mod auth;
 mod browser;
 mod deflate;
 #[cfg(all(feature = "simulate", feature = "ui"))]

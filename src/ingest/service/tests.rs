@@ -10,7 +10,7 @@ use prometheus::Opts;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::ingest::Refused;
+use crate::ingest::{Grant, Refused};
 
 const ONE: &str = r#"{"device_id":"a","timestamp":"2026-01-02T03:04:05Z","latitude":1,"longitude":2}"#;
 
@@ -44,9 +44,9 @@ impl Ingest for Memory {
 struct Key;
 
 impl Access for Key {
-    fn check(&self, head: &RequestHead) -> Result<(), Problem> {
+    fn check(&self, head: &RequestHead) -> Result<Checked, Problem> {
         match head.uri.query() {
-            Some("key=k") => Ok(()),
+            Some("key=k") => Ok(Checked::Granted(Grant::Every)),
             _ => Err(Problem::new(StatusCode::UNAUTHORIZED, "no-key", "ask for a key")),
         }
     }

@@ -4,12 +4,14 @@ use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
 use super::lifecycle::{CloseFrame, End, Event, Lifecycle, State};
+use super::standing::{Identity, Standing};
 use super::vitals::Vitals;
+use crate::domain::{Principal, Timestamp};
 use crate::live::outbox::Outbox;
 use crate::live::wire::close::CloseReason;
 use crate::live::wire::encoding::{Encoded, Encoding};
@@ -28,6 +30,7 @@ pub struct Client {
     pub(crate) reading: Reading,
     outbox: Weak<Outbox>,
     lifecycle: RefCell<Lifecycle>,
+    standing: RefCell<Standing>,
     /// Counted out; nothing of it is left at its worker.
     ended: Cell<bool>,
 }
@@ -68,8 +71,9 @@ impl Client {
         settings: Rc<LiveSettings>,
         metrics: Arc<LiveMetrics>,
         encoding: Encoding,
+        standing: Standing,
     ) -> Rc<Self> {
-        Rc::new(Self {
+        let client = Self {
             vitals: Vitals::new(remote, outbox.depth(), encoding.is_deflate()),
             settings,
             metrics,
@@ -77,13 +81,55 @@ impl Client {
             reading: Reading::default(),
             outbox: Rc::downgrade(outbox),
             lifecycle: RefCell::new(Lifecycle::new()),
+            standing: RefCell::new(standing),
             ended: Cell::new(false),
-        })
+        };
+        if let Some(principal) = client.principal() {
+            client.vitals.set_subject(&principal.subject);
+        }
+        Rc::new(client)
     }
 
     /// UUID v4 of the connection.
     pub fn id(&self) -> Uuid {
         self.vitals.id
+    }
+
+    /// Who it is, if that is known.
+    pub fn principal(&self) -> Option<Arc<Principal>> {
+        match &*self.standing.borrow() {
+            Standing::Known(identity) => Some(identity.principal.clone()),
+            Standing::Anyone | Standing::Awaited(_) => None,
+        }
+    }
+
+    /// Within which time it has to say who it is; `None`: it need not, or has.
+    pub(crate) fn is_awaited(&self) -> Option<Duration> {
+        match *self.standing.borrow() {
+            Standing::Awaited(limit) => Some(limit),
+            Standing::Anyone | Standing::Known(_) => None,
+        }
+    }
+
+    /// When it is nobody any more.
+    pub(crate) fn identity_ends_at(&self) -> Option<Timestamp> {
+        match &*self.standing.borrow() {
+            Standing::Known(identity) => identity.principal.ends_at,
+            Standing::Anyone | Standing::Awaited(_) => None,
+        }
+    }
+
+    /// Notes who it is.
+    pub(crate) fn identify(&self, identity: Identity) {
+        self.vitals.set_subject(&identity.principal.subject);
+        *self.standing.borrow_mut() = Standing::Known(identity);
+    }
+
+    /// Notes that its token was renewed; it must be of the same subject.
+    pub(crate) fn renew(&self, principal: Arc<Principal>) {
+        if let Standing::Known(identity) = &mut *self.standing.borrow_mut() {
+            identity.principal = principal;
+        }
     }
 
     /// Sends a message, after what waits already.

@@ -1,8 +1,8 @@
 //! `Vitals`: what is known of a connection from any thread: who it is, since when, how it does.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::Waker;
 
 use futures_util::task::AtomicWaker;
@@ -18,6 +18,8 @@ pub struct Vitals {
     pub id: Uuid,
     /// The peer, or who it says it forwards for, if it is a trusted proxy (then with port 0 if it names none).
     pub remote: SocketAddr,
+    /// Who it is, once that is known.
+    subject: OnceLock<Arc<str>>,
     /// When the handshake was done.
     pub opened_at: Timestamp,
     /// When the last frame came, in milliseconds since the epoch.
@@ -42,6 +44,7 @@ impl Vitals {
         Arc::new(Self {
             id: Uuid::new_v4(),
             remote,
+            subject: OnceLock::new(),
             opened_at,
             last_seen_at: AtomicI64::new(opened_at.as_millis()),
             topics: AtomicU32::new(0),
@@ -51,6 +54,16 @@ impl Vitals {
             terminated: AtomicBool::new(false),
             waker: AtomicWaker::new(),
         })
+    }
+
+    /// Notes who it is, for good.
+    pub(crate) fn set_subject(&self, subject: &Arc<str>) {
+        self.subject.get_or_init(|| subject.clone());
+    }
+
+    /// Who it is, if that is known.
+    pub fn subject(&self) -> Option<&str> {
+        self.subject.get().map(|subject| &**subject)
     }
 
     /// Notes that a frame came just now.

@@ -2,10 +2,10 @@
 //! connection.
 
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use actix::fut::wrap_future;
-use actix::{Actor, ActorFutureExt as _, AsyncContext, Handler, StreamHandler};
+use actix::{Actor, ActorFutureExt as _, AsyncContext, Handler, SpawnHandle, StreamHandler};
 use actix_web_actors::HttpContext;
 use bytes::Bytes;
 
@@ -14,12 +14,17 @@ use super::pulse::{Pulse, Signs};
 use super::rate::Rate;
 use super::registration::Registration;
 use super::worker::Worker;
+use crate::domain::Timestamp;
 use crate::live::client::lifecycle::{Event, State};
 use crate::live::handler::{Handled, Message};
 use crate::live::outbox::Outbox;
-use crate::live::registry::Close;
+use crate::live::registry::Control;
+use crate::live::wire::close::CloseReason;
 use crate::live::wire::outgoing::{ErrorCode, Outgoing};
 use crate::live::wire::{close, decoder};
+
+/// The longest time between two looks at when a client's identity ends: the system's clock may be set meanwhile.
+const LOOK_AT_LEAST_EVERY: Duration = Duration::from_secs(300);
 
 /// Fragments, pings and pongs cost work too; so many are taken for one message.
 const FRAMES_PER_MESSAGE: u32 = 32;
@@ -29,10 +34,22 @@ pub(super) struct LiveConnection {
     registration: Registration,
     outbox: Rc<Outbox>,
     worker: Rc<Worker>,
-    /// The 101, and what comes after it; until the actor has started.
-    beginning: Option<(Bytes, Inbound)>,
+    /// Until the actor has started.
+    beginning: Option<Beginning>,
+    /// When the client's identity ends, and the timer for that.
+    identity_end: Option<(Timestamp, SpawnHandle)>,
     pulse: Pulse,
     rate: Rate,
+}
+
+/// What an actor begins with.
+pub(super) struct Beginning {
+    /// The 101.
+    pub(super) response: Bytes,
+    /// What comes after it.
+    pub(super) inbound: Inbound,
+    /// Why the client is to be told that it is not welcome.
+    pub(super) refused: Option<CloseReason>,
 }
 
 impl LiveConnection {
@@ -40,12 +57,12 @@ impl LiveConnection {
         outbox: Rc<Outbox>,
         worker: Rc<Worker>,
         registration: Registration,
-        response: Bytes,
-        inbound: Inbound,
+        beginning: Beginning,
     ) -> Self {
         let rate = Rate::new(worker.settings.max_messages_per_second);
         let pulse = Pulse::new(worker.settings.pong_timeout, Instant::now());
-        Self { registration, outbox, worker, beginning: Some((response, inbound)), pulse, rate }
+        let beginning = Some(beginning);
+        Self { registration, outbox, worker, beginning, identity_end: None, pulse, rate }
     }
 
     fn apply(&self, event: Event) {
@@ -77,6 +94,40 @@ impl LiveConnection {
         }
         self.apply(Event::Terminated(reason));
         false
+    }
+
+    /// Closes the connection when its client's identity ends, unless that is renewed before.
+    fn watch_identity(&mut self, ctx: &mut HttpContext<Self>) {
+        let end = self.registration.client.identity_ends_at();
+        if end == self.identity_end.map(|(end, _)| end) {
+            return;
+        }
+        if let Some((_, timer)) = self.identity_end.take() {
+            ctx.cancel_future(timer);
+        }
+        let Some(end) = end else { return };
+        let left = end.as_millis().saturating_sub(Timestamp::now().as_millis());
+        let left = Duration::from_millis(left.try_into().unwrap_or_default());
+        if left.is_zero() {
+            return self.registration.client.close(close::TOKEN_EXPIRED);
+        }
+        let timer = ctx.run_later(left.min(LOOK_AT_LEAST_EVERY), |actor, ctx| {
+            actor.identity_end = None;
+            actor.watch_identity(ctx);
+        });
+        self.identity_end = Some((end, timer));
+    }
+
+    /// Closes the connection if its client has not said in time who it is.
+    fn await_identity(&self, ctx: &mut HttpContext<Self>) {
+        let Some(limit) = self.registration.client.is_awaited() else { return };
+        ctx.run_later(limit, |actor, _| {
+            let client = &actor.registration.client;
+            // What came is being looked at, which takes bounded time.
+            if client.is_awaited().is_some() && !client.reading.has_request_under_way.get() {
+                client.close(close::TOKEN_MISSING);
+            }
+        });
     }
 
     /// Sends the ping that is due. A deadline that falls before the next one is looked at when it comes.
@@ -127,13 +178,14 @@ impl LiveConnection {
         let client = &self.registration.client;
         if self.rate.allow(1.0) {
             match self.worker.handler.message(client, message) {
-                Handled::Done => {}
+                Handled::Done => self.watch_identity(ctx),
                 Handled::Later(response) => {
                     // The client's next message is not handled meanwhile: requests stay in order, one is under way at most.
                     client.reading.has_request_under_way.set(true);
-                    ctx.spawn(wrap_future::<_, Self>(response).map(|(), actor, _| {
+                    ctx.spawn(wrap_future::<_, Self>(response).map(|(), actor, ctx| {
                         actor.registration.client.reading.has_request_under_way.set(false);
                         actor.outbox.wake();
+                        actor.watch_identity(ctx);
                     }));
                 }
             }
@@ -152,10 +204,17 @@ impl Actor for LiveConnection {
     fn started(&mut self, ctx: &mut Self::Context) {
         self.registration.register(ctx.address().recipient());
         // The 101 goes after the registration, so whoever has read it is known to the registry when it is next asked.
-        if let Some((response, inbound)) = self.beginning.take() {
+        if let Some(Beginning { response, inbound, refused }) = self.beginning.take() {
             self.outbox.respond(response);
             ctx.add_stream(inbound);
+            if let Some(reason) = refused {
+                self.registration.client.close(reason);
+            }
         }
+        self.await_identity(ctx);
+        self.watch_identity(ctx);
+        // What was revoked before the registry knew of this connection.
+        self.worker.handler.recheck(&self.registration.client);
         let interval = self.worker.settings.ping_interval;
         ctx.run_later(self.worker.first_ping(), move |actor, ctx| {
             actor.beat(ctx);
@@ -181,11 +240,14 @@ impl StreamHandler<Received> for LiveConnection {
     fn finished(&mut self, _: &mut Self::Context) {}
 }
 
-impl Handler<Close> for LiveConnection {
+impl Handler<Control> for LiveConnection {
     type Result = ();
 
-    fn handle(&mut self, Close { reason, reconnect_after }: Close, _: &mut Self::Context) {
+    fn handle(&mut self, control: Control, _: &mut Self::Context) {
         let client = &self.registration.client;
+        let Control::Close { reason, reconnect_after } = control else {
+            return self.worker.handler.recheck(client);
+        };
         // In the middle of a long snapshot no message can come (RFC 6455 section 5.4), only the close frame.
         if let Some(after) = reconnect_after
             && client.is_open()

@@ -7,7 +7,7 @@ use actix::Recipient;
 use super::worker::Worker;
 use crate::live::client::Client;
 use crate::live::client::lifecycle::State;
-use crate::live::registry::{Close, Deregister, Permit, Register};
+use crate::live::registry::{Control, Deregister, Permit, Register};
 
 /// Counts a connection in when it is told to, and out when it is dropped, which happens with its actor, whatever ends that.
 pub(super) struct Registration {
@@ -22,7 +22,7 @@ impl Registration {
     }
 
     /// Counts the connection in; the registry closes it through `control`.
-    pub(super) fn register(&self, control: Recipient<Close>) {
+    pub(super) fn register(&self, control: Recipient<Control>) {
         self.worker.registry.do_send(Register { vitals: self.client.vitals.clone(), control });
     }
 }

@@ -29,7 +29,7 @@ use crate::live::client::Client;
 use crate::live::outbox::{Budget, SubscriptionId};
 use crate::live::wire::cadence::Cadence;
 use crate::live::wire::frame::Place;
-use crate::live::wire::outgoing::Outgoing;
+use crate::live::wire::outgoing::{ErrorCode, Outgoing};
 use crate::live::wire::snapshot::SnapshotForm;
 use crate::metrics::LiveMetrics;
 
@@ -75,6 +75,15 @@ pub struct Wish<'a> {
     pub batch: bool,
     /// The area whose place the topic, which is another area, takes.
     pub replaces: Option<&'a Topic>,
+}
+
+/// What became of a client's subscriptions when it was looked at what it may read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Narrowed {
+    /// So many were ended.
+    pub(crate) ended: usize,
+    /// So many it still has.
+    pub(crate) left: usize,
 }
 
 /// Why a client cannot be subscribed, or is not any more.
@@ -280,6 +289,27 @@ impl Hub {
         let Some(subscriber) = known else { return };
         let held = subscriber.held.borrow().get(topic).cloned();
         held.iter().for_each(|subscription| self.end(subscription));
+    }
+
+    /// Ends those of a client's subscriptions whose topics it may not read, and says so.
+    pub(crate) fn narrow(&self, client: &Client, may_read: impl Fn(&Topic) -> bool) -> Narrowed {
+        let known = self.subscribers.borrow().get(&client.id()).cloned();
+        let Some(subscriber) = known else { return Narrowed::default() };
+        let held = subscriber.held.borrow();
+        let forbidden: Vec<_> = held.values().filter(|held| !may_read(held.topic())).cloned().collect();
+        drop(held);
+        for subscription in &forbidden {
+            self.end(subscription);
+            client.send(&Outgoing::Error {
+                code: ErrorCode::Forbidden,
+                topic: Some(&subscription.topic().to_string()),
+                id: None,
+                message: "the token does not allow this topic any more",
+                detail: Some("this subscription has ended"),
+            });
+        }
+        let left = subscriber.held.borrow().len();
+        Narrowed { ended: forbidden.len(), left }
     }
 
     /// Ends a subscription of a client that stays, and says so.

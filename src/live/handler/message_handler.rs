@@ -1,10 +1,12 @@
 //! `MessageHandler`: what a server does with the clients that want to connect, and with the messages of those that have.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use futures_util::future::LocalBoxFuture;
 
-use crate::live::client::Client;
+use crate::live::client::{Client, Identity};
+use crate::live::wire::close::{self, CloseReason};
 use crate::live::wire::opening::Opening;
 use crate::live::wire::outgoing::ErrorCode;
 use crate::live::wire::request::{InvalidRequest, Request};
@@ -36,9 +38,36 @@ pub enum Handled {
     Later(LocalBoxFuture<'static, ()>),
 }
 
-/// A client may not connect: its handshake is refused with 403.
+/// What is decided about a client whose handshake is in order.
+pub enum Decision<'a> {
+    /// It is known.
+    Now(Result<Admitted, Denied>),
+    /// It takes its time, within the handshake timeout.
+    Later(LocalBoxFuture<'a, Result<Admitted, Denied>>),
+}
+
+/// A client gets its connection.
+pub enum Admitted {
+    /// Nobody is asked who he is.
+    Anyone,
+    /// It has to say who it is within this time, with `auth`, before it says anything else.
+    Awaited(Duration),
+    /// It is known who it is.
+    Known(Identity),
+    /// Only to be told, in the close frame, why it is none: browsers show nothing of a handshake that was refused.
+    Refused(CloseReason),
+}
+
+/// A client does not get a connection: its handshake is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Denied;
+pub enum Denied {
+    /// With 403.
+    NotAllowed,
+    /// With 429: there are too many connections of its subject.
+    SubjectFull,
+    /// With 503: it cannot be known now who it is.
+    Unavailable,
+}
 
 /// What is done with the messages of a worker's clients. One for each worker; it runs on the worker's thread and
 /// must not block. A panic in it ends the connection it was called for, with 1011, or refuses the handshake with 500, and no other.
@@ -50,7 +79,12 @@ pub trait MessageHandler: 'static {
     /// anything that is none; the connection stays open.
     fn message(&self, client: &Rc<Client>, message: Message) -> Handled {
         let inbound = &client.metrics.inbound;
-        match Request::parse(message.bytes(), client.settings.max_topic_bytes) {
+        let request = Request::parse(message.bytes(), client.settings.max_topic_bytes);
+        if client.is_awaited().is_some() && !matches!(request, Ok(Request::Auth { .. })) {
+            client.close(close::TOKEN_MISSING);
+            return Handled::Done;
+        }
+        match request {
             Ok(request) => {
                 let kind = request.name();
                 inbound.with_label_values(&[kind]).inc();
@@ -67,12 +101,18 @@ pub trait MessageHandler: 'static {
         }
     }
 
-    /// Decides about a client whose handshake is in order but not answered yet; `None`: it may connect. The decision may
-    /// take its time, within the handshake timeout.
+    /// Decides about a client whose handshake is in order but not answered yet.
     ///
-    /// As provided: every client may.
-    fn admit<'a>(&'a self, opening: &'a Opening) -> Option<LocalBoxFuture<'a, Result<(), Denied>>> {
+    /// As provided: every client may connect.
+    fn admit<'a>(&'a self, opening: &'a Opening) -> Decision<'a> {
         let _ = opening;
-        None
+        Decision::Now(Ok(Admitted::Anyone))
+    }
+
+    /// Looks again at what a client may do: something was revoked.
+    ///
+    /// As provided, it does nothing.
+    fn recheck(&self, client: &Rc<Client>) {
+        let _ = client;
     }
 }

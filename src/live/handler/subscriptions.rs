@@ -2,16 +2,20 @@
 
 use std::future::poll_fn;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use super::message_handler::{Handled, MessageHandler};
+use super::gate::{Gate, Identified, NotIdentified};
+use super::message_handler::{Admitted, Decision, Handled, MessageHandler};
 use crate::domain::topic::KIND_NAMES;
-use crate::domain::{Timestamp, Topic, TopicError};
+use crate::domain::{Credentials, Principal, Timestamp, Topic, TopicError};
 use crate::live::client::Client;
 use crate::live::fanout::{Hub, NotSubscribed, Wish};
 use crate::live::wire::cadence::Cadence;
-use crate::live::wire::outgoing::{ErrorCode, Limits, Outgoing};
+use crate::live::wire::close;
+use crate::live::wire::opening::Opening;
+use crate::live::wire::outgoing::{ErrorCode, Known, Limits, Outgoing};
 use crate::live::wire::request::{MAX_ID_BYTES, MAX_TOPICS, Options, Request};
 
 /// So long the topics of one request are handled before others have their turn.
@@ -23,11 +27,14 @@ const BYTES_PER_TOPIC: usize = 2048;
 /// Subscribes clients to topics of their worker's hub.
 pub struct SubscriptionHandler {
     hub: Rc<Hub>,
+    /// `None`: everyone may read everything.
+    gate: Option<Arc<Gate>>,
 }
 
 /// What is to be done with each topic of a request.
 struct Job {
     hub: Rc<Hub>,
+    gate: Option<Arc<Gate>>,
     client: Rc<Client>,
     id: Option<String>,
     /// `None`: they are unsubscribed.
@@ -41,9 +48,14 @@ struct Refused {
 }
 
 impl SubscriptionHandler {
-    /// A handler that subscribes clients at `hub`.
+    /// A handler that subscribes clients at `hub`, everyone to everything.
     pub fn new(hub: Rc<Hub>) -> Self {
-        Self { hub }
+        Self { hub, gate: None }
+    }
+
+    /// One that subscribes those whom the gate lets in, to what they may read.
+    pub fn with_gate(hub: Rc<Hub>, gate: Arc<Gate>) -> Self {
+        Self { hub, gate: Some(gate) }
     }
 
     fn each(
@@ -53,7 +65,8 @@ impl SubscriptionHandler {
         id: Option<String>,
         subscribe: Option<Options>,
     ) -> Handled {
-        let job = Job { hub: self.hub.clone(), client: client.clone(), id, subscribe };
+        let job =
+            Job { hub: self.hub.clone(), gate: self.gate.clone(), client: client.clone(), id, subscribe };
         match &topics[..] {
             [only] => {
                 job.topic(only);
@@ -61,6 +74,71 @@ impl SubscriptionHandler {
             }
             _ => Handled::Later(Box::pin(job.topics(topics))),
         }
+    }
+
+    fn auth(&self, client: &Rc<Client>, token: &str, id: Option<String>) -> Handled {
+        let Some(gate) = &self.gate else {
+            client.send(&Outgoing::Authenticated { id: id.as_deref(), known: None });
+            return Handled::Done;
+        };
+        match gate.authority().identify(Credentials::of_token(token)) {
+            Identified::Done(result) => {
+                identified(&self.hub, gate, client, result, id.as_deref());
+                Handled::Done
+            }
+            Identified::Later(result) => {
+                let (hub, gate, client) = (self.hub.clone(), gate.clone(), client.clone());
+                Handled::Later(Box::pin(async move {
+                    identified(&hub, &gate, &client, result.await, id.as_deref());
+                }))
+            }
+        }
+    }
+}
+
+/// A client has shown a token: for the first time, or a newer one.
+fn identified(
+    hub: &Hub,
+    gate: &Gate,
+    client: &Rc<Client>,
+    result: Result<Arc<Principal>, NotIdentified>,
+    id: Option<&str>,
+) {
+    if !client.is_open() {
+        return; // and takes no place among those of its subject
+    }
+    let before = client.principal();
+    let principal = match result {
+        Ok(principal) => principal,
+        // The token that it has still holds.
+        Err(NotIdentified::Unavailable) if before.is_some() => {
+            let message = "tokens cannot be checked now; the one before still holds, try again later";
+            let (code, topic) = (ErrorCode::Unavailable, None);
+            return client.send(&Outgoing::Error { code, topic, id, message, detail: None });
+        }
+        Err(error) => return client.close(error.close_reason()),
+    };
+    match before {
+        Some(before) if before.subject != principal.subject => {
+            gate.authority().other_subject();
+            return client.close(close::UNAUTHORIZED);
+        }
+        Some(_) => client.renew(principal.clone()),
+        None => match gate.place(principal.clone()) {
+            Some(identity) => client.identify(identity),
+            None => return client.close(close::SUBJECT_FULL),
+        },
+    }
+    client.send(&Outgoing::Authenticated { id, known: Some(known(&principal)) });
+    // What it may not read any more.
+    hub.narrow(client, |topic| gate.authority().may_read(&principal, topic));
+}
+
+fn known(principal: &Principal) -> Known<'_> {
+    Known {
+        subject: &principal.subject,
+        expires_at: principal.expires_at,
+        may_read: principal.topics.iter().map(ToString::to_string).collect(),
     }
 }
 
@@ -99,6 +177,7 @@ impl Job {
 
     fn subscribe(&self, text: &str, options: &Options) -> Result<(), Refused> {
         let topic = topic(text)?;
+        self.check(&topic)?;
         let replaces = options.replaces.as_deref().map(|text| area(&topic, text)).transpose()?;
         let wish = Wish {
             id: self.id.as_deref(),
@@ -115,6 +194,20 @@ impl Job {
             };
             Refused { code, message: error.to_string() }
         })
+    }
+
+    /// Whether the client may read a topic now.
+    fn check(&self, topic: &Topic) -> Result<(), Refused> {
+        let Some(gate) = &self.gate else { return Ok(()) };
+        let may_read = |principal: Arc<Principal>| gate.authority().may_read(&principal, topic);
+        if self.client.principal().is_some_and(may_read) {
+            return Ok(());
+        }
+        let message = match topic {
+            Topic::Area(_) => "the token does not allow all of this area",
+            Topic::Device(_) | Topic::Event(_) => "the token does not allow this topic",
+        };
+        Err(Refused { code: ErrorCode::Forbidden, message: message.to_owned() })
     }
 
     fn unsubscribe(&self, text: &str) -> Result<(), Refused> {
@@ -148,6 +241,7 @@ fn area(topic: &Topic, text: &str) -> Result<Topic, Refused> {
 
 fn welcome(client: &Client, id: Option<&str>) {
     let settings = &client.settings;
+    let principal = client.principal();
     client.send(&Outgoing::Welcome {
         id,
         server_time: Timestamp::now(),
@@ -164,6 +258,7 @@ fn welcome(client: &Client, id: Option<&str>) {
             area_devices: settings.max_area_devices,
             min_every_ms: Cadence::at_least(settings.min_every_ms.into()).map_or(0, Cadence::millis),
         },
+        known: principal.as_deref().map(known),
     });
 }
 
@@ -174,8 +269,28 @@ impl MessageHandler for SubscriptionHandler {
                 welcome(client, id.as_deref());
                 Handled::Done
             }
+            Request::Auth { token, id } => self.auth(client, token.reveal(), id),
             Request::Subscribe { topics, id, options } => self.each(client, topics, id, Some(options)),
             Request::Unsubscribe { topics, id } => self.each(client, topics, id, None),
+        }
+    }
+
+    fn admit<'a>(&'a self, opening: &'a Opening) -> Decision<'a> {
+        match &self.gate {
+            Some(gate) => gate.admit(opening),
+            None => Decision::Now(Ok(Admitted::Anyone)),
+        }
+    }
+
+    fn recheck(&self, client: &Rc<Client>) {
+        let (Some(gate), Some(principal)) = (&self.gate, client.principal()) else { return };
+        let authority = gate.authority();
+        if authority.is_revoked(&principal) {
+            return client.close(close::FORBIDDEN);
+        }
+        let narrowed = self.hub.narrow(client, |topic| authority.may_read(&principal, topic));
+        if narrowed.ended > 0 && narrowed.left == 0 {
+            client.close(close::FORBIDDEN);
         }
     }
 }

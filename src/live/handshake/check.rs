@@ -8,6 +8,7 @@ use super::extensions;
 use super::refusal::{
     BODY, CONNECTION, EXTENSIONS, HTTP, KEY, METHOD, NOT_FOUND, ORIGIN, Refusal, UPGRADE, VERSION,
 };
+use crate::live::wire::credentials;
 use crate::live::wire::encoding::Encoding;
 use crate::live::wire::opening::Opening;
 use crate::settings::LiveSettings;
@@ -23,8 +24,8 @@ pub(crate) struct Response {
 
 /// Checks a handshake and returns the 101 response to it.
 ///
-/// It names no subprotocol, whatever was offered, so none is in use; and of extensions only permessage-deflate (RFC 6455
-/// section 4.2.2).
+/// Of subprotocols it names only the one behind which a token may come, also where nobody asks for one, as browsers fail a connection
+/// whose offer is not taken up; and of extensions only permessage-deflate (RFC 6455 section 4.2.2).
 pub(crate) fn check(opening: &Opening, settings: &LiveSettings) -> Result<Response, Refusal> {
     if !opening.has_token("upgrade", "websocket") {
         // Without any sign of a WebSocket it is just a request to the wrong port.
@@ -59,6 +60,11 @@ pub(crate) fn check(opening: &Opening, settings: &LiveSettings) -> Result<Respon
                        Sec-WebSocket-Accept: "
         .to_vec();
     head.extend_from_slice(&ws::hash_key(key.as_bytes()));
+    if credentials::offers_token(opening) {
+        head.extend_from_slice(
+            format!("\r\nSec-WebSocket-Protocol: {}", credentials::SUBPROTOCOL).as_bytes(),
+        );
+    }
     if let Some(accepted) = deflate {
         head.extend_from_slice(format!("\r\nSec-WebSocket-Extensions: {accepted}").as_bytes());
     }
@@ -134,6 +140,20 @@ mod tests {
         }
         assert_eq!(check(&opening("POST / HTTP/1.1", &[]), &settings(&[])), Err(METHOD));
         assert_eq!(check(&opening("GET / HTTP/1.0", &[]), &settings(&[])), Err(HTTP));
+    }
+
+    #[test]
+    fn a_token_behind_its_subprotocol_is_not_repeated() {
+        let head = |offer| {
+            let response = check(&head(&[("sec-websocket-protocol", offer)]), &settings(&[])).unwrap();
+            String::from_utf8(response.head).unwrap()
+        };
+        let taken = head("bearer, s3cret");
+        assert!(
+            taken.contains("\r\nSec-WebSocket-Protocol: bearer\r\n") && !taken.contains("s3cret"),
+            "{taken}"
+        );
+        assert!(!head("chat, bearer").contains("Protocol"));
     }
 
     #[test]

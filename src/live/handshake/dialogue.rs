@@ -23,6 +23,7 @@ use super::client_address;
 use super::pending::Place;
 use super::refusal::{self, Refusal};
 use crate::live::connection::{self, Accepted, Worker, poll_read};
+use crate::live::handler::{Admitted, Decision};
 use crate::live::registry::{Admission, Permit};
 use crate::live::wire::opening::{Opening, OpeningError};
 use crate::notice::Notices;
@@ -55,8 +56,9 @@ struct Dialogue {
 }
 
 /// A client that was let in.
-struct Admitted {
+struct LetIn {
     response: Response,
+    admitted: Admitted,
     permit: Permit,
 }
 
@@ -75,7 +77,7 @@ impl<R: Into<Refusal>> From<R> for Ended {
 
 impl Host {
     /// Reads the request and decides about it.
-    async fn admit(&self, dialogue: &mut Dialogue) -> Result<Admitted, Ended> {
+    async fn admit(&self, dialogue: &mut Dialogue) -> Result<LetIn, Ended> {
         let settings = &self.worker.settings;
         let opening = dialogue.opening(&self.worker).await?;
         dialogue.remote = client_address::remote(&opening, dialogue.remote, settings);
@@ -83,18 +85,18 @@ impl Host {
         let response = check::check(&opening, settings)?;
         // Those for whom there is no place are not decided about.
         self.admission.check(dialogue.remote.ip())?;
-        self.decide(&opening).await?;
+        let admitted = self.decide(&opening).await?;
         // From here to the connection nothing may wait: who has a permit must hear of a drain.
         let permit = self.admission.admit(dialogue.remote.ip())?;
-        Ok(Admitted { response, permit })
+        Ok(LetIn { response, admitted, permit })
     }
 
     /// Lets the handler decide. A panic in it refuses this client and no other.
-    async fn decide(&self, opening: &Opening) -> Result<(), Refusal> {
+    async fn decide(&self, opening: &Opening) -> Result<Admitted, Refusal> {
         let decision = async {
             match self.worker.handler.admit(opening) {
-                Some(decision) => decision.await,
-                None => Ok(()),
+                Decision::Now(decided) => decided,
+                Decision::Later(decision) => decision.await,
             }
         };
         match AssertUnwindSafe(decision).catch_unwind().await {
@@ -124,11 +126,11 @@ pub(super) async fn run(host: Rc<Host>, place: Place, stream: TcpStream, peer: S
     let mut dialogue =
         Dialogue { stream, remote: peer, received: Vec::new(), was_heard: false, asks_head: false };
     let refusal = match timeout(worker.settings.handshake_timeout, host.admit(&mut dialogue)).await {
-        Ok(Ok(Admitted { response, permit })) => {
+        Ok(Ok(LetIn { response, admitted, permit })) => {
             let Dialogue { stream, remote, received, .. } = dialogue;
             let Response { head, encoding } = response;
             let (response, read_ahead) = (head.into(), received.into());
-            let accepted = Accepted { stream, remote, response, read_ahead, encoding, permit };
+            let accepted = Accepted { stream, remote, response, read_ahead, encoding, admitted, permit };
             return connection::open(accepted, worker.clone());
         }
         Ok(Err(Ended::Left)) => return,

@@ -71,6 +71,14 @@ refusals! {
     ADDRESS_FULL =
         Refusal::new(StatusCode::TOO_MANY_REQUESTS, "too many connections from this address", "address_full")
             .with("Retry-After", RETRY_AFTER);
+    /// The limit of connections of one subject is reached.
+    SUBJECT_FULL =
+        Refusal::new(StatusCode::TOO_MANY_REQUESTS, "too many connections of this subject", "subject_full")
+            .with("Retry-After", RETRY_AFTER);
+    /// Whoever must be asked who someone is does not answer.
+    AUTH_UNAVAILABLE =
+        Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "tokens cannot be checked now", "auth_unavailable")
+            .with("Retry-After", RETRY_AFTER);
     /// The server's handler did not admit the client.
     DENIED = Refusal::new(StatusCode::FORBIDDEN, "not allowed", "denied");
     /// A fault of the server's own.
@@ -113,8 +121,12 @@ refusals! {
 }
 
 impl From<Denied> for Refusal {
-    fn from(Denied: Denied) -> Self {
-        DENIED
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::NotAllowed => DENIED,
+            Denied::SubjectFull => SUBJECT_FULL,
+            Denied::Unavailable => AUTH_UNAVAILABLE,
+        }
     }
 }
 

@@ -31,7 +31,7 @@ pub struct Registry {
 #[derive(Debug)]
 struct Connection {
     vitals: Arc<Vitals>,
-    control: Recipient<Close>,
+    control: Recipient<Control>,
     /// The drain has told it to close.
     told: bool,
 }
@@ -49,21 +49,31 @@ struct Drain {
     waiting: Vec<oneshot::Sender<DrainReport>>,
 }
 
-/// Tells a connection to begin the closing handshake.
+/// What a connection is told.
 #[derive(Clone, Copy, Debug, Message)]
 #[rtype(result = "()")]
-pub(crate) struct Close {
-    pub(crate) reason: CloseReason,
-    /// The client is told before to come back so long after.
-    pub(crate) reconnect_after: Option<Duration>,
+pub(crate) enum Control {
+    /// Begin the closing handshake.
+    Close {
+        reason: CloseReason,
+        /// The client is told before to come back so long after.
+        reconnect_after: Option<Duration>,
+    },
+    /// Look again at what the client may do.
+    Recheck,
 }
+
+/// Something was revoked: every connection looks again at what its client may do.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "()")]
+pub struct Recheck;
 
 /// A connection is open.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub(crate) struct Register {
     pub(crate) vitals: Arc<Vitals>,
-    pub(crate) control: Recipient<Close>,
+    pub(crate) control: Recipient<Control>,
 }
 
 /// A connection is gone.
@@ -138,7 +148,7 @@ impl Registry {
         while let Some(Turn { id, reconnect_after }) = drain.schedule.take_due(elapsed) {
             let Some(connection) = self.connections.get_mut(&id) else { continue }; // it has gone already
             connection.told = true;
-            connection.control.do_send(Close { reason: close::GOING_AWAY, reconnect_after });
+            connection.control.do_send(Control::Close { reason: close::GOING_AWAY, reconnect_after });
             self.metrics.drain_waiting.dec();
         }
         if let Some(next) = drain.schedule.next_at() {
@@ -298,6 +308,17 @@ impl Handler<GiveUp> for Registry {
             }
         }
         self.report_drain();
+    }
+}
+
+impl Handler<Recheck> for Registry {
+    type Result = ();
+
+    fn handle(&mut self, _: Recheck, _: &mut Self::Context) {
+        for connection in self.connections.values().filter(|connection| connection.vitals.subject().is_some())
+        {
+            connection.control.do_send(Control::Recheck);
+        }
     }
 }
 

@@ -79,9 +79,18 @@ reasons! {
     TOO_BIG = 1009, "message too big, at most {} bytes are allowed", "too_big";
     /// A fault of the server's own.
     INTERNAL = 1011, "internal error", "internal";
-    /// Credentials are missing or wrong.
-    UNAUTHORIZED = 4401, "unauthorized", "unauthorized";
-    /// Credentials do not suffice.
+    /// A service that the server needs is away, or there are too many connections of one subject: the client may come again
+    /// (IANA's registry of close codes).
+    TRY_AGAIN_LATER = 1013, "tokens cannot be checked now, try again later", "auth_unavailable";
+    /// The limit of connections of one subject is reached.
+    SUBJECT_FULL = 1013, "too many connections of this subject, try again later", "subject_full";
+    /// Credentials are wrong.
+    UNAUTHORIZED = 4401, "unauthorized: the token is not accepted", "unauthorized";
+    /// Credentials are missing.
+    TOKEN_MISSING = 4401, "unauthorized: no token came", "token_missing";
+    /// Credentials were good and are no more.
+    TOKEN_EXPIRED = 4401, "unauthorized: the token has expired", "token_expired";
+    /// Credentials do not suffice, or not any more.
     FORBIDDEN = 4403, "forbidden", "forbidden";
 
     /// The stream ended without a close frame.

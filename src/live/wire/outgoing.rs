@@ -23,6 +23,18 @@ pub enum Outgoing<'a> {
         every_ms: &'a [u16],
         /// What is allowed.
         limits: Limits,
+        /// Who the client is; where nobody is asked, nothing.
+        #[serde(flatten)]
+        known: Option<Known<'a>>,
+    },
+    /// The client is who its token says; the response to `auth`.
+    Authenticated {
+        /// The request's.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<&'a str>,
+        /// Who it is; where nobody is asked, nothing.
+        #[serde(flatten)]
+        known: Option<Known<'a>>,
     },
     /// The topic's positions follow. Sent by [`Hub::subscribe`](crate::live::Hub::subscribe), which adds the last field,
     /// `snapshot`.
@@ -76,6 +88,18 @@ pub enum Outgoing<'a> {
     },
 }
 
+/// Who a client is, as `welcome` and `authenticated` have it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Known<'a> {
+    /// Whose token it has.
+    pub subject: &'a str,
+    /// When that ends, if it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+    /// What it may subscribe to: topics, and beginnings of topics with a `*`.
+    pub may_read: Vec<String>,
+}
+
 /// What a client may do, as `welcome` has it.
 #[derive(Clone, Debug, Serialize)]
 pub struct Limits {
@@ -111,6 +135,10 @@ pub enum ErrorCode {
     TooManySubscriptions,
     /// More devices are inside an area than may be.
     TooManyDevices,
+    /// The client's token does not allow it.
+    Forbidden,
+    /// It cannot be done now.
+    Unavailable,
 }
 
 impl Outgoing<'_> {
@@ -118,6 +146,7 @@ impl Outgoing<'_> {
     pub fn label(&self) -> &'static str {
         match self {
             Self::Welcome { .. } => "welcome",
+            Self::Authenticated { .. } => "authenticated",
             Self::Subscribed { .. } => "subscribed",
             Self::Unsubscribed { .. } => "unsubscribed",
             Self::Draining { .. } => "draining",
@@ -157,6 +186,18 @@ mod tests {
                     left: Some(vec!["x"]),
                 },
                 r#"{"type":"subscribed","topic":"area:1,2,3,4","every_ms":250,"batch":true,"replaces":"area:0,0,1,1","left":["x"]}"#,
+            ),
+            (Outgoing::Authenticated { id: Some("a"), known: None }, r#"{"type":"authenticated","id":"a"}"#),
+            (
+                Outgoing::Authenticated {
+                    id: None,
+                    known: Some(Known {
+                        subject: "ann",
+                        expires_at: Timestamp::from_millis(0),
+                        may_read: vec!["event:*".into()],
+                    }),
+                },
+                r#"{"type":"authenticated","subject":"ann","expires_at":"1970-01-01T00:00:00.000Z","may_read":["event:*"]}"#,
             ),
             (Outgoing::Unsubscribed { topic: "x", id: None }, r#"{"type":"unsubscribed","topic":"x"}"#),
             (Outgoing::Draining { reconnect_after_ms: 7 }, r#"{"type":"draining","reconnect_after_ms":7}"#),

@@ -6,9 +6,13 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::cadence::Cadence;
+use crate::settings::Secret;
 
 /// Longest `id` of a request, in bytes.
 pub const MAX_ID_BYTES: usize = 128;
+
+/// Longest token, in bytes.
+pub const MAX_TOKEN_BYTES: usize = 8192;
 
 /// Most topics that one request may name.
 pub const MAX_TOPICS: usize = 1000;
@@ -18,6 +22,13 @@ pub const MAX_TOPICS: usize = 1000;
 pub enum Request {
     /// Say what the server's time is, what it has and what it allows.
     Hello {
+        /// The request's.
+        id: Option<String>,
+    },
+    /// Take this for who the client is from now on.
+    Auth {
+        /// What says who it is.
+        token: Secret,
         /// The request's.
         id: Option<String>,
     },
@@ -51,7 +62,7 @@ pub struct Options {
 }
 
 /// The types of request there are, as an error names them.
-const TYPES: &str = "hello, subscribe, unsubscribe";
+const TYPES: &str = "hello, auth, subscribe, unsubscribe";
 
 /// Why a message is not a request.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -119,6 +130,8 @@ struct Raw<'a> {
     batch: Option<&'a RawValue>,
     #[serde(borrow)]
     replaces: Option<&'a RawValue>,
+    #[serde(borrow)]
+    token: Option<&'a RawValue>,
 }
 
 fn read<'a, T: Deserialize<'a>>(
@@ -159,6 +172,7 @@ impl Request {
         let raw: Raw<'_> = serde_json::from_str(json).map_err(|_| InvalidRequest::NotAnObject)?;
         match string("type", raw.kind)?.as_deref() {
             Some("hello") => Ok(Self::Hello { id: raw.id()? }),
+            Some("auth") => Ok(Self::Auth { token: raw.token()?, id: raw.id()? }),
             Some("subscribe") => {
                 let (topics, id) = (raw.topics(max_topic_bytes)?, raw.id()?);
                 Ok(Self::Subscribe { topics, id, options: raw.options(max_topic_bytes)? })
@@ -174,14 +188,17 @@ impl Request {
     /// What it is about; nothing for a request that is about no topic.
     pub fn topics(&self) -> &[String] {
         match self {
-            Self::Hello { .. } => &[],
+            Self::Hello { .. } | Self::Auth { .. } => &[],
             Self::Subscribe { topics, .. } | Self::Unsubscribe { topics, .. } => topics,
         }
     }
 
     /// Its `id`.
     pub fn id(&self) -> Option<&str> {
-        let (Self::Hello { id } | Self::Subscribe { id, .. } | Self::Unsubscribe { id, .. }) = self;
+        let (Self::Hello { id }
+        | Self::Auth { id, .. }
+        | Self::Subscribe { id, .. }
+        | Self::Unsubscribe { id, .. }) = self;
         id.as_deref()
     }
 
@@ -189,6 +206,7 @@ impl Request {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Hello { .. } => "hello",
+            Self::Auth { .. } => "auth",
             Self::Subscribe { .. } => "subscribe",
             Self::Unsubscribe { .. } => "unsubscribe",
         }
@@ -200,6 +218,13 @@ impl Raw<'_> {
         let id = string("id", self.id)?;
         bounded("id", id.as_deref().unwrap_or_default(), MAX_ID_BYTES)?;
         Ok(id.map(Cow::into_owned))
+    }
+
+    fn token(&self) -> Result<Secret, InvalidRequest> {
+        let missing = InvalidRequest::Mistyped { field: "token", must_be: A_STRING };
+        let token = string("token", self.token)?.filter(|token| !token.is_empty()).ok_or(missing)?;
+        bounded("token", &token, MAX_TOKEN_BYTES)?;
+        Ok(Secret::new(&token))
     }
 
     /// `topic`, or all of `topics`.
@@ -282,6 +307,18 @@ mod tests {
             assert_eq!(parse(&format!(r#"{{"type":"subscribe",{fields}}}"#)), Err(fault), "{fields:.80}");
         }
         assert!(TOPICS.contains(&MAX_TOPICS.to_string()) && EVERY_MS.contains(&Cadence::LONGEST.to_string()));
+    }
+
+    #[test]
+    fn a_token_is_read_and_not_shown() {
+        let request = parse(r#"{"type":"auth","token":"s3cret","id":"a"}"#);
+        assert_eq!(request, Ok(Request::Auth { token: Secret::new("s3cret"), id: Some("a".into()) }));
+        assert!(!format!("{request:?}").contains("s3cret"));
+        for json in [r#"{"type":"auth"}"#, r#"{"type":"auth","token":""}"#, r#"{"type":"auth","token":7}"#] {
+            assert_eq!(parse(json), Err(mistyped("token", A_STRING)), "{json}");
+        }
+        let long = format!(r#"{{"type":"auth","token":"{}"}}"#, "x".repeat(MAX_TOKEN_BYTES + 1));
+        assert_eq!(parse(&long), Err(InvalidRequest::TooLong { field: "token", limit: MAX_TOKEN_BYTES }));
     }
 
     fn mistyped(field: &'static str, must_be: &'static str) -> InvalidRequest {

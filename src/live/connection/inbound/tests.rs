@@ -11,6 +11,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
+use crate::live::client::Standing;
 use crate::live::client::lifecycle;
 use crate::live::fanout::{Hub, Hubs};
 use crate::live::handler::ScaffoldHandler;
@@ -51,7 +52,7 @@ impl Rig {
         let outbox = Outbox::new(Socket(stream), 4096, budget);
         let shared: Rc<Outbox> = outbox.clone();
         let encoding = Encoding::Deflate(Window::FULL);
-        let client = Client::new(remote, &shared, settings, Arc::clone(&metrics), encoding);
+        let client = Client::new(remote, &shared, settings, Arc::clone(&metrics), encoding, Standing::Anyone);
         let inbound = Inbound::new(client.clone(), outbox.clone(), Bytes::new(), worker);
         Self { inbound, client, outbox, peer: peer.unwrap() }
     }

@@ -13,6 +13,7 @@ use proptest::prelude::*;
 use self::known::{Known, area};
 use super::*;
 use crate::domain::{Point, Position, Timestamp};
+use crate::live::client::Standing;
 use crate::live::fanout::publish::Hubs;
 use crate::live::outbox::Outbox;
 use crate::live::outbox::pipe::Pipe;
@@ -151,7 +152,14 @@ impl Model {
         let shared: Rc<Outbox> = outbox.clone();
         // The last one takes compressed messages.
         let encoding = if number == 2 { Encoding::Deflate(Window::FULL) } else { Encoding::Json };
-        let client = Client::new(remote, &shared, self.settings.clone(), self.metrics.clone(), encoding);
+        let client = Client::new(
+            remote,
+            &shared,
+            self.settings.clone(),
+            self.metrics.clone(),
+            encoding,
+            Standing::Anyone,
+        );
         Seat { client, outbox, pipe, message: Vec::new(), is_deflated: false, known: Known::default() }
     }
 

@@ -13,28 +13,28 @@ const ADDRESS: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
 /// Stands in for a connection's actor: notes how often it was told to close.
 #[derive(Default)]
-struct Control(Vec<Close>);
+struct Stub(Vec<Control>);
 
-impl Actor for Control {
+impl Actor for Stub {
     type Context = Context<Self>;
 }
 
-impl Handler<Close> for Control {
+impl Handler<Control> for Stub {
     type Result = ();
 
-    fn handle(&mut self, close: Close, _: &mut Self::Context) {
-        self.0.push(close);
+    fn handle(&mut self, control: Control, _: &mut Self::Context) {
+        self.0.push(control);
     }
 }
 
 #[derive(Message)]
-#[rtype(result = "Vec<Close>")]
+#[rtype(result = "Vec<Control>")]
 struct Told;
 
-impl Handler<Told> for Control {
-    type Result = Vec<Close>;
+impl Handler<Told> for Stub {
+    type Result = Vec<Control>;
 
-    fn handle(&mut self, _: Told, _: &mut Self::Context) -> Vec<Close> {
+    fn handle(&mut self, _: Told, _: &mut Self::Context) -> Vec<Control> {
         self.0.clone()
     }
 }
@@ -42,7 +42,7 @@ impl Handler<Told> for Control {
 /// A connection as the registry sees it.
 struct Connected {
     vitals: Arc<Vitals>,
-    control: Addr<Control>,
+    control: Addr<Stub>,
     permit: Option<Permit>,
     registry: Addr<Registry>,
 }
@@ -61,13 +61,21 @@ impl Connected {
 
     /// The codes it was told to close with.
     async fn told(&self) -> Vec<u16> {
-        self.control.send(Told).await.unwrap().iter().map(|close| close.reason.code).collect()
+        let told = self.control.send(Told).await.unwrap();
+        let code = |told: &Control| match told {
+            Control::Close { reason, .. } => Some(reason.code),
+            Control::Recheck => None,
+        };
+        told.iter().filter_map(code).collect()
     }
 
     /// When its client is to come back, in milliseconds, if it was told.
     async fn reconnect_after(&self) -> Option<u128> {
         let told = self.control.send(Told).await.unwrap();
-        Some(told.first()?.reconnect_after?.as_millis())
+        match told.first()? {
+            Control::Close { reconnect_after, .. } => Some((*reconnect_after)?.as_millis()),
+            Control::Recheck => None,
+        }
     }
 }
 
@@ -91,7 +99,7 @@ impl Rig {
         let remote = SocketAddr::new(ADDRESS, 1);
         Connected {
             vitals: Vitals::new(remote, Arc::default(), false),
-            control: Control::default().start(),
+            control: Stub::default().start(),
             permit: Some(self.admission.admit(ADDRESS).unwrap()),
             registry: self.registry.clone(),
         }

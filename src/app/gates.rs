@@ -1,0 +1,67 @@
+//! `LiveGate`, `PostGate`: what the authenticator says, in the words of the live server and of ingest.
+
+use std::sync::Arc;
+
+use crate::auth::{Authenticator, Check, Refused};
+use crate::domain::{Credentials, Principal, Topic};
+use crate::ingest::{Checked, Grant, NotReporter, Reporters};
+use crate::live::{self, Identified, NotIdentified};
+
+/// Who may connect, and what he may read.
+pub(super) struct LiveGate(pub(super) Arc<Authenticator>);
+
+/// Who may post.
+pub(super) struct PostGate(pub(super) Arc<Authenticator>);
+
+impl live::Authority for LiveGate {
+    fn identify(&self, credentials: Credentials) -> Identified {
+        match self.0.check(credentials) {
+            Check::Done(result) => Identified::Done(result.map_err(not_identified)),
+            Check::Later(result) => {
+                Identified::Later(Box::pin(async { result.await.map_err(not_identified) }))
+            }
+        }
+    }
+
+    fn is_revoked(&self, principal: &Principal) -> bool {
+        self.0.is_revoked(principal)
+    }
+
+    fn may_read(&self, principal: &Principal, topic: &Topic) -> bool {
+        self.0.may_read(principal, topic)
+    }
+
+    fn other_subject(&self) {
+        self.0.count(&Refused::OtherSubject);
+    }
+}
+
+fn not_identified(refused: Refused) -> NotIdentified {
+    match refused {
+        Refused::Missing => NotIdentified::Missing,
+        Refused::Expired => NotIdentified::Expired,
+        Refused::Revoked | Refused::Forbidden => NotIdentified::Forbidden,
+        Refused::Unavailable => NotIdentified::Unavailable,
+        _ => NotIdentified::Refused,
+    }
+}
+
+impl Reporters for PostGate {
+    fn identify(&self, credentials: Credentials) -> Result<Checked, NotReporter> {
+        match self.0.check(credentials) {
+            Check::Done(result) => Ok(Checked::Granted(Grant::Of(result.map_err(not_reporter)?))),
+            Check::Later(result) => {
+                Ok(Checked::Later(Box::pin(async { result.await.map(Grant::Of).map_err(not_reporter) })))
+            }
+        }
+    }
+}
+
+fn not_reporter(refused: Refused) -> NotReporter {
+    match refused {
+        Refused::Expired => NotReporter::Expired,
+        Refused::Revoked | Refused::Forbidden => NotReporter::Forbidden,
+        Refused::Unavailable => NotReporter::Unavailable,
+        _ => NotReporter::Refused,
+    }
+}

@@ -1,0 +1,18 @@
+//! Who connects and who posts: credentials become principals. Knows no WebSockets and no HTTP server.
+
+mod authenticator;
+mod claims;
+mod crypto;
+mod fetch;
+mod http;
+mod jwt;
+mod key_set;
+mod refused;
+mod revocations;
+mod token;
+
+pub use self::authenticator::{AuthError, Authenticator, Check};
+pub use self::claims::Claims;
+pub use self::refused::Refused;
+pub use self::revocations::Revocations;
+pub use self::token::{Inspection, TokenError, inspect, make};

@@ -1,0 +1,180 @@
+//! `Authenticator`: credentials -> principal, whoever says who someone is; revocations are looked at here too.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+
+use super::http::Asked;
+use super::jwt::Jwt;
+use super::refused::Refused;
+use super::revocations::Revocations;
+use crate::domain::{Credentials, Principal, Revocation, Timestamp, Topic};
+use crate::metrics::AuthMetrics;
+use crate::notice::Notices;
+use crate::settings::{Algorithm, AuthSettings, Authority};
+
+/// Says who someone is.
+pub struct Authenticator {
+    by: By,
+    revocations: Revocations,
+    metrics: Arc<AuthMetrics>,
+    /// Of refusals, which strangers cause.
+    notices: Mutex<Notices>,
+    /// For how long a revocation has to be remembered; `None`: for ever.
+    remember: Option<Duration>,
+}
+
+/// Who says it.
+enum By {
+    Jwt(Jwt),
+    Asked(Asked),
+}
+
+/// What credentials come to.
+pub enum Check {
+    /// It is known.
+    Done(Result<Arc<Principal>, Refused>),
+    /// Somebody must be asked. May be dropped at any time; ends within the settings' time-out and a little.
+    Later(BoxFuture<'static, Result<Arc<Principal>, Refused>>),
+}
+
+/// Why nobody can say who someone is.
+#[derive(Debug, thiserror::Error)]
+pub enum AuthError {
+    /// A file cannot be read.
+    #[error("setting AUTH_JWT_PUBLIC_KEY_FILE: {} cannot be read: {source}", .file.display())]
+    KeyFile {
+        /// The file.
+        file: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// It holds no such key.
+    #[error("setting AUTH_JWT_PUBLIC_KEY_FILE: {} holds no public key for {} in PEM format", .file.display(), .algorithm.name())]
+    NoKey {
+        /// The file.
+        file: PathBuf,
+        /// What the key is for.
+        algorithm: Algorithm,
+    },
+}
+
+impl Authenticator {
+    /// As the settings have it; `None` where nobody is asked who he is. Reads key files, asks nobody yet.
+    ///
+    /// # Errors
+    /// [`AuthError`] if a key cannot be used.
+    pub fn new(settings: &AuthSettings, metrics: Arc<AuthMetrics>) -> Result<Option<Arc<Self>>, AuthError> {
+        let AuthSettings { authority, timeout, cookie, max_lifetime, .. } = settings;
+        let (by, ends) = match authority {
+            Authority::Nobody => return Ok(None),
+            Authority::Jwt(jwt) => (By::Jwt(Jwt::new(jwt, *max_lifetime, *timeout)?), jwt.require_expiry),
+            Authority::Http(url) => {
+                (By::Asked(Asked::new(url.text(), cookie.clone(), *max_lifetime, *timeout)), false)
+            }
+        };
+        // A minute for clocks that are apart.
+        let remember = ends.then(|| *max_lifetime + Duration::from_secs(60));
+        let (revocations, notices) = (Revocations::default(), Mutex::new(Notices::new(module_path!())));
+        Ok(Some(Arc::new(Self { by, revocations, metrics, notices, remember })))
+    }
+
+    /// Keeps what has to be kept up to date, for ever. To be spawned once.
+    pub async fn run(self: Arc<Self>) {
+        if let By::Jwt(jwt) = &self.by
+            && let Some(set) = jwt.key_set()
+        {
+            set.clone().keep_reading().await;
+        }
+    }
+
+    /// Says who shows these credentials. Each refusal is counted.
+    pub fn check(self: &Arc<Self>, credentials: Credentials) -> Check {
+        match self.check_now(&credentials) {
+            Some(result) => Check::Done(self.counted(result)),
+            None => {
+                let this = self.clone();
+                Check::Later(Box::pin(async move {
+                    let result = this.ask(&credentials).await;
+                    this.counted(result)
+                }))
+            }
+        }
+    }
+
+    /// True if the principal is nobody any more: its token was revoked.
+    pub fn is_revoked(&self, principal: &Principal) -> bool {
+        self.revocations.end(principal)
+    }
+
+    /// True if the principal may read a topic now.
+    pub fn may_read(&self, principal: &Principal, topic: &Topic) -> bool {
+        principal.may_read(topic) && !self.revocations.forbid(principal, topic)
+    }
+
+    /// A revocation that is made now, with the time for which it has to be remembered.
+    pub fn until(&self, now: Timestamp) -> Option<Timestamp> {
+        let remember = self.remember?.as_millis() as i64;
+        Timestamp::from_millis(now.as_millis().saturating_add(remember))
+    }
+
+    /// Notes revocations. Returns those that were not known.
+    pub fn revoke(&self, revocations: Vec<Revocation>) -> Vec<Revocation> {
+        let new = self.revocations.add(revocations, Timestamp::now());
+        if let By::Asked(asked) = &self.by
+            && !new.is_empty()
+        {
+            asked.forget();
+        }
+        new
+    }
+
+    /// Counts a refusal that is found out elsewhere.
+    pub fn count(&self, refused: &Refused) {
+        self.metrics.refused.with_label_values(&[refused.label()]).inc();
+        let mut notices = self.notices.lock().unwrap_or_else(PoisonError::into_inner);
+        notices.debug(format_args!("credentials refused reason={}: {refused}", refused.label()));
+    }
+
+    /// What is known without asking anybody.
+    fn check_now(&self, credentials: &Credentials) -> Option<Result<Arc<Principal>, Refused>> {
+        match &self.by {
+            By::Jwt(jwt) => {
+                let Some(token) = credentials.bearer() else { return Some(Err(Refused::Missing)) };
+                match jwt.key(token) {
+                    Ok(Some(key)) => Some(jwt.principal(token, &key, Timestamp::now()).map(Arc::new)),
+                    Ok(None) => None,
+                    Err(refused) => Some(Err(refused)),
+                }
+            }
+            By::Asked(_) if credentials.is_empty() => Some(Err(Refused::Missing)),
+            By::Asked(asked) => asked.known(credentials),
+        }
+    }
+
+    async fn ask(&self, credentials: &Credentials) -> Result<Arc<Principal>, Refused> {
+        match &self.by {
+            By::Jwt(jwt) => {
+                let token = credentials.bearer().ok_or(Refused::Missing)?;
+                let key = jwt.key_anew(token).await?;
+                jwt.principal(token, &key, Timestamp::now()).map(Arc::new)
+            }
+            By::Asked(asked) => asked.ask(credentials).await,
+        }
+    }
+
+    fn counted(&self, result: Result<Arc<Principal>, Refused>) -> Result<Arc<Principal>, Refused> {
+        let result = match result {
+            Ok(principal) if principal.has_ended(Timestamp::now()) => Err(Refused::Expired),
+            Ok(principal) if self.is_revoked(&principal) => Err(Refused::Revoked),
+            result => result,
+        };
+        match &result {
+            Ok(_) => self.metrics.accepted.inc(),
+            Err(refused) => self.count(refused),
+        }
+        result
+    }
+}

@@ -1,0 +1,118 @@
+//! `Gate`: who may come in: what the live server asks of whoever knows credentials, and what becomes of the answer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+
+use super::message_handler::{Admitted, Decision, Denied};
+use crate::domain::{Credentials, Principal, Topic};
+use crate::live::client::{Identity, Subjects};
+use crate::live::wire::close::{self, CloseReason};
+use crate::live::wire::credentials;
+use crate::live::wire::opening::Opening;
+
+/// Whoever knows credentials.
+pub trait Authority: Send + Sync + 'static {
+    /// Says who shows these.
+    fn identify(&self, credentials: Credentials) -> Identified;
+
+    /// True if the principal's token was revoked.
+    fn is_revoked(&self, principal: &Principal) -> bool;
+
+    /// True if the principal may read a topic now.
+    fn may_read(&self, principal: &Principal, topic: &Topic) -> bool;
+
+    /// Is told that a good token came on a connection of another subject.
+    fn other_subject(&self);
+}
+
+/// What credentials come to.
+pub enum Identified {
+    /// It is known.
+    Done(Result<Arc<Principal>, NotIdentified>),
+    /// It will be. The future may be dropped, and ends in bounded time.
+    Later(BoxFuture<'static, Result<Arc<Principal>, NotIdentified>>),
+}
+
+/// Why it is not known who someone is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotIdentified {
+    /// No credentials.
+    Missing,
+    /// They were good and are no more.
+    Expired,
+    /// They are not accepted.
+    Refused,
+    /// They are of someone who may not be here any more.
+    Forbidden,
+    /// It cannot be known now.
+    Unavailable,
+}
+
+/// Who may come in.
+pub struct Gate {
+    authority: Arc<dyn Authority>,
+    cookie: Option<String>,
+    deadline: Duration,
+    subjects: Arc<Subjects>,
+}
+
+impl NotIdentified {
+    /// How a connection ends because of it.
+    pub(super) fn close_reason(self) -> CloseReason {
+        match self {
+            Self::Missing => close::TOKEN_MISSING,
+            Self::Expired => close::TOKEN_EXPIRED,
+            Self::Refused => close::UNAUTHORIZED,
+            Self::Forbidden => close::FORBIDDEN,
+            Self::Unavailable => close::TRY_AGAIN_LATER,
+        }
+    }
+}
+
+impl Gate {
+    /// Asks `authority`; credentials may come in this `cookie`, or in a message within `deadline`. A subject may have
+    /// `max_connections`.
+    pub fn new(
+        authority: Arc<dyn Authority>,
+        cookie: Option<String>,
+        deadline: Duration,
+        max_connections: usize,
+    ) -> Arc<Self> {
+        Arc::new(Self { authority, cookie, deadline, subjects: Subjects::new(max_connections) })
+    }
+
+    /// Decides about a client that wants to connect. One whose credentials are not accepted gets its connection and is then told so:
+    /// a browser cannot read a handshake that was refused.
+    pub(super) fn admit(&self, opening: &Opening) -> Decision<'_> {
+        let credentials = credentials::of(opening, self.cookie.as_deref());
+        if credentials.is_empty() {
+            return Decision::Now(Ok(Admitted::Awaited(self.deadline)));
+        }
+        match self.authority.identify(credentials) {
+            Identified::Done(result) => Decision::Now(self.decide(result)),
+            Identified::Later(result) => Decision::Later(Box::pin(async { self.decide(result.await) })),
+        }
+    }
+
+    fn decide(&self, result: Result<Arc<Principal>, NotIdentified>) -> Result<Admitted, Denied> {
+        match result {
+            Ok(principal) => self.place(principal).map(Admitted::Known).ok_or(Denied::SubjectFull),
+            Err(NotIdentified::Unavailable) => Err(Denied::Unavailable),
+            // Such as `Authorization: Basic`, which is for a proxy.
+            Err(NotIdentified::Missing) => Ok(Admitted::Awaited(self.deadline)),
+            Err(error) => Ok(Admitted::Refused(error.close_reason())),
+        }
+    }
+
+    /// Who someone is, with a place among the connections of the subject, if there is one.
+    pub(super) fn place(&self, principal: Arc<Principal>) -> Option<Identity> {
+        let place = self.subjects.claim(&principal.subject)?;
+        Some(Identity { principal, _place: place })
+    }
+
+    pub(super) fn authority(&self) -> &dyn Authority {
+        &*self.authority
+    }
+}

@@ -1,0 +1,356 @@
+//! `AuthSettings`: how it is known who connects and who posts, and how it is read; the kinds of its settings.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::kind::{Choice, Kind};
+use super::live::LiveSettings;
+use super::map::PageUrl;
+use super::read::Reader;
+use super::secret::{self, Secret};
+use super::table;
+
+/// The shortest secret, in bytes: as long as the output of SHA-256 (RFC 7518 section 3.2).
+const MIN_SECRET_BYTES: usize = 32;
+
+/// Settings of authentication.
+#[derive(Clone, Debug)]
+pub struct AuthSettings {
+    /// Who says who someone is.
+    pub authority: Authority,
+    /// How long a key server, or the URL that is asked, may take.
+    pub timeout: Duration,
+    /// The cookie that a token may come in; `None`: none.
+    pub cookie: Option<String>,
+    /// How long a connection without a token may take to send one.
+    pub deadline: Duration,
+    /// How long a token may live at most.
+    pub max_lifetime: Duration,
+}
+
+/// Who says who someone is.
+#[derive(Clone, Debug)]
+pub enum Authority {
+    /// Nobody: everyone may read everything.
+    Nobody,
+    /// Whoever signs tokens.
+    Jwt(JwtSettings),
+    /// A URL that is asked.
+    Http(PageUrl),
+}
+
+/// Which tokens are good.
+#[derive(Clone, Debug)]
+pub struct JwtSettings {
+    /// What their signatures are checked with.
+    pub keys: JwtKeys,
+    /// How they are signed. Others are refused, whatever they say of themselves.
+    pub algorithm: Algorithm,
+    /// Whom they must be for, if anyone; one that names somebody is refused where this is `None` (RFC 7519 section 4.1.3).
+    pub audience: Option<String>,
+    /// Who must have issued them, if it matters.
+    pub issuer: Option<String>,
+    /// How far clocks may be apart.
+    pub clock_skew: Duration,
+    /// Whether they must say when they end.
+    pub require_expiry: bool,
+}
+
+/// What signatures are checked with.
+#[derive(Clone, Debug)]
+pub enum JwtKeys {
+    /// A secret that both sides have.
+    Secret(Secret),
+    /// A public key in PEM format, in this file.
+    PublicKey(PathBuf),
+    /// A set of keys at this URL (RFC 7517 section 5).
+    Set(PageUrl),
+}
+
+/// How tokens are signed (RFC 7518 section 3.1, RFC 8037).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Algorithm {
+    /// HMAC with SHA-256.
+    Hs256,
+    /// HMAC with SHA-384.
+    Hs384,
+    /// HMAC with SHA-512.
+    Hs512,
+    /// RSA with SHA-256.
+    Rs256,
+    /// RSA with SHA-384.
+    Rs384,
+    /// RSA with SHA-512.
+    Rs512,
+    /// RSA-PSS with SHA-256.
+    Ps256,
+    /// RSA-PSS with SHA-384.
+    Ps384,
+    /// RSA-PSS with SHA-512.
+    Ps512,
+    /// ECDSA on P-256.
+    Es256,
+    /// ECDSA on P-384.
+    Es384,
+    /// Ed25519.
+    EdDsa,
+}
+
+impl Algorithm {
+    /// True if signer and verifier have the same secret.
+    pub fn is_symmetric(self) -> bool {
+        matches!(self, Self::Hs256 | Self::Hs384 | Self::Hs512)
+    }
+}
+
+impl Choice for Algorithm {
+    const ALL: &'static [Self] = &[
+        Self::Hs256,
+        Self::Hs384,
+        Self::Hs512,
+        Self::Rs256,
+        Self::Rs384,
+        Self::Rs512,
+        Self::Ps256,
+        Self::Ps384,
+        Self::Ps512,
+        Self::Es256,
+        Self::Es384,
+        Self::EdDsa,
+    ];
+    const ALLOWED: &'static str =
+        "HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384 or EdDSA";
+
+    fn name(self) -> &'static str {
+        self.name()
+    }
+}
+
+impl Algorithm {
+    /// Its name in tokens (RFC 7518 section 3.1).
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Hs256 => "HS256",
+            Self::Hs384 => "HS384",
+            Self::Hs512 => "HS512",
+            Self::Rs256 => "RS256",
+            Self::Rs384 => "RS384",
+            Self::Rs512 => "RS512",
+            Self::Ps256 => "PS256",
+            Self::Ps384 => "PS384",
+            Self::Ps512 => "PS512",
+            Self::Es256 => "ES256",
+            Self::Es384 => "ES384",
+            Self::EdDsa => "EdDSA",
+        }
+    }
+}
+
+/// The kinds of authority.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    Nobody,
+    Jwt,
+    Http,
+}
+
+impl Choice for Mode {
+    const ALL: &'static [Self] = &[Self::Nobody, Self::Jwt, Self::Http];
+    const ALLOWED: &'static str = "none, jwt or http";
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Nobody => "none",
+            Self::Jwt => "jwt",
+            Self::Http => "http",
+        }
+    }
+}
+
+/// The name of a cookie: a token of HTTP (RFC 6265 section 4.1.1).
+pub(super) struct CookieName;
+
+impl Kind for CookieName {
+    type Value = String;
+
+    fn allowed() -> String {
+        "the name of a cookie: at most 128 letters, digits and !#$%&'*+-.^_`|~".into()
+    }
+
+    fn read(text: &str) -> Result<String, Vec<String>> {
+        let is_token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+        let fits = (1..=128).contains(&text.len()) && text.chars().all(is_token);
+        if fits { Ok(text.to_owned()) } else { Err(vec![text.to_owned()]) }
+    }
+
+    fn show(value: &String) -> String {
+        value.clone()
+    }
+
+    fn stand_in() -> String {
+        String::new()
+    }
+}
+
+impl AuthSettings {
+    pub(super) fn read(read: &mut Reader, live: &LiveSettings) -> Self {
+        let days: u32 = read.value(&table::AUTH_MAX_TOKEN_DAYS);
+        let cookie = read.optional(&table::AUTH_COOKIE);
+        if let Some(name) = &cookie
+            && live.allowed_origins.is_empty()
+            && read.is_sound(&table::LIVE_WS_ALLOWED_ORIGINS)
+        {
+            // Browsers send a cookie for whatever page connects.
+            let allowed = "only together with LIVE_WS_ALLOWED_ORIGINS: any web page could connect with its visitors' cookies";
+            read.fault(&table::AUTH_COOKIE, name, allowed.to_owned());
+        }
+        Self {
+            authority: authority(read, cookie.is_some()),
+            timeout: read.value(&table::AUTH_TIMEOUT_MS),
+            cookie,
+            deadline: read.value(&table::AUTH_DEADLINE_MS),
+            max_lifetime: Duration::from_secs(u64::from(days) * 24 * 60 * 60),
+        }
+    }
+}
+
+/// Everything that says who someone is, of which one is used.
+struct Sources {
+    secret: Option<Secret>,
+    public_key: Option<PathBuf>,
+    key_set: Option<PageUrl>,
+    url: Option<PageUrl>,
+    algorithm: Option<Algorithm>,
+    audience: Option<String>,
+    issuer: Option<String>,
+}
+
+impl Sources {
+    fn read(read: &mut Reader) -> Self {
+        Self {
+            secret: secret::with_file(read, &table::AUTH_JWT_SECRET, &table::AUTH_JWT_SECRET_FILE),
+            public_key: read.optional(&table::AUTH_JWT_PUBLIC_KEY_FILE),
+            key_set: url(read, &table::AUTH_JWKS_URL),
+            url: url(read, &table::AUTH_HTTP_URL),
+            algorithm: read.optional(&table::AUTH_JWT_ALGORITHM),
+            audience: read.optional(&table::AUTH_AUDIENCE),
+            issuer: read.optional(&table::AUTH_ISSUER),
+        }
+    }
+
+    /// The names of those that are set and are for JWTs.
+    fn of_jwt(&self) -> Vec<&'static str> {
+        let named = [
+            (self.secret.is_some(), table::AUTH_JWT_SECRET.variable),
+            (self.public_key.is_some(), table::AUTH_JWT_PUBLIC_KEY_FILE.variable),
+            (self.key_set.is_some(), table::AUTH_JWKS_URL.variable),
+            (self.algorithm.is_some(), table::AUTH_JWT_ALGORITHM.variable),
+            (self.audience.is_some(), table::AUTH_AUDIENCE.variable),
+            (self.issuer.is_some(), table::AUTH_ISSUER.variable),
+        ];
+        named.into_iter().filter_map(|(is_set, name)| is_set.then_some(name)).collect()
+    }
+}
+
+fn authority(read: &mut Reader, has_cookie: bool) -> Authority {
+    let mode = read.value(&table::AUTH);
+    let sources = Sources::read(read);
+    let skew = read.value(&table::AUTH_CLOCK_SKEW_MS);
+    let require_expiry = read.value(&table::AUTH_REQUIRE_EXPIRY);
+    if !read.is_sound(&table::AUTH) {
+        return Authority::Nobody;
+    }
+    let mut stray = if mode == Mode::Jwt { Vec::new() } else { sources.of_jwt() };
+    if mode != Mode::Http && sources.url.is_some() {
+        stray.push(table::AUTH_HTTP_URL.variable);
+    }
+    if mode == Mode::Nobody && has_cookie {
+        stray.push(table::AUTH_COOKIE.variable);
+    }
+    if !stray.is_empty() {
+        let (names, is) = (stray.join(", "), if stray.len() == 1 { "is" } else { "are" });
+        let allowed = format!("the one of none, jwt and http that {names}, which {is} set, belong to");
+        read.fault(&table::AUTH, &mode, allowed);
+        return Authority::Nobody;
+    }
+    match mode {
+        Mode::Nobody => Authority::Nobody,
+        Mode::Http => match sources.url {
+            Some(url) => Authority::Http(url),
+            None => {
+                missing(read, mode, "AUTH_HTTP_URL must be set, which is asked who someone is");
+                Authority::Nobody
+            }
+        },
+        Mode::Jwt => jwt(read, sources, skew, require_expiry).map_or(Authority::Nobody, Authority::Jwt),
+    }
+}
+
+/// Says what `AUTH` needs, unless what is there is wrong already.
+fn missing(read: &mut Reader, mode: Mode, needs: &str) {
+    let are_sound = read.is_sound(&table::AUTH_HTTP_URL)
+        && read.is_sound(&table::AUTH_JWKS_URL)
+        && read.is_sound(&table::AUTH_JWT_SECRET)
+        && read.is_sound(&table::AUTH_JWT_SECRET_FILE)
+        && read.is_sound(&table::AUTH_JWT_PUBLIC_KEY_FILE);
+    if are_sound {
+        read.fault(&table::AUTH, &mode, format!("with AUTH={}, {needs}", mode.name()));
+    }
+}
+
+fn jwt(
+    read: &mut Reader,
+    sources: Sources,
+    clock_skew: Duration,
+    require_expiry: bool,
+) -> Option<JwtSettings> {
+    let Sources { secret, public_key, key_set, algorithm, audience, issuer, .. } = sources;
+    let secret = secret.inspect(|secret| check_secret(read, secret));
+    let keys = match (secret, public_key, key_set) {
+        (Some(secret), None, None) => JwtKeys::Secret(secret),
+        (None, Some(file), None) => JwtKeys::PublicKey(file),
+        (None, None, Some(url)) => JwtKeys::Set(url),
+        _ => {
+            let needs = "one of AUTH_JWT_SECRET (or AUTH_JWT_SECRET_FILE), AUTH_JWT_PUBLIC_KEY_FILE and AUTH_JWKS_URL must be \
+                 set, and not several";
+            missing(read, Mode::Jwt, needs);
+            return None;
+        }
+    };
+    let is_shared = matches!(keys, JwtKeys::Secret(_));
+    let usual = if is_shared { Algorithm::Hs256 } else { Algorithm::Rs256 };
+    let algorithm = match algorithm {
+        // A public key taken for a secret would let everyone sign (RFC 8725 section 2.1).
+        Some(algorithm) if algorithm.is_symmetric() != is_shared => {
+            let allowed = if is_shared {
+                "HS256, HS384 or HS512, as AUTH_JWT_SECRET is set"
+            } else {
+                "one of those with a public key, as AUTH_JWT_PUBLIC_KEY_FILE or AUTH_JWKS_URL is set"
+            };
+            read.fault(&table::AUTH_JWT_ALGORITHM, &algorithm, allowed.to_owned());
+            algorithm
+        }
+        Some(algorithm) => algorithm,
+        None => read.settle(&table::AUTH_JWT_ALGORITHM, usual),
+    };
+    Some(JwtSettings { keys, algorithm, audience, issuer, clock_skew, require_expiry })
+}
+
+fn check_secret(read: &mut Reader, secret: &Secret) {
+    if secret.reveal().len() < MIN_SECRET_BYTES {
+        let allowed = format!(
+            "at least {MIN_SECRET_BYTES} bytes (RFC 7518 section 3.2), such as openssl rand -base64 48 makes"
+        );
+        read.fault(&table::AUTH_JWT_SECRET, secret, allowed);
+    }
+}
+
+/// A URL that this program asks.
+fn url(read: &mut Reader, setting: &super::setting::Setting<super::map::HttpUrl>) -> Option<PageUrl> {
+    let url = read.optional(setting)?;
+    if url.origin().starts_with("https:") && !cfg!(feature = "tls") {
+        let allowed = "one that begins with http://, as this program was built without the feature tls";
+        read.fault(setting, &url, allowed.to_owned());
+    }
+    Some(url)
+}

@@ -1,0 +1,9 @@
+//! Who may connect, who may see what, who may report.
+
+mod asked;
+mod keys;
+mod life;
+mod posts;
+mod reach;
+mod secrets;
+mod ways;

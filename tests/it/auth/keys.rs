@@ -1,0 +1,175 @@
+//! Tokens that are signed with a private key: public keys in files, sets of keys at a URL.
+
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::harness::{
+    Answer, Answers, Client, Raw, Server, command, eventually, folder, from_now, project, upgrade_with,
+};
+
+/// A key of each kind, with a token.
+fn keys() -> Vec<Value> {
+    let claims = json!({ "sub": "ann", "topics": ["event:e"], "exp": from_now(600.0) }).to_string();
+    let output = Command::new("node").arg(project().join("tests/clients/keys.js")).arg(claims).output();
+    let output = output.expect("this test needs node");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn text<'a>(key: &'a Value, name: &str) -> &'a str {
+    key[name].as_str().unwrap()
+}
+
+/// The status of a handshake with this token.
+async fn status(server: &Server, token: &str) -> String {
+    let mut raw = Raw(tokio::net::TcpStream::connect(server.live).await.unwrap());
+    raw.write(upgrade_with(&format!("Authorization: Bearer {token}")).as_bytes()).await;
+    raw.head().await.split(' ').nth(1).unwrap().to_owned()
+}
+
+#[actix::test]
+async fn a_public_key_in_a_file_checks_what_its_private_key_signed() {
+    let keys = keys();
+    for (number, key) in keys.iter().enumerate() {
+        let folder = folder();
+        let file = |name: &str, text: &str| {
+            let file = folder.path().join(name);
+            std::fs::write(&file, text).unwrap();
+            file.to_str().unwrap().to_owned()
+        };
+        let (public, private) =
+            (file("public.pem", text(key, "public_pem")), file("private.pem", text(key, "private_pem")));
+        let alg = text(key, "alg");
+        let settings =
+            [("AUTH", "jwt"), ("AUTH_JWT_PUBLIC_KEY_FILE", public.as_str()), ("AUTH_JWT_ALGORITHM", alg)];
+        let server = Server::start(folder.path(), &settings);
+        Client::bearer(server.live, text(key, "token")).await.subscribe("event:e").await;
+        // Another key's, of another kind or of the same.
+        let other = &keys[(number + 1) % keys.len()];
+        assert_eq!(Client::bearer(server.live, text(other, "token")).await.closed().await.0, 4401);
+        // What `processor token` makes with the private key, and what it says of it.
+        let mut make = command(folder.path(), &settings);
+        let arguments = ["token", "--sub", "bob", "--topics", "event:e", "--ttl", "1m", "--key", &private];
+        let made = make.args(arguments).output().unwrap();
+        let token = String::from_utf8(made.stdout).unwrap();
+        Client::bearer(server.live, token.trim()).await.subscribe("event:e").await;
+        let mut inspect = command(folder.path(), &settings);
+        let seen = inspect.args(["token", "--inspect", token.trim()]).output().unwrap();
+        let seen_text = String::from_utf8(seen.stdout).unwrap();
+        assert!(seen.status.success() && seen_text.ends_with("accepted\n"), "{alg}: {seen_text}");
+    }
+}
+
+#[actix::test]
+async fn a_public_key_taken_for_a_secret_signs_nothing() {
+    let keys = keys();
+    let folder = folder();
+    let public = folder.path().join("public.pem");
+    std::fs::write(&public, text(&keys[0], "public_pem")).unwrap();
+    let settings = [("AUTH", "jwt"), ("AUTH_JWT_PUBLIC_KEY_FILE", public.to_str().unwrap())];
+    let server = Server::start(folder.path(), &settings);
+    let encode = |value: &Value| {
+        use base64::Engine as _;
+        base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(value.to_string())
+    };
+    let claims = json!({ "sub": "root", "topics": ["*"], "exp": from_now(60.0) });
+    for alg in ["HS256", "RS256"] {
+        let message = format!("{}.{}", encode(&json!({ "alg": alg })), encode(&claims));
+        let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, text(&keys[0], "public_pem").as_bytes());
+        let signature = ring::hmac::sign(&key, message.as_bytes());
+        use base64::Engine as _;
+        let signature = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(signature.as_ref());
+        let closed = Client::bearer(server.live, &format!("{message}.{signature}")).await.closed().await;
+        assert_eq!(closed.0, 4401, "{alg}");
+    }
+}
+
+fn set(keys: &[&Value]) -> Answer {
+    let keys: Vec<_> = keys.iter().map(|key| &key["jwk"]).collect();
+    Answer::Is(200, String::new(), json!({ "keys": keys }).to_string())
+}
+
+#[actix::test]
+async fn a_set_of_keys_is_read_again_for_a_key_that_is_new_but_not_for_each_that_is_not_there() {
+    let (old, new, stranger) = (keys(), keys(), keys());
+    let answers = Answers::start({
+        let old = old[0].clone();
+        move |_| set(&[&old])
+    })
+    .await;
+    let folder = folder();
+    let url = format!("http://{}/jwks.json", answers.address);
+    let settings = [("AUTH", "jwt"), ("AUTH_JWKS_URL", url.as_str())];
+    let server = Server::start(folder.path(), &settings);
+    let mut client = Client::bearer(server.live, text(&old[0], "token")).await;
+    client.subscribe("event:e").await;
+    let read = answers.heads().len();
+    answers.change({
+        let (old, new) = (old[0].clone(), new[0].clone());
+        move |_| set(&[&old, &new])
+    });
+    // Unknown keys have it read once in ten seconds, whoever names them.
+    for _ in 0..20 {
+        assert_eq!(Client::bearer(server.live, text(&stranger[0], "token")).await.closed().await.0, 4401);
+    }
+    assert!(answers.heads().len() <= read + 1, "{}", answers.heads().len());
+    eventually("the new key", async || {
+        let mut client = Client::bearer(server.live, text(&new[0], "token")).await;
+        client.text(json!({ "type": "hello" }).to_string()).await;
+        matches!(client.next().await, Some(tokio_tungstenite::tungstenite::Message::Text(_)))
+    })
+    .await;
+    // The old one is taken away: who is connected stays.
+    answers.change({
+        let new = new[0].clone();
+        move |_| set(&[&new])
+    });
+    assert_eq!(client.ask(json!({ "type": "hello" })).await["subject"], "ann");
+}
+
+#[actix::test]
+async fn a_url_that_is_slow_dead_huge_or_garbage_lets_nobody_in_and_nobody_out() {
+    let key = keys().swap_remove(0);
+    let answers = Answers::start({
+        let key = key.clone();
+        move |_| set(&[&key])
+    })
+    .await;
+    let folder = folder();
+    let url = format!("http://{}/jwks.json", answers.address);
+    let settings = [("AUTH", "jwt"), ("AUTH_JWKS_URL", url.as_str()), ("AUTH_TIMEOUT_MS", "500")];
+    let server = Server::start(folder.path(), &settings);
+    let mut client = Client::bearer(server.live, text(&key, "token")).await;
+    client.subscribe("event:e").await;
+    server.stop_answering(&answers).await;
+    assert_eq!(client.ask(json!({ "type": "hello" })).await["subject"], "ann");
+    // The key that it has goes on.
+    Client::bearer(server.live, text(&key, "token")).await.subscribe("event:e").await;
+}
+
+impl Server {
+    /// A key that is not known cannot be looked up, whatever is wrong with the URL, and a server that starts knows none.
+    async fn stop_answering(&self, answers: &Answers) {
+        let stranger = keys().swap_remove(0);
+        let garbage = Answer::Is(200, String::new(), "<html>".to_owned());
+        let none = Answer::Is(200, String::new(), r#"{"keys":[]}"#.to_owned());
+        let failed = Answer::Is(500, String::new(), String::new());
+        let redirected = Answer::Is(302, format!("Location: http://{}/\r\n", self.ops), String::new());
+        for answer in [garbage, none, failed, redirected, Answer::Silence, Answer::Hangs, Answer::Endless] {
+            answers.change({
+                let answer = answer.clone();
+                move |_| answer.clone()
+            });
+            let folder = folder();
+            let url = format!("http://{}/jwks.json", answers.address);
+            let settings = [("AUTH", "jwt"), ("AUTH_JWKS_URL", url.as_str()), ("AUTH_TIMEOUT_MS", "500")];
+            let starting = Server::start(folder.path(), &settings);
+            assert_eq!(status(&starting, text(&stranger, "token")).await, "503");
+            starting.logged("AUTH_JWKS_URL: ");
+            let mut client = starting.client().await;
+            client.text(json!({ "type": "auth", "token": text(&stranger, "token") }).to_string()).await;
+            assert_eq!(client.closed().await.0, 1013);
+        }
+    }
+}
