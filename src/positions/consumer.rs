@@ -40,8 +40,6 @@ pub struct Consumer {
     publish: Rc<dyn Publish>,
     backlog: Backlog,
     revoking: Revoking,
-    /// The store is to be checked when it is free.
-    is_check_due: bool,
     /// The server's clock.
     clock: fn() -> Timestamp,
     /// Told when the store is closed, once the consumer was told to stop.
@@ -77,7 +75,6 @@ impl Consumer {
             log,
             publish,
             revoking: Revoking::default(),
-            is_check_due: false,
             clock: Timestamp::now,
             stopping: None,
         }
@@ -94,8 +91,8 @@ impl Consumer {
         if !matches!(self.store, StoreState::Idle(_)) {
             return;
         }
-        if std::mem::take(&mut self.is_check_due) && self.stopping.is_none() {
-            return self.check_store(ctx);
+        if self.revoking.must_read() && self.stopping.is_none() {
+            return self.read_revocations(ctx);
         }
         match self.revoking.next(self.backlog.is_empty()) {
             Some(waiting) => self.revoke(waiting, ctx),
@@ -217,20 +214,20 @@ impl Consumer {
             let done = move |actor: &mut Self, _: &mut Context<Self>| match result {
                 Ok(revocations) => {
                     actor.store_works();
-                    if let Some(some) = revocations.filter(|some| !some.is_empty()) {
-                        actor.publish.revoked(some);
-                    }
+                    actor.publish_revocations(revocations);
                 }
-                Err(error) => {
-                    // One that did not work before has said so.
-                    if actor.metrics.store_up.get() == 1 {
-                        actor.store_failed(&error);
-                    }
-                    actor.refuse_late(&Arc::new(error));
-                }
+                Err(error) => actor.check_failed(error),
             };
             (store, done)
         });
+    }
+
+    fn check_failed(&mut self, error: StoreError) {
+        // One that did not work before has said so.
+        if self.metrics.store_up.get() == 1 {
+            self.store_failed(&error);
+        }
+        self.refuse_late(&Arc::new(error));
     }
 
     fn close_if_stopping(&mut self, ctx: &mut Context<Self>) {
@@ -259,8 +256,11 @@ impl Actor for Consumer {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.run_interval(CHECK_EVERY, |actor, ctx| {
-            actor.is_check_due = true;
-            actor.go_on(ctx);
+            if matches!(actor.store, StoreState::Idle(_)) {
+                return actor.check_store(ctx);
+            }
+            // Its use tells whether it works.
+            actor.revoking.read_soon();
         });
     }
 }

@@ -31,6 +31,8 @@ pub(super) struct Revoking {
     waiting: VecDeque<Waiting>,
     /// One was the last that had the store.
     had_store: bool,
+    /// Those that the store has are to be read when it is free.
+    must_read: bool,
 }
 
 impl Revoking {
@@ -39,6 +41,16 @@ impl Revoking {
         let next = if self.had_store && !no_positions_wait { None } else { self.waiting.pop_front() };
         self.had_store = next.is_some();
         next
+    }
+
+    /// Those that the store has are to be read when it is free.
+    pub(super) fn read_soon(&mut self) {
+        self.must_read = true;
+    }
+
+    /// True if they are to be read now.
+    pub(super) fn must_read(&mut self) -> bool {
+        std::mem::take(&mut self.must_read)
     }
 
     /// Refuses all that wait.
@@ -70,6 +82,26 @@ impl Consumer {
             };
             (store, done)
         });
+    }
+
+    /// Reads what is revoked, as the store had no time for a check.
+    pub(super) fn read_revocations(&mut self, ctx: &mut Context<Self>) {
+        let now = (self.clock)();
+        self.use_store(ctx, move |mut store| async move {
+            let result = store.revocations(now).await;
+            let done = move |actor: &mut Self, _: &mut Context<Self>| match result {
+                Ok(revocations) => actor.publish_revocations(revocations),
+                Err(error) => actor.check_failed(error),
+            };
+            (store, done)
+        });
+    }
+
+    /// Publishes what the store has of revocations, where there is news.
+    pub(super) fn publish_revocations(&self, revocations: Option<Vec<Revocation>>) {
+        if let Some(some) = revocations.filter(|some| !some.is_empty()) {
+            self.publish.revoked(some);
+        }
     }
 
     /// A revocation is on the disk.
