@@ -1,5 +1,7 @@
 //! What a store promises, held against Debian's PostgreSQL; and what only that store can do wrong.
 
+use std::sync::Arc;
+
 use super::*;
 use crate::domain::Revoked;
 use crate::positions::store::postgres::server::Postgres;
@@ -289,11 +291,11 @@ async fn revocations_of_others_are_news() {
     let news =
         async |store: &mut Opened| store.store.revocations(second(2)).await.unwrap().map(|all| all.len());
     assert_eq!((news(&mut one).await, news(&mut other).await), (Some(0), Some(0)));
-    // At the same time, each the first that is kept when it looks: none is lost to who looks meanwhile.
+    // At the same time.
     for round in 0..20 {
-        let (first, second_) = (revocation(format!("a{round}")), revocation(format!("b{round}")));
+        let (ann, bob) = (revocation(format!("a{round}")), revocation(format!("b{round}")));
         let (first, kept) =
-            tokio::join!(one.store.revoke(&first, second(2)), other.store.revoke(&second_, second(2)),);
+            tokio::join!(one.store.revoke(&ann, second(2)), other.store.revoke(&bob, second(2)),);
         assert!(first.unwrap().is_some() && kept.unwrap().is_some());
         for store in [&mut one, &mut other] {
             assert_eq!((news(store).await, news(store).await), (Some(2 * round + 2), None));
@@ -306,4 +308,35 @@ async fn revocations_of_others_are_news() {
     one.close().await;
     // Its connection was cut with the server.
     drop(other);
+}
+
+/// One that commits later than another, but began before, is news all the same.
+#[actix::test]
+async fn a_revocation_that_takes_long_to_commit_is_not_overlooked() {
+    let server = Arc::new(Postgres::start());
+    let url = url(&server);
+    let (mut one, mut other) = (Opened::at(&url).await, Opened::at(&url).await);
+    let slow = std::thread::spawn({
+        let server = server.clone();
+        move || {
+            server.sql(
+                "BEGIN; INSERT INTO revocations (kind, name, revoked_at) VALUES ('subject', 'slow', now());
+                SELECT pg_sleep(1); COMMIT",
+            )
+        }
+    });
+    let began = Instant::now();
+    while server.sql("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'") != "1" {
+        assert!(began.elapsed() < PATIENCE, "nobody sleeps");
+    }
+    let revocation = Revocation { revoked: Revoked::Subject("b".into()), revoked_at: second(1), until: None };
+    one.store.revoke(&revocation, second(2)).await.unwrap().unwrap();
+    let mut known = other.store.revocations(second(2)).await.unwrap().unwrap().len();
+    slow.join().unwrap();
+    if let Some(news) = other.store.revocations(second(2)).await.unwrap() {
+        known = news.len();
+    }
+    assert_eq!(known, 2);
+    one.close().await;
+    other.close().await;
 }
