@@ -9,19 +9,19 @@ use actix::fut::wrap_future;
 use actix::{Actor, ActorFutureExt as _, AsyncContext as _, Context, Handler, Message, ResponseFuture};
 use tokio::sync::oneshot;
 
-use self::revoking::Revoking;
 use super::backlog::Backlog;
 use super::group::{Group, Submission};
 use super::log::Log;
 use super::opened::Opened;
 use super::publish::Publish;
+use super::revoke::{Revoke, RevokeError};
+use super::revoked::check as check_revoked;
+use super::revoking::{RevokeReply, Revoking, Waiting};
 use super::store::{Committed, Store, StoreError};
 use super::submit::{Stored, Submit, SubmitError};
-use crate::domain::Timestamp;
+use crate::domain::{Revocation, Timestamp};
 use crate::metrics::PositionsMetrics;
 use crate::settings::PositionsSettings;
-
-mod revoking;
 
 /// How often the store is checked, and opened again if it failed; and how often it is asked for revocations that did not come through
 /// the log.
@@ -230,6 +230,58 @@ impl Consumer {
         self.refuse_late(&Arc::new(error));
     }
 
+    /// Stores a revocation, hands it on, and acknowledges it.
+    fn revoke(&mut self, Waiting { revocation, reply }: Waiting, ctx: &mut Context<Self>) {
+        let now = (self.clock)();
+        self.use_store(ctx, move |mut store| async move {
+            let result = store.revoke(&revocation, now).await;
+            let done = move |actor: &mut Self, ctx: &mut Context<Self>| match result {
+                Ok(Some(kept)) => actor.hand_on(kept, reply, ctx),
+                Ok(None) => {
+                    actor.store_works();
+                    reply.send(Err(RevokeError::Full)).ok();
+                }
+                Err(error) => {
+                    let error = Arc::new(error);
+                    actor.store_failed(&error);
+                    reply.send(Err(RevokeError::Store(error.clone()))).ok();
+                    actor.refuse_late(&error);
+                }
+            };
+            (store, done)
+        });
+    }
+
+    /// Reads what is revoked, as the store had no time for a check.
+    fn read_revocations(&mut self, ctx: &mut Context<Self>) {
+        let now = (self.clock)();
+        self.use_store(ctx, move |mut store| async move {
+            let result = store.revocations(now).await;
+            let done = move |actor: &mut Self, _: &mut Context<Self>| match result {
+                Ok(revocations) => actor.publish_revocations(revocations),
+                Err(error) => actor.check_failed(error),
+            };
+            (store, done)
+        });
+    }
+
+    /// Publishes what the store has of revocations, where there is news.
+    fn publish_revocations(&self, revocations: Option<Vec<Revocation>>) {
+        if let Some(some) = revocations.filter(|some| !some.is_empty()) {
+            self.publish.revoked(some);
+        }
+    }
+
+    /// A revocation is on the disk.
+    fn hand_on(&mut self, kept: Revocation, reply: RevokeReply, ctx: &mut Context<Self>) {
+        self.store_works();
+        self.metrics.revocations.inc();
+        let handed_on = wrap_future::<_, Self>(self.log.revoke(kept));
+        ctx.spawn(handed_on.map(|(), _, _| {
+            reply.send(Ok(())).ok();
+        }));
+    }
+
     fn close_if_stopping(&mut self, ctx: &mut Context<Self>) {
         let Some(stopped) = self.stopping.take() else { return };
         let StoreState::Idle(store) = std::mem::replace(&mut self.store, StoreState::Closed) else { return };
@@ -297,6 +349,30 @@ impl Handler<Stop> for Consumer {
             self.go_on(ctx);
         }
         Box::pin(async { receiver.await.unwrap_or_default() })
+    }
+}
+
+impl Handler<Revoke> for Consumer {
+    type Result = ResponseFuture<Result<(), RevokeError>>;
+
+    fn handle(&mut self, Revoke(revocation): Revoke, ctx: &mut Self::Context) -> Self::Result {
+        let refuse = |error| -> Self::Result { Box::pin(async { Err(error) }) };
+        if self.stopping.is_some() || matches!(self.store, StoreState::Closed) {
+            return refuse(RevokeError::Stopping);
+        }
+        if let Err(error) = check_revoked(&revocation.revoked) {
+            return refuse(error.into());
+        }
+        if !revocation.holds((self.clock)()) {
+            return Box::pin(async { Ok(()) });
+        }
+        if !self.revoking.has_room() {
+            return refuse(RevokeError::Busy);
+        }
+        let (reply, receiver) = oneshot::channel();
+        self.revoking.push(Waiting { revocation, reply });
+        self.go_on(ctx);
+        Box::pin(async { receiver.await.unwrap_or(Err(RevokeError::Stopping)) })
     }
 }
 
