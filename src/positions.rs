@@ -12,6 +12,7 @@ mod publish;
 mod redis;
 mod revoke;
 mod revoked;
+mod revoking;
 pub mod store;
 mod submit;
 

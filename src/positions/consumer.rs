@@ -9,19 +9,19 @@ use actix::fut::wrap_future;
 use actix::{Actor, ActorFutureExt as _, AsyncContext as _, Context, Handler, Message, ResponseFuture};
 use tokio::sync::oneshot;
 
-use self::revoking::Revoking;
 use super::backlog::Backlog;
 use super::group::{Group, Submission};
 use super::log::Log;
 use super::opened::Opened;
 use super::publish::Publish;
+use super::revoke::{Revoke, RevokeError};
+use super::revoked::check as check_revoked;
+use super::revoking::{RevokeReply, Revoking, Waiting};
 use super::store::{Committed, Store, StoreError};
 use super::submit::{Stored, Submit, SubmitError};
-use crate::domain::Timestamp;
+use crate::domain::{Revocation, Timestamp};
 use crate::metrics::PositionsMetrics;
 use crate::settings::PositionsSettings;
-
-mod revoking;
 
 /// How often the store is checked, and opened again if it failed; and how often it is asked for revocations that did not come through
 /// the log.
@@ -40,8 +40,6 @@ pub struct Consumer {
     publish: Rc<dyn Publish>,
     backlog: Backlog,
     revoking: Revoking,
-    /// The store is to be checked when it is free.
-    is_check_due: bool,
     /// The server's clock.
     clock: fn() -> Timestamp,
     /// Told when the store is closed, once the consumer was told to stop.
@@ -77,7 +75,6 @@ impl Consumer {
             log,
             publish,
             revoking: Revoking::default(),
-            is_check_due: false,
             clock: Timestamp::now,
             stopping: None,
         }
@@ -94,8 +91,8 @@ impl Consumer {
         if !matches!(self.store, StoreState::Idle(_)) {
             return;
         }
-        if std::mem::take(&mut self.is_check_due) && self.stopping.is_none() {
-            return self.check_store(ctx);
+        if self.revoking.must_read() && self.stopping.is_none() {
+            return self.read_revocations(ctx);
         }
         match self.revoking.next(self.backlog.is_empty()) {
             Some(waiting) => self.revoke(waiting, ctx),
@@ -217,20 +214,72 @@ impl Consumer {
             let done = move |actor: &mut Self, _: &mut Context<Self>| match result {
                 Ok(revocations) => {
                     actor.store_works();
-                    if let Some(some) = revocations.filter(|some| !some.is_empty()) {
-                        actor.publish.revoked(some);
-                    }
+                    actor.publish_revocations(revocations);
+                }
+                Err(error) => actor.check_failed(error),
+            };
+            (store, done)
+        });
+    }
+
+    fn check_failed(&mut self, error: StoreError) {
+        // One that did not work before has said so.
+        if self.metrics.store_up.get() == 1 {
+            self.store_failed(&error);
+        }
+        self.refuse_late(&Arc::new(error));
+    }
+
+    /// Stores a revocation, hands it on, and acknowledges it.
+    fn revoke(&mut self, Waiting { revocation, reply }: Waiting, ctx: &mut Context<Self>) {
+        let now = (self.clock)();
+        self.use_store(ctx, move |mut store| async move {
+            let result = store.revoke(&revocation, now).await;
+            let done = move |actor: &mut Self, ctx: &mut Context<Self>| match result {
+                Ok(Some(kept)) => actor.hand_on(kept, reply, ctx),
+                Ok(None) => {
+                    actor.store_works();
+                    reply.send(Err(RevokeError::Full)).ok();
                 }
                 Err(error) => {
-                    // One that did not work before has said so.
-                    if actor.metrics.store_up.get() == 1 {
-                        actor.store_failed(&error);
-                    }
-                    actor.refuse_late(&Arc::new(error));
+                    let error = Arc::new(error);
+                    actor.store_failed(&error);
+                    reply.send(Err(RevokeError::Store(error.clone()))).ok();
+                    actor.refuse_late(&error);
                 }
             };
             (store, done)
         });
+    }
+
+    /// Reads what is revoked, as the store had no time for a check.
+    fn read_revocations(&mut self, ctx: &mut Context<Self>) {
+        let now = (self.clock)();
+        self.use_store(ctx, move |mut store| async move {
+            let result = store.revocations(now).await;
+            let done = move |actor: &mut Self, _: &mut Context<Self>| match result {
+                Ok(revocations) => actor.publish_revocations(revocations),
+                Err(error) => actor.check_failed(error),
+            };
+            (store, done)
+        });
+    }
+
+    /// Publishes what the store has of revocations, where there is news.
+    fn publish_revocations(&self, revocations: Option<Vec<Revocation>>) {
+        if let Some(some) = revocations.filter(|some| !some.is_empty()) {
+            self.publish.revoked(some);
+        }
+    }
+
+    /// A revocation is on the disk.
+    fn hand_on(&mut self, kept: Revocation, reply: RevokeReply, ctx: &mut Context<Self>) {
+        self.store_works();
+        self.metrics.revocations.inc();
+        let handed_on = wrap_future::<_, Self>(self.log.revoke(kept));
+        ctx.spawn(handed_on.map(|(), _, _| {
+            reply.send(Ok(())).ok();
+        }));
     }
 
     fn close_if_stopping(&mut self, ctx: &mut Context<Self>) {
@@ -259,8 +308,11 @@ impl Actor for Consumer {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.run_interval(CHECK_EVERY, |actor, ctx| {
-            actor.is_check_due = true;
-            actor.go_on(ctx);
+            if matches!(actor.store, StoreState::Idle(_)) {
+                return actor.check_store(ctx);
+            }
+            // Its use tells whether it works.
+            actor.revoking.read_soon();
         });
     }
 }
@@ -297,6 +349,30 @@ impl Handler<Stop> for Consumer {
             self.go_on(ctx);
         }
         Box::pin(async { receiver.await.unwrap_or_default() })
+    }
+}
+
+impl Handler<Revoke> for Consumer {
+    type Result = ResponseFuture<Result<(), RevokeError>>;
+
+    fn handle(&mut self, Revoke(revocation): Revoke, ctx: &mut Self::Context) -> Self::Result {
+        let refuse = |error| -> Self::Result { Box::pin(async { Err(error) }) };
+        if self.stopping.is_some() || matches!(self.store, StoreState::Closed) {
+            return refuse(RevokeError::Stopping);
+        }
+        if let Err(error) = check_revoked(&revocation.revoked) {
+            return refuse(error.into());
+        }
+        if !revocation.holds((self.clock)()) {
+            return Box::pin(async { Ok(()) });
+        }
+        if !self.revoking.has_room() {
+            return refuse(RevokeError::Busy);
+        }
+        let (reply, receiver) = oneshot::channel();
+        self.revoking.push(Waiting { revocation, reply });
+        self.go_on(ctx);
+        Box::pin(async { receiver.await.unwrap_or(Err(RevokeError::Stopping)) })
     }
 }
 

@@ -21,9 +21,7 @@ pub enum RevokeError {
     #[error("the name of what is revoked {0}")]
     Name(#[from] NameError),
     /// The store keeps no more of them.
-    #[error(
-        "{MAX_REVOCATIONS} revocations are kept already, which is as many as can be; revoke wider topics, or change the key"
-    )]
+    #[error("{MAX_REVOCATIONS} revocations are kept, and no more can be; try again when some hold no more")]
     Full,
     /// Too many wait already.
     #[error("too many revocations are waiting to be stored; try again later")]

@@ -11,6 +11,8 @@ use std::time::Duration;
 pub use self::error::{Defect, Loss, StoreError};
 pub(super) use self::interface::{Committed, MAX_REVOCATIONS, Store};
 use self::postgres::PostgresStore;
+#[cfg(test)]
+pub(super) use self::postgres::server;
 use self::sqlite::SqliteStore;
 pub use self::sqlite::{StoreLock, backup, restore};
 use crate::settings::DatabaseUrl;
@@ -33,4 +35,4 @@ pub(super) async fn open(
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

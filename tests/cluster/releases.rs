@@ -21,6 +21,14 @@ async fn entries_of_other_releases_are_read_or_skipped_and_counted() {
         }]
     });
     instances.redis.cli(&["XADD", stream, "*", "v", "1", "json", &newer.to_string(), "signature", "x"]);
+    // What is revoked, by this release and by one that can revoke more.
+    let revoked = |kind: &str| {
+        let revocation =
+            json!({ "kind": kind, "name": "x", "revoked_at": 1_767_312_000_007_i64, "why": "lost" });
+        json!({ "instance": "newer", "positions": [], "revocations": [revocation] }).to_string()
+    };
+    instances.redis.cli(&["XADD", stream, "*", "v", "1", "json", &revoked("subject")]);
+    instances.redis.cli(&["XADD", stream, "*", "v", "1", "json", &revoked("device")]);
     // A release after a change of the form, an old experiment, and no entry of ours.
     instances.redis.cli(&["XADD", stream, "*", "v", "2", "cbor", "\u{1}\u{2}"]);
     instances.redis.cli(&["XADD", stream, "*", "v", "0", "json", "{}"]);
@@ -37,10 +45,11 @@ async fn entries_of_other_releases_are_read_or_skipped_and_counted() {
     all_tell(&addresses, &["event:e".to_owned()], &expected).await;
     for server in instances.all() {
         eventually("skipped entries to be counted", async || {
-            server.metric("processor_positions_log_skipped_total", "").await == 4.0
+            server.metric("processor_positions_log_skipped_total", "").await == 5.0
         })
         .await;
         assert_eq!(server.metric("processor_positions_log_skipped_total", r#"reason="version""#).await, 2.0);
+        assert_eq!(server.metric("processor_positions_log_read_revocations_total", "").await, 1.0);
         assert_eq!(server.log().iter().filter(|line| line.contains("ERROR")).count(), 0);
     }
 }

@@ -14,6 +14,9 @@ use crate::positions::group::Reply;
 use crate::positions::store::backup;
 use crate::settings::{DatabaseUrl, Settings};
 
+mod revoking;
+mod shared;
+
 /// The server's clock in these tests: 2026-01-02T03:04:05.678Z.
 const NOW_MS: i64 = 1_767_323_045_678;
 
@@ -41,11 +44,15 @@ fn keys(expected: &[(&str, i64)]) -> Vec<Key> {
 
 /// Remembers what was published.
 #[derive(Clone, Default)]
-struct Published(Arc<Mutex<Vec<Key>>>);
+struct Published(Arc<Mutex<Vec<Key>>>, Arc<Mutex<Vec<Revocation>>>);
 
 impl Published {
     fn keys(&self) -> Vec<Key> {
         self.0.lock().unwrap().clone()
+    }
+
+    fn revocations(&self) -> Vec<Revocation> {
+        self.1.lock().unwrap().clone()
     }
 }
 
@@ -54,7 +61,9 @@ impl Publish for Published {
         self.0.lock().unwrap().extend(positions.iter().map(|(position, _)| key(position)));
     }
 
-    fn revoked(&self, _: Vec<Revocation>) {}
+    fn revoked(&self, revocations: Vec<Revocation>) {
+        self.1.lock().unwrap().extend(revocations);
+    }
 }
 
 /// A consumer over a store in a folder of its own.

@@ -6,6 +6,7 @@ mod own;
 mod place;
 mod queue;
 mod reader;
+mod revocation;
 mod running;
 mod shard;
 mod writer;

@@ -260,4 +260,4 @@ impl Store for PostgresStore {
 #[cfg(test)]
 #[allow(dead_code, reason = "tests/cluster uses all of it")]
 #[path = "../../../tests/harness/postgres.rs"]
-pub(super) mod server;
+pub(in crate::positions) mod server;

@@ -16,6 +16,8 @@ use crate::positions::publish::Publish;
 use crate::settings::DatabaseUrl;
 
 mod postgres;
+mod revoking;
+
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Milliseconds since 1970 of 2026-01-02T03:04:00Z.
@@ -195,7 +197,7 @@ async fn one_that_cannot_be_stored_takes_the_others_with_it(url: &DatabaseUrl, r
     store.close().await;
 }
 
-mod sqlite {
+pub(in crate::positions) mod sqlite {
     use super::*;
 
     fn file() -> (tempfile::TempDir, DatabaseUrl) {
@@ -219,18 +221,54 @@ mod sqlite {
         devices_that_are_ahead_are_known_as_such(&file().1).await;
     }
 
+    /// As another program would.
+    pub(in crate::positions) async fn run(url: &DatabaseUrl, statement: &'static str) {
+        let DatabaseUrl::Sqlite(path) = url else { unreachable!() };
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path);
+        let mut other = sqlx::ConnectOptions::connect(&options).await.unwrap();
+        sqlx::query(statement).execute(&mut other).await.unwrap();
+        sqlx::Connection::close(other).await.unwrap();
+    }
+
     #[actix::test]
     async fn all_or_none() {
         let (_folder, url) = file();
-        let DatabaseUrl::Sqlite(path) = url.clone() else { unreachable!() };
         let refuse = async || {
             let trigger = "CREATE TRIGGER refuse BEFORE INSERT ON positions WHEN NEW.device_id = 'bad'
                 BEGIN SELECT RAISE(ABORT, 'bad device'); END";
-            let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path);
-            let mut other = sqlx::ConnectOptions::connect(&options).await.unwrap();
-            sqlx::query(trigger).execute(&mut other).await.unwrap();
-            sqlx::Connection::close(other).await.unwrap();
+            run(&url, trigger).await;
         };
         one_that_cannot_be_stored_takes_the_others_with_it(&url, refuse).await;
+    }
+
+    #[actix::test]
+    async fn revocations_are_kept() {
+        revoking::are_kept(&file().1).await;
+    }
+
+    #[actix::test]
+    async fn revocations_of_the_same_thing_are_one() {
+        revoking::of_the_same_thing_are_one(&file().1).await;
+    }
+
+    #[actix::test]
+    async fn revocations_are_bounded() {
+        let (_folder, url) = file();
+        let fill = async |count| {
+            assert_eq!(count, 99_999);
+            let rows = "INSERT INTO revocations
+                WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n LIMIT 99999)
+                SELECT 'token', 't' || n, 0, 1767323040000 + 50000 FROM n";
+            run(&url, rows).await;
+        };
+        revoking::are_bounded(&url, fill).await;
+    }
+
+    #[actix::test]
+    async fn revocations_of_another_release_are_left_out() {
+        let (_folder, url) = file();
+        let rows = "INSERT INTO revocations VALUES ('device', 'a', 1, NULL), ('topic', 'r', 1, NULL),
+            ('token', 't', 9223372036854775807, NULL), ('token', 'u', 1, 9223372036854775807)";
+        revoking::of_another_release_are_left_out(&url, async || run(&url, rows).await).await;
     }
 }

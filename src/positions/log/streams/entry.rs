@@ -14,11 +14,9 @@ use flate2::{Compress, Compression, FlushCompress, Status};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use self::revocation::RevocationRecord;
+use super::revocation::{RevocationError, RevocationRecord};
 use crate::domain::{Field, FieldError, PositionDraft, Revocation, Timestamp, Topic};
 use crate::positions::arrived::Arrived;
-
-mod revocation;
 
 /// The version of the entries that are written.
 pub(super) const VERSION: &str = "1";
@@ -86,8 +84,8 @@ pub(super) enum Unreadable {
     Position(FieldError),
     #[error("a time that is out of range")]
     Time,
-    #[error("a revocation of what this release does not know")]
-    Revoked,
+    #[error("a revocation {0}")]
+    Revocation(#[from] RevocationError),
 }
 
 /// A position as it is written. Times are milliseconds since the epoch.
@@ -249,7 +247,7 @@ fn read(json: &[u8]) -> Result<Content, Unreadable> {
     let now = Now { clock: Timestamp::now(), instant: Instant::now() };
     Ok(Content {
         positions: positions.into_iter().map(|record| record.arrived(&now)).collect::<Result<_, _>>()?,
-        revocations: revocations.into_iter().map(Revocation::try_from).collect::<Result<_, _>>()?,
+        revocations: revocations.into_iter().map(|record| record.revocation()).collect::<Result<_, _>>()?,
     })
 }
 

@@ -23,6 +23,7 @@ mod away;
 mod cluster;
 mod gaps;
 mod reading;
+mod revoking;
 
 /// What the log may take in these tests.
 const TIMEOUT: Duration = Duration::from_millis(500);

@@ -25,7 +25,7 @@ pub(super) const POSITIONS: &str = "CREATE TABLE positions (
 ) STRICT, WITHOUT ROWID";
 
 /// Devices whose newest position is not simply the one with the greatest timestamp (see `order`).
-const AHEAD: &str = "CREATE TABLE ahead (
+pub(super) const AHEAD: &str = "CREATE TABLE ahead (
     device_id TEXT NOT NULL PRIMARY KEY,
     timestamp INTEGER NOT NULL,    -- of its newest position
     counts_as_of INTEGER NOT NULL  -- milliseconds, as above

@@ -6,10 +6,9 @@ use sqlx::Connection as _;
 
 use super::connect::connect;
 use super::file::wal_of;
-use super::schema::POSITIONS;
+use super::schema::{AHEAD, POSITIONS};
 use super::*;
-use crate::domain::Position;
-use crate::domain::{Timestamp, Topic};
+use crate::domain::{Position, Revoked, Topic};
 use crate::positions::order::Verdict;
 
 fn at(device: &str, second: u32, latitude: f64, extra: &str) -> Arrived {
@@ -87,20 +86,30 @@ async fn a_device_that_is_ahead_is_known_as_such_after_a_restart() {
 }
 
 #[actix::test]
-async fn a_store_of_version_1_is_taken_over() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("positions.db");
-    let mut old = connect(&file, true).await.unwrap();
-    sqlx::query(POSITIONS).execute(&mut old).await.unwrap();
-    sqlx::query("PRAGMA user_version = 1").execute(&mut old).await.unwrap();
-    let row = "INSERT INTO positions (device_id, timestamp, latitude, longitude) VALUES ('a', 1, 2, 3)";
-    sqlx::query(row).execute(&mut old).await.unwrap();
-    old.close().await.unwrap();
-    let mut store = Database::open(&file).await.unwrap();
-    assert_eq!(seen(&mut store).await.len(), 1);
-    put(&mut store, &mut Order::default(), &[at("b", 1, 1.0, "")]).await;
-    store.close().await.unwrap();
-    assert_eq!(seen(&mut Database::open(&file).await.unwrap()).await.len(), 2);
+async fn stores_of_earlier_versions_are_taken_over() {
+    for (version, tables) in
+        [("PRAGMA user_version = 1", &[POSITIONS][..]), ("PRAGMA user_version = 2", &[POSITIONS, AHEAD][..])]
+    {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("positions.db");
+        let mut old = connect(&file, true).await.unwrap();
+        let row = "INSERT INTO positions (device_id, timestamp, latitude, longitude) VALUES ('a', 1, 2, 3)";
+        for statement in tables.iter().copied().chain([version, row]) {
+            sqlx::query(statement).execute(&mut old).await.unwrap();
+        }
+        old.close().await.unwrap();
+        let mut store = Database::open(&file).await.unwrap();
+        assert_eq!(seen(&mut store).await.len(), 1, "{version}");
+        put(&mut store, &mut Order::default(), &[at("b", 1, 1.0, "")]).await;
+        let now = Timestamp::now();
+        let revocation = Revocation { revoked: Revoked::Token("t".into()), revoked_at: now, until: None };
+        assert!(store.revoke(&revocation, now).await.unwrap().is_some());
+        store.check().await.unwrap();
+        store.close().await.unwrap();
+        let mut store = Database::open(&file).await.unwrap();
+        assert_eq!(seen(&mut store).await.len(), 2);
+        assert_eq!(store.revocations(now).await.unwrap(), [revocation]);
+    }
 }
 
 #[actix::test]

@@ -1,6 +1,9 @@
 //! What a store promises, held against Debian's PostgreSQL; and what only that store can do wrong.
 
+use std::sync::Arc;
+
 use super::*;
+use crate::domain::Revoked;
 use crate::positions::store::postgres::server::Postgres;
 use crate::settings::Secret;
 
@@ -237,6 +240,103 @@ async fn a_gap_is_filled_from_the_store() {
     other.catch_up().await;
     assert_eq!(other.published.0.borrow().len(), 4);
     assert_eq!(other.store.devices(), 3);
+    one.close().await;
+    other.close().await;
+}
+
+#[actix::test]
+async fn revocations_are_kept() {
+    let server = Postgres::start();
+    revoking::are_kept(&url(&server)).await;
+    let row = server
+        .sql("SELECT kind, revoked_at AT TIME ZONE 'UTC', until FROM revocations WHERE name LIKE 'ann%'");
+    assert_eq!(row, "subject|2026-01-02 03:04:01|");
+}
+
+#[actix::test]
+async fn revocations_of_the_same_thing_are_one() {
+    revoking::of_the_same_thing_are_one(&url(&Postgres::start())).await;
+}
+
+#[actix::test]
+async fn revocations_are_bounded() {
+    let server = Postgres::start();
+    let fill = async |count| {
+        server.sql(&format!(
+            "INSERT INTO revocations SELECT 'token', 't' || n, 'epoch', '2026-01-02T03:04:50Z' FROM generate_series(1, {count}) AS n"
+        ));
+    };
+    revoking::are_bounded(&url(&server), fill).await;
+}
+
+#[actix::test]
+async fn revocations_of_another_release_are_left_out() {
+    let server = Postgres::start();
+    let add = async || {
+        server.sql(
+            "INSERT INTO revocations VALUES ('device', 'a', 'epoch', NULL), ('topic', 'r', 'epoch', NULL)",
+        );
+    };
+    revoking::of_another_release_are_left_out(&url(&server), add).await;
+}
+
+/// What one instance keeps is news to all, whichever commits when; and what is in the database that has taken the place of another.
+#[actix::test]
+async fn revocations_of_others_are_news() {
+    let mut server = Postgres::start();
+    let url = url(&server);
+    let (mut one, mut other) = (Opened::at(&url).await, Opened::at(&url).await);
+    let revocation =
+        |name: String| Revocation { revoked: Revoked::Subject(name), revoked_at: second(1), until: None };
+    let news =
+        async |store: &mut Opened| store.store.revocations(second(2)).await.unwrap().map(|all| all.len());
+    assert_eq!((news(&mut one).await, news(&mut other).await), (Some(0), Some(0)));
+    // At the same time.
+    for round in 0..20 {
+        let (ann, bob) = (revocation(format!("a{round}")), revocation(format!("b{round}")));
+        let (first, kept) =
+            tokio::join!(one.store.revoke(&ann, second(2)), other.store.revoke(&bob, second(2)),);
+        assert!(first.unwrap().is_some() && kept.unwrap().is_some());
+        for store in [&mut one, &mut other] {
+            assert_eq!((news(store).await, news(store).await), (Some(2 * round + 2), None));
+        }
+    }
+    server.stop();
+    assert!(one.store.revocations(second(2)).await.is_err());
+    server.resume();
+    assert_eq!((news(&mut one).await, news(&mut one).await), (Some(40), None));
+    one.close().await;
+    // Its connection was cut with the server.
+    drop(other);
+}
+
+/// One that commits later than another, but began before, is news all the same.
+#[actix::test]
+async fn a_revocation_that_takes_long_to_commit_is_not_overlooked() {
+    let server = Arc::new(Postgres::start());
+    let url = url(&server);
+    let (mut one, mut other) = (Opened::at(&url).await, Opened::at(&url).await);
+    let slow = std::thread::spawn({
+        let server = server.clone();
+        move || {
+            server.sql(
+                "BEGIN; INSERT INTO revocations (kind, name, revoked_at) VALUES ('subject', 'slow', now());
+                SELECT pg_sleep(1); COMMIT",
+            )
+        }
+    });
+    let began = Instant::now();
+    while server.sql("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'") != "1" {
+        assert!(began.elapsed() < PATIENCE, "nobody sleeps");
+    }
+    let revocation = Revocation { revoked: Revoked::Subject("b".into()), revoked_at: second(1), until: None };
+    one.store.revoke(&revocation, second(2)).await.unwrap().unwrap();
+    let mut known = other.store.revocations(second(2)).await.unwrap().unwrap().len();
+    slow.join().unwrap();
+    if let Some(news) = other.store.revocations(second(2)).await.unwrap() {
+        known = news.len();
+    }
+    assert_eq!(known, 2);
     one.close().await;
     other.close().await;
 }

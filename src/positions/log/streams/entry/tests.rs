@@ -6,7 +6,7 @@ use flate2::write::DeflateEncoder;
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::Position;
+use crate::domain::{Position, Revoked, TopicPattern};
 
 fn fields(entry: &Encoded) -> HashMap<&'static str, Vec<u8>> {
     HashMap::from([(VERSION_FIELD, VERSION.into()), (entry.field, entry.bytes.clone())])
@@ -204,4 +204,64 @@ fn a_group_is_cut_into_entries_of_bounded_size_in_order() {
     assert_eq!(entries.len(), 2);
     assert_eq!(entries.iter().map(|entry| entry.positions).sum::<usize>(), 2000);
     assert!(Encoder::new("one").encode(&[]).is_empty());
+}
+
+fn revocations() -> Vec<Revocation> {
+    let at = |millis| Timestamp::from_millis(millis).unwrap();
+    let pattern = TopicPattern::parse("event:r*").unwrap();
+    let revoked = [Revoked::Subject(r#"ann "ä"#.into()), Revoked::Token("t".into()), Revoked::Topic(pattern)];
+    let all = revoked.into_iter().zip([None, Some(at(2_000)), None]);
+    all.map(|(revoked, until)| Revocation { revoked, revoked_at: at(1_000), until }).collect()
+}
+
+/// What a release before revocations reads of an entry's content.
+#[derive(Deserialize)]
+struct ContentOfBefore<'a> {
+    #[serde(borrow)]
+    positions: Vec<Record<'a>>,
+}
+
+#[test]
+fn revocations_are_read_back_and_earlier_releases_read_nothing() {
+    let entry = Encoder::new("one").encode_revocations(revocations().iter()).unwrap();
+    let expected = r#"{"instance":"one","positions":[],"revocations":[{"kind":"subject","name":"ann \"ä","revoked_at":1000},{"kind":"token","name":"t","revoked_at":1000,"until":2000},{"kind":"topic","name":"event:r*","revoked_at":1000}]}"#;
+    assert_eq!(std::str::from_utf8(&entry.bytes).unwrap(), expected);
+    assert_eq!((entry.field, entry.positions), (JSON_FIELD, 0));
+    let written = fields(&entry);
+    let content = decode(|name| written.get(name).map(Vec::as_slice)).unwrap();
+    assert_eq!((content.positions.len(), content.revocations), (0, revocations()));
+    let before: ContentOfBefore<'_> = serde_json::from_slice(&entry.bytes).unwrap();
+    assert!(before.positions.is_empty());
+    // Many are compressed, like positions.
+    let many = vec![revocations(); 100].concat();
+    let entry = Encoder::new("one").encode_revocations(many.iter()).unwrap();
+    assert_eq!(entry.field, DEFLATE_FIELD);
+    let written = fields(&entry);
+    assert_eq!(decode(|name| written.get(name).map(Vec::as_slice)).unwrap().revocations, many);
+    assert!(Encoder::new("one").encode_revocations([].iter()).is_none());
+}
+
+#[test]
+fn a_broken_revocation_is_not_read() {
+    let read = |revocation: &str| {
+        let json = format!(r#"{{"positions":[],"revocations":[{revocation}]}}"#).into_bytes();
+        let fields = HashMap::from([(VERSION_FIELD, b"1".to_vec()), (JSON_FIELD, json)]);
+        decode(|name| fields.get(name).map(Vec::as_slice))
+    };
+    let good = r#"{"kind":"topic","name":"event:r*","revoked_at":1,"until":2,"new":{}}"#;
+    assert_eq!(read(good).unwrap().revocations.len(), 1);
+    for (from, to) in [
+        ("topic", "device"),
+        ("event:r*", "event:"),
+        ("event:r*", "r"),
+        (r#""topic""#, "7"),
+        (r#""revoked_at":1"#, r#""revoked_at":9223372036854775807"#),
+        (r#""revoked_at":1"#, r#""revoked_at":"1""#),
+        (r#""revoked_at":1,"#, ""),
+        (r#""until":2"#, r#""until":-9223372036854775808"#),
+    ] {
+        let bad = good.replace(from, to);
+        assert_ne!(bad, good);
+        assert!(read(&format!("{good},{bad}")).is_err(), "{bad}");
+    }
 }

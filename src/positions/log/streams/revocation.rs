@@ -4,9 +4,17 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use super::Unreadable;
 use crate::domain::{Revocation, Timestamp};
 use crate::positions::revoked::{from_kind_and_name, kind_and_name};
+
+/// Why a record is no revocation.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum RevocationError {
+    #[error("of what this release does not know")]
+    Revoked,
+    #[error("with a time that is out of range")]
+    Time,
+}
 
 /// A revocation as it is written. Times are milliseconds since the epoch.
 #[derive(Deserialize, Serialize)]
@@ -32,16 +40,17 @@ impl<'a> From<&'a Revocation> for RevocationRecord<'a> {
     }
 }
 
-/// Checked like what comes from outside, as others may write to the stream too.
-impl TryFrom<RevocationRecord<'_>> for Revocation {
-    type Error = Unreadable;
-
-    fn try_from(record: RevocationRecord<'_>) -> Result<Self, Unreadable> {
-        let time = |millis| Timestamp::from_millis(millis).ok_or(Unreadable::Time);
-        Ok(Self {
-            revoked: from_kind_and_name(&record.kind, &record.name).ok_or(Unreadable::Revoked)?,
-            revoked_at: time(record.revoked_at)?,
-            until: record.until.map(time).transpose()?,
+impl RevocationRecord<'_> {
+    /// What it says. Checked like what comes from outside, as others may write to the stream too.
+    ///
+    /// # Errors
+    /// [`RevocationError`] if it is not what an instance of this release writes.
+    pub(super) fn revocation(&self) -> Result<Revocation, RevocationError> {
+        let time = |millis| Timestamp::from_millis(millis).ok_or(RevocationError::Time);
+        Ok(Revocation {
+            revoked: from_kind_and_name(&self.kind, &self.name).ok_or(RevocationError::Revoked)?,
+            revoked_at: time(self.revoked_at)?,
+            until: self.until.map(time).transpose()?,
         })
     }
 }
