@@ -3,6 +3,7 @@
 mod authenticator;
 mod claims;
 mod crypto;
+mod error;
 mod fetch;
 mod http;
 mod jwt;
@@ -11,8 +12,9 @@ mod refused;
 mod revocations;
 mod token;
 
-pub use self::authenticator::{AuthError, Authenticator, Check};
+pub use self::authenticator::{Authenticator, Check};
 pub use self::claims::Claims;
+pub use self::error::AuthError;
 pub use self::refused::Refused;
 pub use self::revocations::Revocations;
 pub use self::token::{Inspection, TokenError, inspect, make};

@@ -1,7 +1,7 @@
 //! Settings: read once from files and the environment, checked all together, handed on as typed values.
 //!
 //! `settings/table.rs` names each of them once. What was set (`source`) is read by `read`, whose values are of the kinds
-//! in `kind`, `network`, `map`, `redis` and `auth`, into the structs of the rooms (`auth`, `live`, `ops`, `positions`, `log`, `input`, `web`).
+//! in `kind`, `network`, `map`, `redis` and `token`, into the structs of the rooms (`auth`, `live`, `ops`, `positions`, `log`, `input`, `web`).
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -22,13 +22,15 @@ mod positions;
 mod read;
 mod redis;
 mod secret;
+mod secret_file;
 mod setting;
 mod source;
 mod table;
+mod token;
 mod warnings;
 mod web;
 
-pub use auth::{Algorithm, AuthSettings, Authority, JwtKeys, JwtSettings};
+pub use auth::{AuthSettings, Authority, JwtKeys, JwtSettings};
 pub use database::DatabaseUrl;
 pub use error::{Fault, SettingsError};
 pub use input::InputSettings;
@@ -44,6 +46,7 @@ use read::Reader;
 pub use redis::{RedisNode, RedisServers};
 pub use secret::Secret;
 use setting::Setting;
+pub use token::Algorithm;
 pub use web::WebSettings;
 
 /// Everything that can be set, checked.

@@ -1,11 +1,11 @@
 //! `Authenticator`: credentials -> principal, whoever says who someone is; revocations are looked at here too.
 
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
+use super::error::AuthError;
 use super::http::Asked;
 use super::jwt::Jwt;
 use super::refused::Refused;
@@ -13,7 +13,7 @@ use super::revocations::Revocations;
 use crate::domain::{Credentials, Principal, Revocation, Timestamp, Topic};
 use crate::metrics::AuthMetrics;
 use crate::notice::Notices;
-use crate::settings::{Algorithm, AuthSettings, Authority};
+use crate::settings::{AuthSettings, Authority};
 
 /// Says who someone is.
 pub struct Authenticator {
@@ -38,27 +38,6 @@ pub enum Check {
     Done(Result<Arc<Principal>, Refused>),
     /// Somebody must be asked. May be dropped at any time; ends within the settings' time-out and a little.
     Later(BoxFuture<'static, Result<Arc<Principal>, Refused>>),
-}
-
-/// Why nobody can say who someone is.
-#[derive(Debug, thiserror::Error)]
-pub enum AuthError {
-    /// A file cannot be read.
-    #[error("setting AUTH_JWT_PUBLIC_KEY_FILE: {} cannot be read: {source}", .file.display())]
-    KeyFile {
-        /// The file.
-        file: PathBuf,
-        /// The system's reason.
-        source: std::io::Error,
-    },
-    /// It holds no such key.
-    #[error("setting AUTH_JWT_PUBLIC_KEY_FILE: {} holds no public key for {} in PEM format", .file.display(), .algorithm.name())]
-    NoKey {
-        /// The file.
-        file: PathBuf,
-        /// What the key is for.
-        algorithm: Algorithm,
-    },
 }
 
 impl Authenticator {

@@ -7,9 +7,9 @@ use std::time::Duration;
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation, decode, decode_header};
 
-use super::authenticator::AuthError;
 use super::claims::{Claims, Life};
 use super::crypto;
+use super::error::AuthError;
 use super::key_set::KeySet;
 use super::refused::Refused;
 use crate::domain::{Principal, Timestamp};

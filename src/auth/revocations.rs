@@ -13,7 +13,8 @@ pub struct Revocations(RwLock<Held>);
 struct Held {
     subjects: HashMap<String, Revocation>,
     tokens: HashMap<String, Revocation>,
-    topics: Vec<Revocation>,
+    /// By the pattern, as it is written.
+    topics: HashMap<String, Revocation>,
 }
 
 impl Revocations {
@@ -42,7 +43,7 @@ impl Revocations {
     /// True if the principal may not read a topic any more.
     pub fn forbid(&self, principal: &Principal, topic: &Topic) -> bool {
         let held = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        held.topics.iter().any(|revocation| revocation.forbids(principal, topic))
+        held.topics.values().any(|revocation| revocation.forbids(principal, topic))
     }
 }
 
@@ -51,7 +52,7 @@ impl Held {
         let known = match &revocation.revoked {
             Revoked::Subject(subject) => self.subjects.get_mut(subject),
             Revoked::Token(id) => self.tokens.get_mut(id),
-            Revoked::Topic(_) => self.topics.iter_mut().find(|known| known.revoked == revocation.revoked),
+            Revoked::Topic(pattern) => self.topics.get_mut(&pattern.to_string()),
         };
         if let Some(known) = known {
             let is_newer = revocation.revoked_at > known.revoked_at;
@@ -63,7 +64,7 @@ impl Held {
         match &revocation.revoked {
             Revoked::Subject(subject) => drop(self.subjects.insert(subject.clone(), revocation.clone())),
             Revoked::Token(id) => drop(self.tokens.insert(id.clone(), revocation.clone())),
-            Revoked::Topic(_) => self.topics.push(revocation.clone()),
+            Revoked::Topic(pattern) => drop(self.topics.insert(pattern.to_string(), revocation.clone())),
         }
         true
     }
@@ -71,7 +72,7 @@ impl Held {
     fn forget(&mut self, now: Timestamp) {
         self.subjects.retain(|_, revocation| revocation.holds(now));
         self.tokens.retain(|_, revocation| revocation.holds(now));
-        self.topics.retain(|revocation| revocation.holds(now));
+        self.topics.retain(|_, revocation| revocation.holds(now));
     }
 }
 

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use jsonwebtoken::{EncodingKey, Header, dangerous, decode_header, encode};
 
-use super::authenticator::AuthError;
 use super::claims::{Claims, Life};
 use super::crypto;
+use super::error::AuthError;
 use super::jwt::{self, Jwt};
 use super::refused::Refused;
 use crate::domain::Timestamp;

@@ -4,7 +4,8 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::read::Reader;
-use super::secret::{Secret, with_file};
+use super::secret::Secret;
+use super::secret_file::secret;
 use super::table;
 
 /// Settings of the ops server.
@@ -40,14 +41,14 @@ impl OpsSettings {
             max_body_bytes: read.value(&table::OPS_MAX_BODY_BYTES),
             body_timeout: read.value(&table::OPS_BODY_TIMEOUT_MS),
             max_connections: read.value(&table::OPS_MAX_CONNECTIONS),
-            ingest_token: with_file(read, &table::OPS_INGEST_TOKEN, &table::OPS_INGEST_TOKEN_FILE),
-            metrics_token: with_file(read, &table::OPS_METRICS_TOKEN, &table::OPS_METRICS_TOKEN_FILE),
-            connections_token: with_file(
+            ingest_token: secret(read, &table::OPS_INGEST_TOKEN, &table::OPS_INGEST_TOKEN_FILE),
+            metrics_token: secret(read, &table::OPS_METRICS_TOKEN, &table::OPS_METRICS_TOKEN_FILE),
+            connections_token: secret(
                 read,
                 &table::OPS_CONNECTIONS_TOKEN,
                 &table::OPS_CONNECTIONS_TOKEN_FILE,
             ),
-            revoke_token: with_file(read, &table::OPS_REVOKE_TOKEN, &table::OPS_REVOKE_TOKEN_FILE),
+            revoke_token: secret(read, &table::OPS_REVOKE_TOKEN, &table::OPS_REVOKE_TOKEN_FILE),
             allowed_hosts: read.value(&table::OPS_ALLOWED_HOSTS),
         }
     }

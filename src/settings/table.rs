@@ -4,7 +4,6 @@
 //! To add a setting, add its entry here, a field to the struct of its room (`live.rs`, `log.rs`, `ops.rs`, …) and
 //! the line beside it that reads it; then run `UPDATE=1 cargo test --test it made_pages`.
 
-use super::auth::{Algorithm, CookieName, Mode};
 use super::database::DatabaseUrl;
 use super::kind::{Label, Millis, Number, Port, SecretText, Switch};
 use super::map::{Ancestor, FilePath, HttpUrl, SocketUrl, TileOrigin, Units};
@@ -12,6 +11,7 @@ use super::network::{Address, ForwardedHeader, Host, List, Network, Origin};
 use super::redis::{RedisUrl, StreamName};
 use super::setting::Default::{Computed, Text};
 use super::setting::{Entry, Group, Setting};
+use super::token::{Algorithm, CookieName, Mode};
 
 /// Every setting there is, in the order of the table.
 pub(super) fn all() -> impl Iterator<Item = &'static dyn Entry> {

@@ -217,7 +217,13 @@ fn the_file_of_defaults_says_what_is_compiled_in_and_its_examples_are_allowed() 
         .lines()
         .filter_map(|line| line.strip_prefix("# "))
         .fold(String::new(), |all, line| if line.contains(" = ") { format!("{all}{line}\n") } else { all });
-    assert_eq!(examples.lines().count(), 3, "{examples}");
+    assert_eq!(examples.lines().count(), 8, "{examples}");
+    // It says how tokens are signed, and so wants to be told with what.
+    let examples = examples.replace(
+        "auth_jwt_algorithm",
+        "auth = \"jwt\"\nauth_jwks_url = \"http://[::1]/\"\nauth_jwt_algorithm",
+    );
+    let examples = examples.replace("HS256", "RS256");
     assert!(lines(&examples).contains(&"INSTANCE_ID=processor-1".to_owned()), "{examples}");
 }
 

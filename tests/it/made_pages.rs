@@ -139,5 +139,5 @@ async fn the_page_of_metrics_explains_each_reason() {
         assert_eq!(told, reasons.iter().map(String::as_str).collect(), "{name}");
         explained += 1;
     }
-    assert_eq!(explained, 5);
+    assert_eq!(explained, 6);
 }

@@ -35,7 +35,7 @@ async fn a_violation_is_answered_and_the_connection_stays() {
         ("{\"type\":", object),
         ("[]", object),
         (r#"{"type":"subscribe"}"#, topic),
-        (r#"{"type":"dance","topic":"device:1"}"#, "type: one of hello, subscribe, unsubscribe"),
+        (r#"{"type":"dance","topic":"device:1"}"#, "type: one of hello, auth, subscribe, unsubscribe"),
     ] {
         client.text(bad).await;
         let expected = json!({

@@ -1,0 +1,26 @@
+//! `AuthError`: why nobody can say who someone is.
+
+use std::path::PathBuf;
+
+use crate::settings::Algorithm;
+
+/// Why nobody can say who someone is.
+#[derive(Debug, thiserror::Error)]
+pub enum AuthError {
+    /// A file cannot be read.
+    #[error("setting AUTH_JWT_PUBLIC_KEY_FILE: {} cannot be read: {source}", .file.display())]
+    KeyFile {
+        /// The file.
+        file: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// It holds no such key.
+    #[error("setting AUTH_JWT_PUBLIC_KEY_FILE: {} holds no public key for {} in PEM format", .file.display(), .algorithm.name())]
+    NoKey {
+        /// The file.
+        file: PathBuf,
+        /// What the key is for.
+        algorithm: Algorithm,
+    },
+}
