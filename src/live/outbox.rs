@@ -26,6 +26,7 @@ use std::task::Waker;
 use std::time::Instant;
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 
 pub(crate) use self::budget::Budget;
 pub(crate) use self::burst::{Burst, Carries, Count, Delivery, SubscriptionId, UpdateFrame};
@@ -97,7 +98,7 @@ struct Inner {
     /// When the socket last took something, or when something began to wait.
     progress: Option<Instant>,
     /// Bursts taken but not yet offered to the socket (see [`Outbox::cork`]).
-    corked: Vec<(SubscriptionId, Rc<Burst>)>,
+    corked: SmallVec<[(SubscriptionId, Rc<Burst>); 1]>,
     /// The batch they are of.
     corked_in: u64,
     /// Subscriptions that have fallen behind and were not yet taken note of.

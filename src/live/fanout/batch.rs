@@ -12,7 +12,7 @@ use super::means::Means;
 use super::published::Published;
 use super::subscription::Audience;
 use super::turn::Turn;
-use super::update::{Change, Update};
+use super::update::{Change, Changes, Update};
 use super::viewports::Crossing;
 use crate::domain::{Bounds, Point, Timestamp, Topic};
 use crate::live::outbox::Burst;
@@ -64,7 +64,7 @@ pub(super) struct Dispatched {
 /// What belongs to one audience.
 struct Collected {
     audience: Rc<Audience>,
-    changes: Vec<Change>,
+    changes: Changes,
 }
 
 impl Batch {
@@ -115,9 +115,12 @@ impl Batch {
             }
         }
         let Dispatch { collected, mut dispatched, .. } = dispatch;
-        for collected in collected {
+        dispatched.groups.reserve(collected.len());
+        for (number, collected) in (1_usize..).zip(collected) {
             dispatched.groups.extend(self.group(collected, means));
-            turn.pause().await;
+            if number.is_multiple_of(LOOK) {
+                turn.pause().await;
+            }
         }
         Dispatched { next, number: self.first + next as u64 - 1, ..dispatched }
     }
@@ -262,8 +265,7 @@ impl Dispatch {
         if !self.collected.get(index).is_some_and(|known| Rc::ptr_eq(&known.audience, audience)) {
             index = self.collected.len();
             audience.collected.set(index);
-            // Most have one.
-            self.collected.push(Collected { audience: audience.clone(), changes: Vec::with_capacity(1) });
+            self.collected.push(Collected { audience: audience.clone(), changes: Changes::new() });
         }
         self.collected[index].changes.push(change);
         self.count += 1;

@@ -3,11 +3,13 @@
 use std::cell::Cell;
 use std::rc::{Rc, Weak};
 
+use smallvec::SmallVec;
+
 use super::compose;
 use super::means::Means;
 use super::subscription::{Audience, BEHIND, Member, Subscriber, Subscription};
 use super::turn::Turn;
-use super::update::Change;
+use super::update::{Change, Changes};
 use crate::domain::Topic;
 use crate::live::outbox::{Burst, Count, Delivery};
 use crate::metrics::LiveMetrics;
@@ -25,7 +27,7 @@ pub(super) struct Group {
     audience: Rc<Audience>,
     burst: Rc<Burst>,
     /// What the burst was made of.
-    changes: Vec<Change>,
+    changes: Changes,
     /// The numbers of the first and the last of them.
     first: u64,
     last: u64,
@@ -35,7 +37,7 @@ pub(super) struct Group {
 
 impl Group {
     /// `None` if there is nothing to be delivered.
-    pub(super) fn new(audience: Rc<Audience>, burst: Rc<Burst>, changes: Vec<Change>) -> Option<Self> {
+    pub(super) fn new(audience: Rc<Audience>, burst: Rc<Burst>, changes: Changes) -> Option<Self> {
         let (first, last) = (changes.first()?.number, changes.last()?.number);
         let delivered = Cell::new(false);
         let is_empty = burst.count().frames() == 0;
@@ -109,7 +111,7 @@ impl Group {
         let mut end = usize::MAX;
         let mut newcomers = 0;
         while end > 0 {
-            let mut chosen = Vec::new();
+            let mut chosen = SmallVec::<[_; STRIDE]>::new();
             let walked;
             {
                 let mut members = self.audience.members.borrow_mut();

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use super::published::Published;
 use crate::domain::{Position, Topic};
 use crate::live::wire::encoding::{Encoded, Encoding};
@@ -21,6 +23,9 @@ pub(super) struct Change {
     pub(super) number: u64,
     pub(super) update: Update,
 }
+
+/// What one audience is told; most often it is one, above all in areas, of which there may be thousands for a position.
+pub(super) type Changes = SmallVec<[Change; 1]>;
 
 impl Update {
     /// True if it says that the device has left.

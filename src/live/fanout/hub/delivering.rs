@@ -145,7 +145,7 @@ impl Hub {
         };
         let frames = compose::frames(&audience.topic, audience.mode, &changes, &self.means);
         let burst = Burst::new(frames, delivery::keeps_left(&audience.topic));
-        Group::new(audience.clone(), burst, changes)
+        Group::new(audience.clone(), burst, changes.into())
     }
 }
 
