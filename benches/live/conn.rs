@@ -2,6 +2,7 @@
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::rc::Rc;
 
 use mio::event::Event;
 use mio::net::TcpStream;
@@ -38,12 +39,14 @@ enum Stage {
 }
 
 /// What a connection asks for in its handshake.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Request {
     /// The path is `/` and this.
     pub(crate) path: usize,
     /// It offers permessage-deflate.
     pub(crate) deflate: bool,
+    /// The token that it shows, if any.
+    pub(crate) token: Option<Rc<str>>,
 }
 
 /// A connection and what is left of its input and output.
@@ -97,11 +100,13 @@ impl Conn {
                 self.end(seen, || format!("cannot connect: {error:?}"));
             } else if event.is_writable() {
                 self.stage = Stage::Handshaking;
-                let Request { path, deflate } = self.request;
-                let offer = if deflate { DEFLATE_OFFER } else { "" };
+                let Request { path, deflate, token } = &self.request;
+                let offer = if *deflate { DEFLATE_OFFER } else { "" };
+                let token = token.as_ref().map(|token| format!("Authorization: Bearer {token}\r\n"));
+                let token = token.unwrap_or_default();
                 let request = format!(
                     "GET /{path} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-                     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n{offer}\r\n"
+                     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n{token}{offer}\r\n"
                 );
                 self.send(request.as_bytes());
             }

@@ -1,6 +1,7 @@
 //! `Fleet`: the load generator: very many connections and a few feeds on one thread and one epoll.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
@@ -48,6 +49,8 @@ pub(crate) struct Fleet {
     begun: usize,
     /// Those that are begun from now on offer permessage-deflate.
     pub(crate) deflate: bool,
+    /// Those that are begun from now on show one of these; none where it is empty.
+    pub(crate) tokens: Vec<Rc<str>>,
     pub(crate) seen: Seen,
 }
 
@@ -63,6 +66,7 @@ impl Fleet {
             feeds: Vec::new(),
             begun: 0,
             deflate: false,
+            tokens: Vec::new(),
             seen: Seen::new(),
         })
     }
@@ -109,7 +113,8 @@ impl Fleet {
     pub(crate) fn begin_with(&mut self, manner: Manner, path: usize, greeting: Vec<u8>) -> Result<usize> {
         let number = self.begun;
         self.begun += 1;
-        let request = Request { path, deflate: self.deflate };
+        let token = (!self.tokens.is_empty()).then(|| self.tokens[number % self.tokens.len()].clone());
+        let request = Request { path, deflate: self.deflate, token };
         // 127.0.0.2 and on, 200 of them.
         let source = Ipv4Addr::new(127, 0, 0, (2 + number / PER_ADDRESS % 200) as u8);
         let mut conn = Conn::start(source, self.target, manner, request, greeting)

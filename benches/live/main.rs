@@ -23,6 +23,7 @@ mod seen;
 mod server;
 mod shared;
 mod system;
+mod tokens;
 
 use std::process::ExitCode;
 

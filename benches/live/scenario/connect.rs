@@ -9,6 +9,7 @@ use crate::conn::Manner;
 use crate::options::Options;
 use crate::rig::{Burst, Rig};
 use crate::server::Kind;
+use crate::tokens;
 
 /// Positions of one burst, and bytes added to each, so that both together are 1 MiB for each connection.
 const STEPS: usize = 256;
@@ -24,11 +25,15 @@ pub(crate) fn run(options: &Options) -> Result<Board> {
         "connect",
         "Connections are opened, 128 handshakes at a time; then they idle, with a ping every 5 s. Memory is what \
          became resident since before they came, for each. Then all subscribe (the processor only), and 1 MiB is \
-         published to and received by each.",
+         published to and received by each. At last 10,000 (2,000) connect that show a token each (HS256, every one of another \
+         subject), to a server that asks for them.",
     );
     for kind in options.turns(&Kind::ALL) {
         for &count in &counts {
             one(kind, count, options, &mut board)?;
+        }
+        if kind == Kind::Processor {
+            with_tokens(counts[0], options, &mut board)?;
         }
     }
     for &count in &counts {
@@ -43,6 +48,29 @@ pub(crate) fn run(options: &Options) -> Result<Board> {
         board.at_most(row("memory after a burst of 1 MiB each, to before"), back, 1.1);
     }
     Ok(board)
+}
+
+/// The same handshakes, where each connection shows a token.
+fn with_tokens(count: usize, options: &Options, board: &mut Board) -> Result<()> {
+    let setup = options.setup().with("AUTH", "jwt").with("AUTH_JWT_SECRET", tokens::SECRET);
+    let mut rig = Rig::start(Kind::Processor, &setup)?;
+    rig.fleet.tokens = tokens::make(count)?;
+    rig.connect(100, Manner::Passing)?;
+    rig.fleet.abort(Manner::Passing);
+    rig.fleet.pass(Duration::from_millis(500))?;
+    let empty = rig.server.memory()?;
+    let meter = rig.meter()?;
+    let took = rig.connect(count, Manner::Polite)?;
+    let usage = rig.usage(&meter)?;
+    let row = |what: &str| format!("{count} with a token each: {what}");
+    let column = Kind::Processor.name();
+    board.add(row("handshakes/s"), column, count as f64 / took.as_secs_f64());
+    board.add(row("CPU µs per handshake"), column, usage.server.as_secs_f64() * 1e6 / count as f64);
+    board.generator(&row("handshakes"), column, usage.own_share());
+    rig.fleet.pass(SETTLE)?;
+    let grown = rig.server.memory()?.resident - empty.resident;
+    board.add(row(RESIDENT), column, grown / 1024.0 / count as f64);
+    Ok(())
 }
 
 const RESIDENT: &str = "resident per idle connection, KiB";
