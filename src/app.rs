@@ -338,9 +338,9 @@ impl Revoke for RevokeBy {
         let Some(consumer) = self.consumer.get() else {
             return Box::pin(async { Err(NotRevoked::Unavailable("the server is starting".into())) });
         };
-        let revoked_at = Timestamp::now();
-        let until = authenticator.until(revoked_at);
-        let reply = consumer.send(positions::Revoke(Revocation { revoked, revoked_at, until }));
+        let revocation = authenticator.revocation(revoked, Timestamp::now());
+        let until = revocation.until;
+        let reply = consumer.send(positions::Revoke(revocation));
         Box::pin(async move {
             match reply.await {
                 Ok(Ok(())) => Ok(until),

@@ -197,13 +197,18 @@ impl Kind {
     }
 }
 
+/// True for lines of the HTTP client that hold the bytes it sends, with whatever tokens are among them.
+fn shows_secrets(metadata: &Metadata<'_>) -> bool {
+    metadata.level() > Level::Info && metadata.target().starts_with("ureq")
+}
+
 impl Log for Bounded {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        self.logger.enabled(metadata)
+        !shows_secrets(metadata) && self.logger.enabled(metadata)
     }
 
     fn log(&self, record: &Record<'_>) {
-        if !self.logger.matches(record) {
+        if shows_secrets(record.metadata()) || !self.logger.matches(record) {
             return;
         }
         if record.level() > Level::Warn {

@@ -6,11 +6,11 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 
 use super::error::AuthError;
-use super::http::Asked;
+use super::http::{Asked, MAX_AGE};
 use super::jwt::Jwt;
 use super::refused::Refused;
 use super::revocations::Revocations;
-use crate::domain::{Credentials, Principal, Revocation, Timestamp, Topic};
+use crate::domain::{Credentials, Principal, Revocation, Revoked, Timestamp, Topic};
 use crate::metrics::AuthMetrics;
 use crate::notice::Notices;
 use crate::settings::{AuthSettings, Authority};
@@ -22,6 +22,8 @@ pub struct Authenticator {
     metrics: Arc<AuthMetrics>,
     /// Of refusals, which strangers cause.
     notices: Mutex<Notices>,
+    /// How far the clock of whoever issues tokens may be ahead of this one.
+    skew: Duration,
     /// For how long a revocation has to be remembered; `None`: for ever.
     remember: Option<Duration>,
 }
@@ -47,17 +49,21 @@ impl Authenticator {
     /// [`AuthError`] if a key cannot be used.
     pub fn new(settings: &AuthSettings, metrics: Arc<AuthMetrics>) -> Result<Option<Arc<Self>>, AuthError> {
         let AuthSettings { authority, timeout, cookie, max_lifetime, .. } = settings;
-        let (by, ends) = match authority {
+        let (by, skew, longest) = match authority {
             Authority::Nobody => return Ok(None),
-            Authority::Jwt(jwt) => (By::Jwt(Jwt::new(jwt, *max_lifetime, *timeout)?), jwt.require_expiry),
+            Authority::Jwt(jwt) => {
+                let longest = jwt.require_expiry.then_some(*max_lifetime);
+                (By::Jwt(Jwt::new(jwt, *max_lifetime, *timeout)?), jwt.clock_skew, longest)
+            }
             Authority::Http(url) => {
-                (By::Asked(Asked::new(url.text(), cookie.clone(), *max_lifetime, *timeout)), false)
+                let asked = Asked::new(url.text(), cookie.clone(), *max_lifetime, *timeout);
+                (By::Asked(asked), Duration::ZERO, Some(MAX_AGE))
             }
         };
-        // A minute for clocks that are apart.
-        let remember = ends.then(|| *max_lifetime + Duration::from_secs(60));
+        // A minute, and skew at both ends, for clocks that are apart.
+        let remember = longest.map(|longest| longest + 3 * skew + Duration::from_secs(60));
         let (revocations, notices) = (Revocations::default(), Mutex::new(Notices::new(module_path!())));
-        Ok(Some(Arc::new(Self { by, revocations, metrics, notices, remember })))
+        Ok(Some(Arc::new(Self { by, revocations, metrics, notices, skew, remember })))
     }
 
     /// Keeps what has to be kept up to date, for ever. To be spawned once.
@@ -93,10 +99,13 @@ impl Authenticator {
         principal.may_read(topic) && !self.revocations.forbid(principal, topic)
     }
 
-    /// A revocation that is made now, with the time for which it has to be remembered.
-    pub fn until(&self, now: Timestamp) -> Option<Timestamp> {
-        let remember = self.remember?.as_millis() as i64;
-        Timestamp::from_millis(now.as_millis().saturating_add(remember))
+    /// A revocation that is made now. It is dated as far ahead as the clock of whoever issues tokens may be, or what that has
+    /// issued a moment before would outlive it.
+    pub fn revocation(&self, revoked: Revoked, now: Timestamp) -> Revocation {
+        let after =
+            |by: Duration| Timestamp::from_millis(now.as_millis().saturating_add(by.as_millis() as i64));
+        let revoked_at = after(self.skew).unwrap_or(now);
+        Revocation { revoked, revoked_at, until: self.remember.and_then(after) }
     }
 
     /// Notes revocations. Returns those that were not known.
@@ -129,7 +138,10 @@ impl Authenticator {
                 }
             }
             By::Asked(_) if credentials.is_empty() => Some(Err(Refused::Missing)),
-            By::Asked(asked) => asked.known(credentials),
+            // One that was revoked meanwhile is asked about again.
+            By::Asked(asked) => asked
+                .known(credentials)
+                .filter(|answer| !answer.as_ref().is_ok_and(|one| self.is_revoked(one))),
         }
     }
 

@@ -82,6 +82,10 @@ impl Claims {
             expires_at,
             ends_at,
         };
+        // Or it would outlive revocations.
+        if principal.issued_at.is_some_and(|at| at > later(now, life.skew)) {
+            return Err(Refused::NotYet);
+        }
         if principal.has_ended(now) {
             return Err(Refused::Expired);
         }
@@ -141,6 +145,8 @@ mod tests {
         assert_eq!(read(r#"{"sub":"a","exp":995}"#), Err(Refused::Expired));
         assert!(read(r#"{"sub":"a","exp":1105}"#).is_ok());
         assert_eq!(read(r#"{"sub":"a","exp":1105.001}"#), Err(Refused::TooLongLived));
+        assert!(read(r#"{"sub":"a","iat":1005}"#).is_ok());
+        assert_eq!(read(r#"{"sub":"a","iat":1005.001}"#), Err(Refused::NotYet));
     }
 
     #[test]

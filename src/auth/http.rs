@@ -18,7 +18,7 @@ const MAX_BYTES: u64 = 64 * 1024;
 const MAX_ANSWERS: usize = 10_000;
 
 /// The longest that an answer is kept, whatever it says.
-const MAX_AGE: Duration = Duration::from_secs(24 * 60 * 60);
+pub(super) const MAX_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What was answered: a principal, or that there is none.
 type Answer = Result<Arc<Principal>, Refused>;
@@ -100,7 +100,8 @@ impl Asked {
             }
             refused => refused,
         })?;
-        principal.issued_at = principal.issued_at.or(Some(asked_at));
+        // Whatever it says of itself: what was revoked before it was asked, it knows of.
+        principal.issued_at = Some(asked_at);
         Ok(Arc::new(principal))
     }
 

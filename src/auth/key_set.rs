@@ -78,17 +78,28 @@ impl KeySet {
     ///
     /// # Errors
     /// [`Refused::UnknownKey`] if there is no such key, [`Refused::Unavailable`] if that cannot be known.
-    pub(super) async fn find_anew(&self, id: Option<&str>) -> Result<DecodingKey, Refused> {
-        let mut reading = self.reading.lock().await;
-        // Someone else may have read it meanwhile.
-        if let Some(key) = self.find(id) {
-            return Ok(key);
-        }
-        if reading.at.is_none_or(|at| at.elapsed() >= READ_AT_MOST_EVERY) {
-            self.read(&mut reading).await;
-        }
-        let refused = if reading.failed { Refused::Unavailable } else { Refused::UnknownKey };
+    pub(super) async fn find_anew(self: &Arc<Self>, id: Option<&str>) -> Result<DecodingKey, Refused> {
+        let (this, wanted) = (self.clone(), id.map(str::to_owned));
+        // Whoever waits for it may go away: then it is read all the same, or strangers could have it begun again and again.
+        let read = tokio::spawn(async move { this.read_unless_known(wanted.as_deref()).await });
+        let failed = read.await.unwrap_or(true);
+        let refused = if failed { Refused::Unavailable } else { Refused::UnknownKey };
         self.find(id).ok_or(refused)
+    }
+
+    /// Reads the set if it is time, unless somebody else has brought this key meanwhile. True if that failed the last time.
+    async fn read_unless_known(&self, id: Option<&str>) -> bool {
+        let mut reading = self.reading.lock().await;
+        if self.find(id).is_none() {
+            self.read_if_due(&mut reading).await;
+        }
+        reading.failed
+    }
+
+    async fn read_if_due(&self, reading: &mut Reading) {
+        if reading.at.is_none_or(|at| at.elapsed() >= READ_AT_MOST_EVERY) {
+            self.read(reading).await;
+        }
     }
 
     /// Reads the set now and then, for ever.
@@ -96,9 +107,7 @@ impl KeySet {
         loop {
             let failed = {
                 let mut reading = self.reading.lock().await;
-                if reading.at.is_none_or(|at| at.elapsed() >= READ_AT_MOST_EVERY) {
-                    self.read(&mut reading).await;
-                }
+                self.read_if_due(&mut reading).await;
                 reading.failed
             };
             tokio::time::sleep(if failed { READ_AT_MOST_EVERY } else { READ_EVERY }).await;
@@ -107,7 +116,6 @@ impl KeySet {
 
     async fn read(&self, reading: &mut Reading) {
         let read = self.fetch().await;
-        // Whoever waits for it may give up; then it was not read.
         reading.at = Some(Instant::now());
         let failed = read.is_err();
         match read {

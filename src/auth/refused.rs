@@ -22,7 +22,7 @@ pub enum Refused {
     #[error("it has ended (exp)")]
     Expired,
     /// It does not hold yet.
-    #[error("it does not hold yet (nbf)")]
+    #[error("it does not hold yet (nbf, iat)")]
     NotYet,
     /// It ends too late.
     #[error("it ends later than AUTH_MAX_TOKEN_DAYS from now (exp)")]

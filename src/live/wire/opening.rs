@@ -1,5 +1,6 @@
 //! `Opening`: the HTTP request with which a client asks for a connection, read from the bytes of its head.
 
+use std::fmt;
 use std::ops::Range;
 
 /// The longest head that is read, request line and headers, in bytes.
@@ -9,7 +10,6 @@ pub(crate) const MAX_HEAD_BYTES: usize = 8 * 1024;
 const MAX_HEADERS: usize = 64;
 
 /// The head of an HTTP request. It owns its bytes, so whoever decides about it may take time to do so.
-#[derive(Debug)]
 pub struct Opening {
     head: Box<[u8]>,
     method: Range<usize>,
@@ -34,6 +34,15 @@ pub(crate) enum OpeningError {
     /// They are longer than [`MAX_HEAD_BYTES`], or hold too many headers.
     #[error("the request's head is too long")]
     TooLong,
+}
+
+/// Method and path only: a header or the query may hold a secret.
+impl fmt::Debug for Opening {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [method, target] =
+            [&self.method, &self.target].map(|part| String::from_utf8_lossy(&self.head[part.clone()]));
+        write!(f, "Opening({method} {})", target.split('?').next().unwrap_or_default())
+    }
 }
 
 impl Opening {
@@ -131,6 +140,12 @@ mod tests {
         assert_eq!((opening.single("empty"), opening.single("missing")), (Some(""), None));
         assert!(opening.has_token("b", "upgrade") && !opening.has_token("b", "up"));
         assert!(!whole("GET / HTTP/1.0\n\n").is_http_1_1());
+    }
+
+    #[test]
+    fn what_may_be_secret_is_not_shown() {
+        let opening = whole("GET /a?token=s3 HTTP/1.1\r\nAuthorization: Bearer s3\r\n\r\n");
+        assert_eq!(format!("{opening:?}"), "Opening(GET /a)");
     }
 
     #[test]

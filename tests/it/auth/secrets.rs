@@ -4,7 +4,7 @@ use std::process::Output;
 
 use serde_json::json;
 
-use crate::harness::{Client, Server, command, folder, jwt_and, position, token};
+use crate::harness::{Answer, Answers, Client, Server, command, folder, jwt_and, position, token};
 
 #[actix::test]
 async fn no_token_cookie_or_secret_is_shown_anywhere() {
@@ -54,6 +54,30 @@ async fn no_token_cookie_or_secret_is_shown_anywhere() {
         let shown = answers.iter().find(|text| text.contains(secret));
         assert_eq!(shown, None, "{secret}");
     }
+}
+
+#[actix::test]
+async fn nor_is_what_is_forwarded_to_a_url() {
+    let folder = folder();
+    let claims = json!({ "sub": "ann", "topics": ["*"] }).to_string();
+    let answers = Answers::start(move |_| Answer::Is(200, String::new(), claims.clone())).await;
+    let url = format!("http://{}/", answers.address);
+    let settings = [
+        ("RUST_LOG", "trace"),
+        ("AUTH", "http"),
+        ("AUTH_HTTP_URL", url.as_str()),
+        ("AUTH_COOKIE", "session"),
+        ("LIVE_WS_ALLOWED_ORIGINS", "https://example.org"),
+    ];
+    let server = Server::start(folder.path(), &settings);
+    let headers = [("Authorization", "Bearer s3cret-a"), ("Cookie", "session=s3cret-b")];
+    Client::with_headers(server.live, &headers).await.subscribe("device:1").await;
+    let mut client = server.client().await;
+    client.ask(json!({ "type": "auth", "token": "s3cret-c" })).await;
+    let head = answers.heads().concat();
+    assert!(["s3cret-a", "s3cret-b", "s3cret-c"].iter().all(|secret| head.contains(secret)), "{head}");
+    let log = server.log();
+    assert_eq!(log.iter().find(|line| line.contains("s3cret")), None);
 }
 
 fn check(settings: &[(&str, &str)]) -> Output {
