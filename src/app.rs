@@ -92,7 +92,7 @@ impl App {
         };
         let ops = start_ops(&settings, &metrics, watch, rooms)?;
         #[cfg(feature = "ui")]
-        let web = start_web(&settings, &metrics)?;
+        let web = start_web(&settings, &metrics, authenticator.as_ref())?;
 
         let positions = &settings.positions;
         let database = &positions.database;
@@ -248,12 +248,20 @@ fn start_input(
 
 /// The web server of the map page, unless it is switched off.
 #[cfg(feature = "ui")]
-fn start_web(settings: &Settings, metrics: &Metrics) -> anyhow::Result<Option<web::Running>> {
+fn start_web(
+    settings: &Settings,
+    metrics: &Metrics,
+    authenticator: Option<&Arc<Authenticator>>,
+) -> anyhow::Result<Option<web::Running>> {
     let web = &settings.web;
     if !web.enabled {
         return Ok(None);
     }
-    let running = WebServer::new(web.clone(), metrics.web.clone()).start().map_err(|error| {
+    let mut server = WebServer::new(web.clone(), metrics.web.clone());
+    if let (true, Some(by)) = (web.auth, authenticator) {
+        server = server.only_for(Arc::new(gates::PageGate(by.clone())), settings.auth.cookie.clone());
+    }
+    let running = server.start().map_err(|error| {
         let setting = match (&error, &web.pmtiles_file) {
             (WebError::Tiles(_), Some(file)) => format!("WEB_PMTILES_FILE: {file:?} cannot be used"),
             _ => format!("WEB_HOST, WEB_PORT: cannot listen on {}:{}", web.host, web.port),

@@ -1,7 +1,7 @@
 //! What everything else talks about: positions, the topics they are published to, and who may read and report them. Pure, no I/O.
 
 pub mod area;
-mod credentials;
+pub mod credentials;
 pub mod draft;
 pub mod json;
 mod pattern;

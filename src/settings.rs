@@ -111,6 +111,10 @@ impl Settings {
         let auth = AuthSettings::read(read, &live);
         let ops = OpsSettings::read(read);
         let web = WebSettings::read(read);
+        if web.auth && matches!(auth.authority, Authority::Nobody) && read.is_sound(&table::AUTH) {
+            let allowed = "false while AUTH is none: nobody is asked who he is";
+            read.fault(&table::WEB_AUTH, &web.auth, allowed.to_owned());
+        }
         let mut ports =
             vec![(&table::LIVE_WS_PORT, live.host, live.port), (&table::OPS_PORT, ops.host, ops.port)];
         if web.enabled {

@@ -11,6 +11,8 @@ mod range;
 mod reply;
 mod server;
 mod tiles;
+mod visitors;
 
 pub use server::{Running, WebError, WebServer};
 pub use tiles::{TilesError, check as check_tiles};
+pub use visitors::{NotWelcome, Visitors};

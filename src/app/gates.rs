@@ -1,17 +1,26 @@
-//! `LiveGate`, `PostGate`: what the authenticator says, in the words of the live server and of ingest.
+//! `LiveGate`, `PostGate`, `PageGate`: what the authenticator says, in the words of the live server, of ingest and of the web server.
 
 use std::sync::Arc;
+
+#[cfg(feature = "ui")]
+use futures_util::future::BoxFuture;
 
 use crate::auth::{Authenticator, Check, Refused};
 use crate::domain::{Credentials, Principal, Topic};
 use crate::ingest::{Checked, Grant, NotReporter, Reporters};
 use crate::live::{self, Identified, NotIdentified};
+#[cfg(feature = "ui")]
+use crate::web::{NotWelcome, Visitors};
 
 /// Who may connect, and what he may read.
 pub(super) struct LiveGate(pub(super) Arc<Authenticator>);
 
 /// Who may post.
 pub(super) struct PostGate(pub(super) Arc<Authenticator>);
+
+/// Who may see the page.
+#[cfg(feature = "ui")]
+pub(super) struct PageGate(pub(super) Arc<Authenticator>);
 
 impl live::Authority for LiveGate {
     fn identify(&self, credentials: Credentials) -> Identified {
@@ -63,5 +72,23 @@ fn not_reporter(refused: Refused) -> NotReporter {
         Refused::Revoked | Refused::Forbidden => NotReporter::Forbidden,
         Refused::Unavailable => NotReporter::Unavailable,
         _ => NotReporter::Refused,
+    }
+}
+
+#[cfg(feature = "ui")]
+impl Visitors for PageGate {
+    fn check(&self, credentials: Credentials) -> BoxFuture<'static, Result<(), NotWelcome>> {
+        let check = self.0.check(credentials);
+        Box::pin(async {
+            let result = match check {
+                Check::Done(result) => result,
+                Check::Later(result) => result.await,
+            };
+            result.map(drop).map_err(|refused| match refused {
+                Refused::Revoked | Refused::Forbidden => NotWelcome::Forbidden,
+                Refused::Unavailable => NotWelcome::Unavailable,
+                _ => NotWelcome::Unauthorized,
+            })
+        })
     }
 }

@@ -37,6 +37,13 @@ impl Credentials {
     }
 }
 
+/// The value of a cookie in a header `Cookie` (RFC 6265 section 5.4); of several of one name, the first.
+pub fn cookie<'a>(header: &'a str, name: &str) -> Option<&'a str> {
+    let mut pairs = header.split(';').filter_map(|pair| pair.trim().split_once('='));
+    let value = pairs.find(|(one, _)| *one == name).map(|(_, value)| value.trim_matches('"'));
+    value.filter(|value| !value.is_empty())
+}
+
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Credentials(hidden)")

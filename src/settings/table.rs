@@ -376,6 +376,12 @@ settings! {
             help: "Connections of the web server, at most an eighth of the limit of open files. Beyond that, the one that is \
                 idle the longest makes room.",
         }
+        WEB_AUTH: Switch {
+            default: Text("false"),
+            help: "Whether only those see the page whose token is accepted, in the cookie of `AUTH_COOKIE` or in \
+                `Authorization`, as a proxy may add it. Needs `AUTH`. The page holds nothing secret: without this, it asks \
+                visitors for a token itself.",
+        }
         WEB_LIVE_URL: SocketUrl {
             help: "Where the page connects to the live server. Empty: the host that the page was loaded from, at the live \
                 server's port; behind a reverse proxy name the public URL.",

@@ -19,6 +19,8 @@ pub struct WebSettings {
     pub port: u16,
     /// Connections in all; the limit of open files may cut it.
     pub max_connections: usize,
+    /// Whether only those see the page who are known.
+    pub auth: bool,
     /// Where pages connect; `None`: the host that they were loaded from, at the live port.
     pub live_url: Option<PageUrl>,
     /// The style of the base map by day; `None`: the one that is built in.
@@ -47,6 +49,7 @@ impl WebSettings {
             host: read.value(&table::WEB_HOST),
             port: read.value(&table::WEB_PORT),
             max_connections: read.value(&table::WEB_MAX_CONNECTIONS),
+            auth: read.value(&table::WEB_AUTH),
             live_url: read.optional(&table::WEB_LIVE_URL),
             map_style_url: read.optional(&table::WEB_MAP_STYLE_URL),
             map_style_dark_url: read.optional(&table::WEB_MAP_STYLE_DARK_URL),

@@ -3,6 +3,8 @@
 mod asked;
 mod keys;
 mod life;
+#[cfg(feature = "ui")]
+mod page;
 mod posts;
 mod reach;
 mod secrets;

@@ -24,7 +24,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("http", &[]),
     ("ingest", &["domain", "settings", "http", "notice"]),
     ("ops", &["domain", "settings", "metrics", "phase", "http", "ingest"]),
-    ("web", &["settings", "metrics", "http"]),
+    ("web", &["domain", "settings", "metrics", "http"]),
 ];
 
 /// Each room inside `live/` and the rooms there that it may import: only some of those before it.

@@ -1,7 +1,7 @@
 //! What a handshake says of who asks: a header, a cookie, or a subprotocol. Never the query: that is logged everywhere.
 
 use super::opening::Opening;
-use crate::domain::Credentials;
+use crate::domain::{self, Credentials};
 
 /// The subprotocol behind which browsers, which can set no header, give a token: `bearer, <token>`. The server answers with this
 /// one, never with the token.
@@ -30,12 +30,10 @@ fn token(opening: &Opening) -> Option<&str> {
     offered.next().filter(|token| !token.is_empty())
 }
 
-/// The first cookie of a name (RFC 6265 section 5.4).
+/// The first cookie of a name.
 fn cookie<'a>(opening: &'a Opening, name: &str) -> Option<&'a str> {
-    let values = opening.all("cookie").filter_map(|value| std::str::from_utf8(value).ok());
-    let mut pairs = values.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    let value = pairs.find(|(one, _)| *one == name).map(|(_, value)| value.trim_matches('"'));
-    value.filter(|value| !value.is_empty())
+    let mut values = opening.all("cookie").filter_map(|value| std::str::from_utf8(value).ok());
+    values.find_map(|value| domain::credentials::cookie(value, name))
 }
 
 #[cfg(test)]
