@@ -138,7 +138,7 @@ describe("a server that wants tokens", () => {
     // One that is there stays where it is.
     wide.setArea([-1, 0, 10, 10]);
     assert.equal((await next(wide, "error")).code, "forbidden");
-    assert.deepEqual([wide.topic, wide.live, wide.devices.size], ["area:0,0,10,10", true, 1]);
+    assert.deepEqual([wide.topic, wide.live, wide.devices.has("d")], ["area:0,0,10,10", true, true]);
     assert.deepEqual([it.subscription.live, event.live, event.refused?.code], [true, false, "forbidden"]);
   });
 
@@ -151,6 +151,20 @@ describe("a server that wants tokens", () => {
     assert.deepEqual([code, topic, it.subscription.devices.size], ["forbidden", "event:e", 0]);
     await until("it to be back", () => it.subscription.live && it.subscription.devices.has("d"));
     assert.equal(it.proxy.accepted, 1);
+  });
+
+  it("takes away a topic, and everything, at once", async () => {
+    await server.post({ device_id: "g", ...here, topics: ["event:gone"] });
+    await using it = await begin(() => jwt({ sub: "eve", topics: ["event:*", "device:d"] }), { topic: "event:gone" });
+    await until("a snapshot", () => it.subscription.devices.has("g"));
+    const device = it.client.subscribe("device:d");
+    await until("the device", () => device.live);
+    await server.revoke({ topic: "event:gone" });
+    const { code, topic } = await until("an error", () => it.errors[0]);
+    assert.deepEqual([code, topic, it.subscription.live, it.subscription.devices.size, device.live], ["forbidden", "event:gone", false, 0, true]);
+    await server.revoke({ subject: "eve" });
+    const why = await closed(it.client);
+    assert.deepEqual([why.code, it.proxy.accepted, it.asked, device.state.name], [4403, 1, ["connect"], "closed"]);
   });
 
   it("is understood by the server's clock, however wrong that of this machine is", async (t) => {

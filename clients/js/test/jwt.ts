@@ -4,7 +4,7 @@ import { createHmac } from "node:crypto";
 
 /** What the server checks them with, and the settings that say so. */
 export const SECRET = "a secret of the tests, 32 bytes and more";
-export const AUTH = { AUTH: "jwt", AUTH_JWT_SECRET: SECRET };
+export const AUTH = { AUTH: "jwt", AUTH_JWT_SECRET: SECRET, AUTH_CLOCK_SKEW_MS: "0" };
 
 /** A token with these claims; it lives `ttl` seconds. */
 export function jwt(claims: object, ttl = 3_600, secret = SECRET): string {
