@@ -1,89 +1,15 @@
-// Tokens: when the client asks for one, what it does with it, and what it does without. The server is a socket of the test's own.
+// Tokens: when the client asks for one, what it does with it, and what it does without.
 
 import assert from "node:assert/strict";
-import { afterEach, beforeEach, describe, it, mock } from "node:test";
+import { describe, it } from "node:test";
 import { inspect } from "node:util";
 import { ProcessorClient } from "../src/index.ts";
-import type { Access, ClientOptions, ServerError, State, Subscription, TokenReason } from "../src/index.ts";
+import type { ClientOptions, ServerError } from "../src/index.ts";
 import { Socket } from "./socket.ts";
-
-const NOW = Date.parse("2026-11-27T10:00:00Z");
-const HOUR = 3_600_000;
-const stamp = (ms: number) => new Date(ms).toISOString();
-const settle = () => new Promise((resolve) => setImmediate(resolve));
+import { HOUR, NOW, accept, access, asked, begin, client, connected, errors, pass, sent, settle, stamp, states, subscription, tokens, types, useTokens, welcome } from "./tokens.ts";
 
 describe("a client that gives a token", () => {
-  const original = globalThis.WebSocket;
-  let client: ProcessorClient;
-  let subscription: Subscription;
-  let asked: TokenReason[];
-  let errors: ServerError[];
-  let access: Access | undefined;
-  let states: State[];
-  /** How far the server's clock is ahead. */
-  let ahead: number;
-
-  beforeEach(() => {
-    mock.timers.enable({ apis: ["setTimeout", "Date"], now: NOW });
-    Object.assign(globalThis, { WebSocket: Socket });
-    [asked, errors, states, ahead] = [[], [], [], 0];
-    access = undefined;
-    Socket.count = 0;
-  });
-  afterEach(() => {
-    client.close();
-    mock.timers.reset();
-    Object.assign(globalThis, { WebSocket: original });
-  });
-
-  async function begin(getToken: ClientOptions["getToken"], options: ClientOptions = {}): Promise<void> {
-    client = new ProcessorClient("ws://x/", {
-      // What it asks by itself in silence is not answered here.
-      probeAfter: 2 ** 31 - 1,
-      ...options,
-      getToken: (why) => {
-        asked.push(why);
-        return getToken!(why);
-      },
-    });
-    client.on("error", (error) => errors.push(error));
-    client.on("access", (now) => (access = now));
-    client.on("statechange", (state) => states.push(state));
-    subscription = client.subscribe("event:e");
-    await settle();
-  }
-
-  const sent = () => Socket.last.sent.map((text) => JSON.parse(text) as { type: string; id: string; token?: string; topic?: string });
-  const types = () => sent().map(({ type }) => type);
-  const tokens = () => sent().filter(({ type }) => type === "auth").map(({ token }) => token);
-
-  /** The server's answers, where it has been asked. */
-  async function accept(expires?: number, may_read = ["*"]): Promise<void> {
-    Socket.last.say({
-      type: "authenticated", id: sent().findLast(({ type }) => type === "auth")?.id, subject: "ann", may_read,
-      ...(expires === undefined ? {} : { expires_at: stamp(expires) }),
-    });
-    await settle();
-    welcome();
-    await settle();
-  }
-  function welcome(more: object = {}): void {
-    const { id } = sent().findLast(({ type }) => type === "hello")!;
-    Socket.last.say({ type: "welcome", id, server_time: stamp(Date.now() + ahead), ...more });
-  }
-  /** Time passes; what waits for it is done. */
-  async function pass(ms: number): Promise<void> {
-    mock.timers.tick(ms);
-    await settle();
-  }
-
-  /** Connected, with a token that ends after `ms`. */
-  async function connected(ms?: number, getToken: ClientOptions["getToken"] = () => "t"): Promise<void> {
-    await begin(getToken);
-    Socket.last.open();
-    await accept(ms === undefined ? undefined : Date.now() + ahead + ms);
-    assert.equal(client.state.name, "connected");
-  }
+  useTokens();
 
   describe("on a new connection", () => {
     it("sends it first, and waits with everything else until the server has taken it", async () => {
@@ -246,8 +172,8 @@ describe("a client that gives a token", () => {
     });
 
     it("tries once more without getToken, as a cookie may be another now", async () => {
-      client = new ProcessorClient("ws://x/");
-      client.subscribe("event:e");
+      using bare = new ProcessorClient("ws://x/");
+      bare.subscribe("event:e");
       await settle();
       Socket.last.open();
       refuse();
@@ -256,10 +182,10 @@ describe("a client that gives a token", () => {
       await settle();
       welcome();
       refuse();
-      assert.equal(client.state.name, "waiting", "it was welcome in between");
+      assert.equal(bare.state.name, "waiting", "it was welcome in between");
       await pass(2_000);
       refuse();
-      assert.equal(client.state.name, "closed");
+      assert.equal(bare.state.name, "closed");
     });
 
     it("does not hurry where it is taken and refused in turns", async () => {
@@ -285,126 +211,6 @@ describe("a client that gives a token", () => {
     await accept();
     Socket.last.end(4403, "revoked");
     assert.deepEqual(client.state, { name: "closed", why: { code: 4403, message: "revoked" } });
-  });
-
-  describe("renews it", () => {
-    let number: number;
-    const numbered = () => `t${number++}`;
-    beforeEach(() => void (number = 1));
-
-    it("when four fifths of its time are over, on the same connection", async () => {
-      await connected(HOUR, numbered);
-      await pass(0.8 * HOUR - 1);
-      assert.deepEqual(asked, ["connect"]);
-      await pass(1);
-      assert.deepEqual([asked, tokens(), Socket.count, client.state.name], [["connect", "renew"], ["t1", "t2"], 1, "connected"]);
-      await accept(Date.now() + HOUR);
-      assert.deepEqual(states.map(({ name }) => name), ["connecting", "connected"]);
-      assert.equal(types().filter((type) => type === "subscribe").length, 1, "what was subscribed to goes on");
-      await pass(0.8 * HOUR - 1);
-      assert.equal(asked.length, 2);
-      await pass(1);
-      assert.deepEqual(tokens(), ["t1", "t2", "t3"]);
-    });
-
-    it("at least 5 s before it ends, and a short one at least a second after it began", async () => {
-      await connected(12_000, numbered);
-      await pass(6_999);
-      assert.equal(asked.length, 1);
-      await pass(1);
-      assert.equal(asked.length, 2);
-      await accept(Date.now() + 3_000);
-      await pass(999);
-      assert.equal(asked.length, 2);
-      await pass(1);
-      assert.equal(asked.length, 3);
-    });
-
-    for (const hours of [-5, 5]) {
-      it(`by the server's clock, which is ${hours} h ahead`, async () => {
-        ahead = hours * HOUR;
-        await connected(HOUR, numbered);
-        await pass(0.8 * HOUR - 1);
-        assert.equal(asked.length, 1);
-        await pass(1);
-        assert.equal(asked.length, 2);
-        // The machine's clock is set right.
-        mock.timers.setTime(Date.now() + ahead);
-        ahead = 0;
-        await accept(Date.now() + HOUR);
-        await pass(0.8 * HOUR - 1);
-        assert.equal(asked.length, 2);
-        await pass(1);
-        assert.equal(asked.length, 3);
-      });
-    }
-
-    it("sooner than needed where a timer cannot wait so long", async () => {
-      await connected(365 * 24 * HOUR, numbered);
-      await pass(2 ** 31 - 2);
-      assert.equal(asked.length, 1);
-      await pass(1);
-      assert.equal(asked.length, 2);
-    });
-
-    it("never, where it does not end", async () => {
-      await connected(undefined, numbered);
-      await pass(2 ** 31);
-      assert.deepEqual(asked, ["connect"]);
-    });
-
-    it("again, where the server could not check it, and where getToken fails", async () => {
-      await connected(HOUR, () => {
-        if (number === 3) {
-          number++;
-          throw new Error("away");
-        }
-        return numbered();
-      });
-      await pass(0.8 * HOUR);
-      Socket.last.say({ type: "error", id: sent().at(-1)!.id, code: "unavailable", message: "tokens cannot be checked now" });
-      assert.deepEqual(errors.map(({ code }) => code), ["unavailable"]);
-      await pass(0.16 * HOUR);
-      assert.deepEqual([asked.length, errors.map(({ code }) => code)], [3, ["unavailable", "no-token"]]);
-      await pass(0.032 * HOUR);
-      assert.deepEqual([tokens(), client.state.name], [["t1", "t2", "t4"], "connected"]);
-    });
-
-    it("a few times only, where getToken has nothing newer", async () => {
-      await connected(HOUR, () => "old");
-      const end = Date.now() + HOUR;
-      while (Date.now() < end) {
-        const before = asked.length;
-        await pass(500);
-        if (asked.length > before) await accept(end);
-      }
-      assert.ok(asked.length > 5 && asked.length < 15, `${asked.length}`);
-      await pass(HOUR);
-      assert.ok(asked.length < 15, "what has ended is not renewed");
-    });
-
-    it("does not ask twice at once, and not for a connection that is gone", async () => {
-      let give = (_: string) => {};
-      await connected(12_000, (why) => (why === "renew" ? new Promise((resolve) => (give = resolve)) : "t"));
-      const { last } = Socket;
-      await pass(11_000);
-      assert.deepEqual(asked, ["connect", "renew"]);
-      last.end(1006);
-      give("late");
-      await pass(1_000);
-      assert.deepEqual(asked, ["connect", "renew", "connect"]);
-      Socket.last.open();
-      assert.deepEqual([last.sent.some((text) => text.includes("late")), tokens()], [false, ["t"]]);
-    });
-
-    it("not with a cookie", async () => {
-      await begin(() => undefined);
-      Socket.last.open();
-      await settle();
-      welcome({ may_read: ["*"], expires_at: stamp(Date.now() + 60_000) });
-      await pass(60_000);
-      assert.deepEqual(asked, ["connect"]);
-    });
   });
 
   describe("that does not allow everything", () => {
