@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { beforeEach, describe, it, mock } from "node:test";
 import { Socket } from "./socket.ts";
-import { HOUR, accept, asked, begin, client, connected, errors, pass, sent, setAhead, settle, stamp, states, tokens, types, useTokens, welcome } from "./tokens.ts";
+import { HOUR, accept, asked, begin, client, connected, errors, pass, sent, setAhead, settle, stamp, states, subscription, tokens, types, useTokens, welcome } from "./tokens.ts";
 
 describe("a client renews its token", () => {
   useTokens();
@@ -106,7 +106,7 @@ describe("a client renews its token", () => {
     let give = (_: string) => {};
     await connected(12_000, (why) => (why === "renew" ? new Promise((resolve) => (give = resolve)) : "t"));
     const { last } = Socket;
-    await pass(11_000);
+    for (let second = 0; second < 11; second++) await pass(1_000);
     assert.deepEqual(asked, ["connect", "renew"]);
     last.end(1006);
     give("late");
@@ -123,5 +123,32 @@ describe("a client renews its token", () => {
     welcome({ may_read: ["*"], expires_at: stamp(Date.now() + 60_000) });
     await pass(60_000);
     assert.deepEqual(asked, ["connect"]);
+  });
+
+  it("not when there is no connection any longer", async () => {
+    await connected(12_000, numbered);
+    subscription.close();
+    for (let second = 0; second < 12; second++) await pass(1_000);
+    assert.deepEqual([client.state.name, asked], ["idle", ["connect"]]);
+  });
+
+  it("at its time, however often the server tells its own before", async () => {
+    await connected(HOUR, numbered);
+    for (let minute = 0; minute < 47; minute++) {
+      await pass(60_000);
+      welcome();
+    }
+    assert.equal(asked.length, 1);
+    await pass(60_000);
+    assert.equal(asked.length, 2);
+    await accept(Date.now() + HOUR);
+    for (let minute = 0; minute < 47; minute++) await pass(60_000);
+    assert.equal(asked.length, 2);
+  });
+
+  it("not where getToken gives none: what is there holds until its end", async () => {
+    await connected(12_000, (why) => (why === "renew" ? undefined : "t"));
+    await pass(7_000);
+    assert.deepEqual([asked, tokens(), client.state.name], [["connect", "renew"], ["t"], "connected"]);
   });
 });
