@@ -31,7 +31,7 @@ export function grown(box: Box, margin = MARGIN): Box {
 }
 
 /** Whether all of `inner` is in `outer`. */
-export function holds(outer: Box, inner: Box): boolean {
+function holds(outer: Box, inner: Box): boolean {
   if (inner[1] < outer[1] || inner[3] > outer[3]) return false;
   if (width(outer) >= 360) return true;
   const offset = (((inner[0] - outer[0]) % 360) + 360) % 360;

@@ -2,9 +2,8 @@
 
 // First, as imports run in their order.
 import { feed, feedFault, settings } from "./start.ts";
-import type { Box } from "../../clients/js/src/index.ts";
 import { areasOf } from "./access.ts";
-import { WORLD, holds } from "./area.ts";
+import { WORLD } from "./area.ts";
 import { around, bounds } from "./bounds.ts";
 import { liveUrl } from "./config.ts";
 import type { Config } from "./config.ts";
@@ -135,7 +134,7 @@ function fitOnce(map: MapView, fleet: LiveFleet, state: PageState): void {
     const limits = around(areasOf(fleet.status.mayRead) ?? []);
     if (limits && events.length === 0 && selected === undefined) {
       done();
-      return fitWhole(map, limits);
+      return map.fit(limits);
     }
     // Answers come one by one, and long ones in parts.
     if (!fleet.isComplete) return;
@@ -153,15 +152,6 @@ function fitOnce(map: MapView, fleet: LiveFleet, state: PageState): void {
   };
   offs.push(fleet.on("change", fit), fleet.on("status", fit), map.on("move", ({ byHand }) => byHand && done()));
   fit();
-}
-
-/** Fits a box, and once more if it is cut off then: what the page says of it may have taken some of the map's height meanwhile. */
-function fitWhole(map: MapView, box: Box): void {
-  const off = map.on("moveend", ({ byHand }) => {
-    off();
-    if (!byHand && !holds(map.box(), box)) map.fit(box);
-  });
-  map.fit(box);
 }
 
 /** What the panel does with the map. */

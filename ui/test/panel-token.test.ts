@@ -40,6 +40,12 @@ test("opens where a token is needed, takes what is pasted, waits, and closes whe
   assert.equal(await page.inputValue("#token"), "");
 });
 
+test("opens where a token was needed before there was a panel", async () => {
+  const page = await browser.open("devices=0&locked");
+  assert.equal(await isOpen(page), true);
+  assert.equal(await page.evaluate(() => document.activeElement?.id), "token");
+});
+
 test("says why a token is not accepted, as often as that happens, also by the same words", async () => {
   const page = await browser.open("devices=3");
   const refused = () => say(page, { connection: "closed", access: "refused", message: "the token is not accepted" });
@@ -102,5 +108,17 @@ test("fits a phone, and a frame of another page", async () => {
     await page.fill("#token", "t");
     await page.keyboard.press("Enter");
     assert.equal((await given(page)).length, 1);
+  }
+});
+
+test("says what may be seen, and in a frame only that the map stays empty", async () => {
+  for (const [query, areas, none] of [["devices=3", /only here: 52° to 53° N/, /no area of the map/], ["devices=3&embed=1", /^$/, /no area of the map/]] as const) {
+    const page = await browser.open(query);
+    await say(page, { connection: "connected", mayRead: ["area:13,52,14,53"] });
+    assert.match((await page.innerText(".notices")).trim(), areas);
+    await say(page, { connection: "connected", mayRead: ["event:*"] });
+    assert.match(await page.innerText(".notices"), none);
+    await say(page, { connection: "connected", mayRead: ["*"] });
+    assert.equal((await page.innerText(".notices")).trim(), "");
   }
 });

@@ -55,6 +55,7 @@ export function openPanel(options: PanelOptions): Panel {
   }
   // Not below what may be hidden.
   document.body.append(token.element);
+  token.update(options.fleet.status);
   selectionIsSaid(context);
   signal.addEventListener("abort", () => {
     root.replaceChildren();

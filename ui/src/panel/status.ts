@@ -100,7 +100,9 @@ export class StatusLine {
     setHidden(this.#token, status.access !== "needed" && status.access !== "refused");
     const isIn = status.access === "open";
     say(this.#forbidden, isIn ? forbiddenText(status, (id) => devices.has(id)) : undefined);
-    say(this.#limits, isIn ? limitsText(status.mayRead) : undefined);
+    // In a small frame there is no room for what is seen on the map anyway.
+    const isFramed = this.#context.state.shown.embed && areasOf(status.mayRead)?.length !== 0;
+    say(this.#limits, isIn && !isFramed ? limitsText(status.mayRead) : undefined);
     say(this.#refused, status.connection === "connected" ? status.message : undefined);
   }
 }

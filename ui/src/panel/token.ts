@@ -47,7 +47,7 @@ export class TokenDialog {
     this.element = el("dialog", { class: "help token", "aria-labelledby": "token-title" }, form);
     // It is not to be found on the page afterwards.
     this.element.addEventListener("close", () => (this.#input.value = ""));
-    context.signal.addEventListener("abort", context.fleet.on("status", (status) => this.#update(status)));
+    context.signal.addEventListener("abort", context.fleet.on("status", (status) => this.update(status)));
   }
 
   open(): void {
@@ -55,7 +55,8 @@ export class TokenDialog {
     this.#input.focus();
   }
 
-  #update(status: Status): void {
+  /** What the status asks for, also if it came before the dialog was on the page. */
+  update(status: Status): void {
     const { access, connection } = status, before = this.#asked;
     this.#asked = access;
     if (access === "needed" || access === "refused") {

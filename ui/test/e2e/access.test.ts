@@ -34,9 +34,9 @@ async function give(page: Page, token: string): Promise<void> {
   await page.keyboard.press("Enter");
 }
 /** The page with a token that was given to it. */
-async function opened(scene: Scene, claims: object, query = HERE, options: PageOptions & { ttl?: number } = {}): Promise<Page> {
+async function opened(scene: Scene, claims: object, query = HERE, options: PageOptions = {}): Promise<Page> {
   const page = await scene.open(query, options);
-  await give(page, jwt(claims, options.ttl));
+  await give(page, jwt(claims));
   await page.waitForSelector("dialog.token", { state: "hidden" });
   return page;
 }
@@ -77,7 +77,7 @@ test("keeps the token for the tab where that is wanted, until it is refused", as
   const page = await scene.open(HERE);
   await asks(page);
   await page.getByLabel("Keep it until this tab is closed").check();
-  await give(page, jwt(ALL, 4));
+  await give(page, jwt(ALL));
   await agrees(page, scene.truth);
   await page.reload();
   await ready(page);
@@ -87,6 +87,8 @@ test("keeps the token for the tab where that is wanted, until it is refused", as
   const other = await page.context().newPage();
   await other.goto(`${scene.url}${HERE}`);
   await asks(other);
+  await page.evaluate((token) => sessionStorage.setItem("processor-map-token", token), jwt(ALL, -60));
+  await page.reload();
   await asks(page);
   await says(page, "#token-fault", /expired/);
   assert.deepEqual(await page.evaluate(() => Object.keys(sessionStorage)), []);
@@ -94,9 +96,9 @@ test("keeps the token for the tab where that is wanted, until it is refused", as
 
 test("goes on with another token when one has ended; what was shown stays meanwhile", async () => {
   const scene = await start();
-  const page = await opened(scene, ALL, HERE, { ttl: 2 });
+  const page = await scene.open(HERE);
+  await give(page, jwt(ALL, 5));
   await agrees(page, scene.truth);
-  await asks(page);
   await says(page, "#token-fault", /^The server did not accept it: .*expired/);
   assert.equal((await known(page)).length, 20);
   await page.keyboard.press("Escape");

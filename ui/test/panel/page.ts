@@ -40,6 +40,7 @@ const violations: string[] = [];
 document.addEventListener("securitypolicyviolation", (event) => violations.push(`${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}`));
 
 fleet.fill(Number(query.get("devices") ?? 0));
+if (query.has("locked")) fleet.say({ connection: "closed", access: "needed" });
 keepUrl(state, window);
 const panel = openPanel({ root: document.querySelector<HTMLElement>("#panel")!, config, state, fleet, map, noMap, giveToken });
 
