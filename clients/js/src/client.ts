@@ -168,8 +168,12 @@ export class ProcessorClient extends Emitter<ClientEvents> implements Disposable
       this.#connection = new Connection(
         this.#url,
         this.#options,
-        // The answer to a token must come in time, as that to a question whether it is there.
-        { opened: () => (token ? this.#connection!.probe() : this.#opened()), message: (message) => this.#message(message), closed: (why) => this.#lost(why) },
+        {
+          // The answer to a token must come in time, as that to a question whether the server is there.
+          opened: () => (token ? this.#connection!.probe() : this.#opened()),
+          message: (message) => this.#message(message),
+          closed: (why) => this.#lost(why),
+        },
         () => (this.#state.name === "connecting" ? this.#show(token) : this.#sayHello()),
       );
     } catch (error) {

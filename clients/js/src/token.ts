@@ -37,8 +37,10 @@ export function tokens(
   let timer: ReturnType<typeof setTimeout> | undefined, timeout: typeof timer;
   /** Who waits for the application. */
   let asked: object | undefined;
-  /** When the one that the server has ends, by the server's clock; NaN: never, there is none, or it is being seen to. */
-  let end: number, isTimed: boolean;
+  /** When the one that the server has ends, by the server's clock; NaN: never, or there is none. */
+  let end: number;
+  /** The timer is set by the time that the server has told since it has taken that one. */
+  let isTimed: boolean;
 
   const wait = () => {
     const left = end - now();

@@ -46,7 +46,7 @@ export type TokenReason = "connect" | "renew" | "refused";
 export interface Access {
   /** Who the server takes this client for. */
   readonly subject?: string;
-  /** When that ends: RFC 3339, by the server's clock. */
+  /** When the token that it was told for ends: RFC 3339, by the server's clock. A newer one that allows the same is no event. */
   readonly expires_at?: string;
   /** What may be subscribed to: topics, beginnings of topics with a `*` (`event:*`), areas (what is inside), or `*`. */
   readonly may_read: readonly string[];
