@@ -1,6 +1,7 @@
 // Builds the page into dist/: bundled, minified, named by content, compressed. `--check` builds and compares with what is there.
 
 import { world } from "./basemap.mjs";
+import { bundling } from "../clients/js/bundle.mjs";
 import { build } from "esbuild";
 import { createHash } from "node:crypto";
 import { mkdir, readFile, readdir, rm, writeFile } from "node:fs/promises";
@@ -37,7 +38,8 @@ export async function files({ program = "src/main.ts", style = "src/page.css", m
   out.set("index.html", Buffer.from(page.replace(/\{\{(\w+)\}\}/g, (_, name) => fill[name])));
   out.set("favicon.svg", await readFile(join(here, "src/favicon.svg")));
   // For other people's pages: the client as one file, for a <script> tag.
-  out.set("client.js", await bundled(join(here, "../clients/js/src/script.ts"), "iife"));
+  const client = await build({ ...bundling, entryPoints: [join(here, "../clients/js/src/script.ts")], format: "iife", write: false });
+  out.set("client.js", Buffer.from(client.outputFiles[0].contents));
   return out;
 }
 

@@ -5,7 +5,7 @@ import type { Box } from "../../clients/js/src/index.ts";
 export const WORLD: Box = [-180, -90, 180, 90];
 
 /** Of the view's width and height, on each side: so that the map can be moved a little without asking. */
-const MARGIN = 0.25;
+export const MARGIN = 0.25;
 /** Of the view's width and height: an area that is wider than this is too wide for it. */
 const TOO_WIDE = 3;
 
@@ -38,10 +38,10 @@ function holds(outer: Box, inner: Box): boolean {
   return offset + width(inner) <= width(outer) + 1e-9;
 }
 
-/** Whether an area is right for a view: it has all of it, and not much more. */
-export function covers(area: Box, view: Box): boolean {
+/** Whether an area is right for a view: it has all of it (or of the part of it that it is for), and not much more. */
+export function covers(area: Box, part: Box, view = part): boolean {
   return (
-    holds(area, view) &&
+    holds(area, part) &&
     width(area) <= Math.max(TOO_WIDE * width(view), 0.001) &&
     area[3] - area[1] <= Math.max(TOO_WIDE * (view[3] - view[1]), 0.001)
   );

@@ -21,7 +21,22 @@ export interface Status {
   readonly tooMany: { readonly message: string } | undefined;
   /** Events that the server refused, with its message. */
   readonly refused: ReadonlyMap<string, string>;
+  /**
+   * Whether the server lets this page in: it does, or nothing is known; it wants a token; it has not accepted the one that it was given,
+   * or that has ended, for the reason that `message` has; it has taken access away.
+   */
+  readonly access: "open" | "needed" | "refused" | "ended";
+  /** What the server lets this page read: topics, beginnings of topics with a `*`, areas; undefined if it has said nothing of that. */
+  readonly mayRead: readonly string[] | undefined;
+  /** What of the page the server does not allow: the area in view; the selected device, by its id. */
+  readonly forbidden: { readonly view: boolean; readonly device: string | undefined };
 }
+
+/** A page that has not begun to connect. */
+export const IDLE: Status = {
+  connection: "idle", until: undefined, message: undefined, tooMany: undefined, refused: new Map(), access: "open", mayRead: undefined,
+  forbidden: { view: false, device: undefined },
+};
 
 /** The devices. Those that a filter hides are not in it. */
 export interface Fleet extends Emitter<FleetEvents> {

@@ -7,7 +7,8 @@ import type { Clock, Command, Look, Port, Report, Wanted } from "./feed/messages
 import { AT, CAME, FIELDS, NUMBER, TIME } from "./feed/packet.ts";
 import type { Packet } from "./feed/packet.ts";
 import { Attributes, PackedPosition } from "./feed/position.ts";
-import type { Fleet, FleetEvents, Status } from "./fleet.ts";
+import { IDLE } from "./fleet.ts";
+import type { Fleet, FleetEvents } from "./fleet.ts";
 import type { PageState, Shown } from "./state.ts";
 
 /** A page that has been hidden for so long, ms, needs to be told less often. */
@@ -24,7 +25,7 @@ interface Known {
 export class LiveFleet extends Emitter<FleetEvents> implements Fleet {
   readonly devices = new Map<string, Device>();
   heard: number | undefined;
-  status: Status = { connection: "idle", until: undefined, message: undefined, tooMany: undefined, refused: new Map() };
+  status = IDLE;
   /** All that there is of what the page shows has come, as far as the server sends it. */
   isComplete = false;
   readonly #feed: Port<Command, Report>;
@@ -35,12 +36,12 @@ export class LiveFleet extends Emitter<FleetEvents> implements Fleet {
   /** Those who wait to be told where all devices are. */
   readonly #asking: ((box: Box | undefined) => void)[] = [];
 
-  /** `url` is that of the live server; `look` is what the map is going to show first. */
-  constructor(feed: Port<Command, Report>, url: string, state: PageState, look: Look) {
+  /** `url` is that of the live server; `look` is what the map is going to show first; `token`, if there is one, is shown to the server. */
+  constructor(feed: Port<Command, Report>, url: string, state: PageState, look: Look, token?: string) {
     super();
     this.#feed = feed;
     feed.onmessage = ({ data }) => this.#take(data);
-    this.#say({ type: "open", url, look, wanted: wantedOf(state.shown) });
+    this.#say({ type: "open", url, look, wanted: wantedOf(state.shown), token });
     state.on("change", ({ now, before }) => {
       if (now.events !== before.events || now.only !== before.only || now.selected !== before.selected) this.#say({ type: "want", wanted: wantedOf(now) });
     });
@@ -54,6 +55,11 @@ export class LiveFleet extends Emitter<FleetEvents> implements Fleet {
   /** The map shows something else. */
   look(box: Box, zoom: number): void {
     this.#say({ type: "look", look: { box, zoom } });
+  }
+
+  /** Shows the server this token from now on, on a new connection. */
+  giveToken(token: string): void {
+    this.#say({ type: "token", token });
   }
 
   /** The box around all devices, also those out of view; undefined if that cannot be known now. */

@@ -2,8 +2,9 @@
 
 // First, as imports run in their order.
 import { feed, feedFault, settings } from "./start.ts";
+import { areasOf } from "./access.ts";
 import { WORLD } from "./area.ts";
-import { bounds } from "./bounds.ts";
+import { around, bounds } from "./bounds.ts";
 import { liveUrl } from "./config.ts";
 import type { Config } from "./config.ts";
 import type { Device } from "./device.ts";
@@ -17,6 +18,7 @@ import { colorOf, nameOf } from "./panel/look.ts";
 import { shownAtFirst } from "./panel/preferences.ts";
 import { isDark, onTheme } from "./panel/theme.ts";
 import { PageState } from "./state.ts";
+import { keepToken, keptToken } from "./token.ts";
 import { keepUrl } from "./url.ts";
 
 /** A device that is gone to is shown at this zoom, if the map is farther away. */
@@ -47,7 +49,7 @@ async function open(): Promise<void> {
   // Devices are asked for before there is a map: both take a while.
   const { view } = state.shown;
   const first = view ? boxOf(cameraOf(view, container.clientWidth, container.clientHeight)) : WORLD;
-  const fleet = new LiveFleet(feed, liveUrl(config, new URL(location.href)), state, { box: first, zoom: view?.zoom ?? 0 });
+  const fleet = new LiveFleet(feed, liveUrl(config, new URL(location.href)), state, { box: first, zoom: view?.zoom ?? 0 }, keptToken());
   void feedFault.then((why) => fleet.fail(why));
 
   const still = matchMedia("(prefers-reduced-motion: reduce)");
@@ -62,7 +64,12 @@ async function open(): Promise<void> {
     noMap = error instanceof NoWebGL ? error.message : `The map could not be loaded (${String(error)}).`;
     fleet.look(WORLD, 0);
   }
-  const panel = openPanel({ root: element("panel"), config, state, fleet, noMap, map: steering(map, fleet, state) });
+  const giveToken = (token: string, keep: boolean) => {
+    keepToken(keep ? token : undefined);
+    fleet.giveToken(token);
+  };
+  fleet.on("status", ({ access }) => (access === "refused" || access === "ended") && keepToken(undefined));
+  const panel = openPanel({ root: element("panel"), config, state, fleet, noMap, giveToken, map: steering(map, fleet, state) });
   if (map) {
     map.on("notice", ({ text }) => panel.notice(text));
     join(map, fleet, state, config, still);
@@ -113,16 +120,24 @@ function watchView(map: MapView, fleet: LiveFleet, state: PageState): void {
   look();
 }
 
-/** A page that was not told where to look shows the devices there are, as soon as there are some: the selected one, or those of events. */
+/**
+ * A page that was not told where to look shows the devices there are, as soon as there are some: the selected one, or those of events.
+ * Where only some areas may be seen, it shows these.
+ */
 function fitOnce(map: MapView, fleet: LiveFleet, state: PageState): void {
   if (state.shown.view) return;
   const offs: (() => void)[] = [];
   let fitted = false;
   const done = () => offs.forEach((off) => off());
   const fit = () => {
+    const { events, selected } = state.shown;
+    const limits = around(areasOf(fleet.status.mayRead) ?? []);
+    if (limits && events.length === 0 && selected === undefined) {
+      done();
+      return map.fit(limits);
+    }
     // Answers come one by one, and long ones in parts.
     if (!fleet.isComplete) return;
-    const { events, selected } = state.shown;
     const devices = [...fleet.devices.values()];
     const one = selected === undefined ? undefined : fleet.devices.get(selected);
     const those = devices.filter((device) => device.events.size > 0);

@@ -46,11 +46,11 @@ describe("the fleet", () => {
   /** Longer than changes are kept back. */
   const told = () => settle(150);
 
-  function begin(query: string, zoom = 10): void {
+  function begin(query: string, zoom = 10, token?: string): void {
     state = new PageState(readShown(query));
     end = ports();
-    serveFeed(end.feed, () => woken++, (url) => (client = new ProcessorClient(url)));
-    fleet = new LiveFleet(end.page, "ws://x/", state, { box: CITY, zoom });
+    serveFeed(end.feed, () => woken++, (url, options) => (client = new ProcessorClient(url, options)));
+    fleet = new LiveFleet(end.page, "ws://x/", state, { box: CITY, zoom }, token);
   }
 
   async function open(query = "", zoom = 10): Promise<void> {

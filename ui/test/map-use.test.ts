@@ -104,6 +104,18 @@ onPage("fit and box, also over the antimeridian", async (tab) => {
   assert.ok(world!.view.zoom < 1.5, JSON.stringify(world));
 });
 
+onPage("fit is by the size that the page has just given the map", async (tab) => {
+  await tab.evaluate(() => page.open({ still: true }));
+  const box = await tab.evaluate(() => {
+    document.getElementById("map")!.style.height = "200px";
+    page.map.fit([13, 52, 14, 53]);
+    return page.map.box();
+  });
+  assert.ok(box[0] < 13 && box[1] < 52 && box[2] > 14 && box[3] > 53 && box[3] < 54, JSON.stringify(box));
+  await idle(tab);
+  assert.deepEqual(await tab.evaluate(() => page.map.box()), box);
+});
+
 onPage("a map that is made smaller and larger stays whole", async (tab) => {
   await tab.evaluate(async () => {
     await page.open();

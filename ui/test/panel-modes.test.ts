@@ -187,6 +187,12 @@ const STATES: [name: string, query: string, act?: State | undefined, options?: o
   ["no map", "devices=50&nomap=No+WebGL2."],
   ["no map in a frame", "devices=50&embed=1&nomap=No+WebGL2."],
   ["failure", "fail=HTTP+503"],
+  ["token", "devices=50", (page) => page.evaluate(() => window.page.fleet.say({ connection: "closed", access: "refused", message: "the token has expired" })), {}],
+  ["token, later", "devices=50", async (page) => {
+    await page.evaluate(() => window.page.fleet.say({ connection: "closed", access: "needed" }));
+    await page.keyboard.press("Escape");
+  }, {}],
+  ["phone with token", "devices=50", (page) => page.evaluate(() => window.page.fleet.say({ connection: "closed", access: "needed" })), PHONE],
   ["phone", "devices=50", undefined, PHONE],
   ["low", "devices=50&event=rally-42", undefined, { viewport: { width: 844, height: 300 } }],
   ["phone with card", "devices=50&device=device-1", undefined, PHONE],

@@ -2,16 +2,18 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { IDLE } from "../src/fleet.ts";
 import type { Status } from "../src/fleet.ts";
 import { nameFault } from "../src/names.ts";
 import { lines, MOST_LINES } from "../src/panel/attributes.ts";
 import { eventFault } from "../src/panel/events.ts";
 import { actionOf, KEYS, type Pressed } from "../src/panel/keys.ts";
 import { nearest } from "../src/panel/sheet.ts";
-import { statusLine, tooManyText } from "../src/panel/status.ts";
+import { forbiddenText, limitsText, statusLine, tooManyText } from "../src/panel/status.ts";
+import { tokenFault, tokenIn } from "../src/panel/token.ts";
 
 const status = (change: Partial<Status>): Status =>
-  ({ connection: "connected", until: undefined, message: undefined, tooMany: undefined, refused: new Map(), ...change });
+  ({ ...IDLE, connection: "connected", ...change });
 
 test("the status line says how the connection is and when something was heard", () => {
   assert.deepEqual(statusLine(status({}), 3400, 0), { text: "Connected", more: "last update 3 s ago" });
@@ -22,6 +24,38 @@ test("the status line says how the connection is and when something was heard", 
   assert.equal(statusLine(waiting, 3400, 9900).more, "trying again");
   const closed = statusLine(status({ connection: "closed", message: "too big" }), 90_000, 0);
   assert.deepEqual(closed, { text: "Closed: too big", more: "load the page again to connect" });
+});
+
+test("the status line says that a token is needed or was not accepted, and that access has ended", () => {
+  const closed = (access: Status["access"], message?: string) => statusLine(status({ connection: "closed", access, message }), 1, 0);
+  assert.deepEqual(closed("needed", "no token came"), { text: "A token is needed", more: "" });
+  assert.deepEqual(closed("refused", "the token has expired"), { text: "The token was not accepted: the token has expired", more: "" });
+  assert.deepEqual(closed("ended", "revoked"), { text: "Access has ended: revoked", more: "" });
+});
+
+test("what may be seen is said where that is not everything", () => {
+  for (const everything of [undefined, ["*"], ["event:*", "area:*"]]) assert.equal(limitsText(everything), undefined);
+  assert.equal(limitsText(["area:13,52,14,53", "event:*"]), "The map shows devices only here: 52° to 53° N, 13° to 14° E.");
+  assert.equal(limitsText(["area:-3.5,-1,2,0", "area:170,0,-170,1"]), "The map shows devices only here: 1° to 0° S, 3.5° W to 2° E; 0° to 1° N, 170° E to 170° W.");
+  assert.match(limitsText([1, 2, 3, 4, 5].map((n) => `area:${n},1,9,2`))!, /9° E; and 2 other areas\.$/);
+  assert.equal(limitsText(["event:rally-*", "device:7"]), "Your access includes no area of the map, but event:rally-*, device:7: add an event, or look up a device by its id.");
+  assert.match(limitsText(["a", "b", "c", "d"].map((name) => `event:${name}`))!, /event:c and others:/);
+  assert.equal(limitsText([]), "Your access includes no devices.");
+});
+
+test("what may not be seen is said", () => {
+  const text = (forbidden: Status["forbidden"], known = false) => forbiddenText(status({ forbidden }), () => known);
+  assert.equal(text({ view: false, device: undefined }), undefined);
+  assert.match(text({ view: true, device: undefined })!, /devices in view/);
+  assert.match(text({ view: false, device: "7" })!, /the device 7;/);
+  assert.equal(text({ view: false, device: "7" }, true), undefined, "it is there all the same");
+});
+
+test("a token is taken as it was pasted, and what is wrong with it is said", () => {
+  for (const pasted of ["a.b.c", " a.b.c\n", "Bearer a.b.c", "bearer  a.b.c "]) assert.equal(tokenIn(pasted), "a.b.c");
+  assert.equal(tokenFault(status({ access: "refused", message: "the token has expired" })), "The server did not accept it: the token has expired.");
+  assert.equal(tokenFault(status({ connection: "waiting", message: "cannot connect" })), "Not connected: cannot connect. It is tried again.");
+  assert.equal(tokenFault(status({ connection: "closed", access: "needed", message: "no token came" })), undefined);
 });
 
 test("too many devices: how many, and what to do", () => {

@@ -6,6 +6,8 @@ import type { Backoff, Reason } from "./types.ts";
 const TOO_MANY_MESSAGES = 1008;
 /** Closed by the server, as a message of this client is too long: it would be again. */
 const TOO_BIG = 1009;
+/** Closed by the server, as this client may see nothing any longer. */
+const REVOKED = 4403;
 /** The server stops, often to be started again: not all clients may come at the same moment. */
 const GOING_AWAY = 1001;
 
@@ -31,7 +33,7 @@ export function mustWait({ code }: Reason): boolean {
 export function pause(
   { code }: Reason, failed: number, { first = 1_000, most = 20_000 }: Backoff = {}, told?: number,
 ): number | undefined {
-  if (code === TOO_BIG) return undefined;
+  if (code === TOO_BIG || code === REVOKED) return undefined;
   if (code === TOO_MANY_MESSAGES) return LONG_FROM + Math.random() * (LONG_TO - LONG_FROM);
   if (told! >= 0) return Math.min(told!, TOLD_MOST);
   const longest = Math.min(most, first * 2 ** failed);

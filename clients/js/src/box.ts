@@ -7,7 +7,7 @@ export function areaTopic(box: Box): string {
   const [west, south, east, north] = box;
   const within = (value: number, most: number) => Math.abs(value) <= most;
   if (box.length !== 4 || !within(west, 180) || !within(east, 180) || !within(south, 90) || !within(north, 90) || south > north) {
-    throw new RangeError(`not an area, [west, south, east, north] in degrees, south not above north: [${box}]`);
+    throw RangeError(`not an area, [west, south, east, north] in degrees, south not above north: [${box}]`);
   }
   return `area:${box.join(",")}`;
 }

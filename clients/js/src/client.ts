@@ -10,14 +10,21 @@ import { Emitter } from "./emitter.ts";
 import { errorOf } from "./message.ts";
 import type { Message } from "./message.ts";
 import { onWake } from "./page.ts";
-import { Subscription } from "./subscription.ts";
+import { CLOSED_HERE, Subscription } from "./subscription.ts";
+import { tokens } from "./token.ts";
+import type { Tokens } from "./token.ts";
 import { Topics } from "./topics.ts";
-import type { ClientEvents, ClientOptions, Position, Reason, State, SubscribeOptions, Topic } from "./types.ts";
+import type { Access, ClientEvents, ClientOptions, Position, Reason, State, SubscribeOptions, Topic } from "./types.ts";
 
 /** A connection that has been open for so long, in ms, was a success. */
 const STABLE = 5_000;
+/** The close code for a token that is missing, not accepted, or has ended. */
+const REFUSED = 4401;
 /** What was not read as this client was too fast is asked again after so many ms. */
 const SLOW_DOWN = 2_000;
+
+/** Without the text of what `getToken` threw, which may hold anything. */
+const NO_TOKEN = { code: "no-token", message: "getToken failed" };
 
 /** A client of a processor. It connects at the first subscription, and goes a moment after the last one has ended. */
 export class ProcessorClient extends Emitter<ClientEvents> implements Disposable {
@@ -25,6 +32,11 @@ export class ProcessorClient extends Emitter<ClientEvents> implements Disposable
   readonly #options: ClientOptions;
   readonly #clock = new Clock();
   readonly #topics: Topics;
+  readonly #tokens: Tokens;
+  /** What it may read, as a text. */
+  #mayRead = "";
+  /** The server has refused the last token, or that there was none, and has not welcomed this client since. */
+  #isRefused = false;
   #state: State = { name: "idle" };
   #connection: Connection | undefined;
   /** Attempts since the connection was last stable. */
@@ -52,11 +64,12 @@ export class ProcessorClient extends Emitter<ClientEvents> implements Disposable
     const whole = new URL(url, globalThis.location?.href);
     whole.protocol = whole.protocol.replace("http", "ws");
     whole.hash = "";
-    if (!/^wss?:$/.test(whole.protocol)) throw new TypeError(`no WebSocket URL: ${whole}`);
-    if (!globalThis.WebSocket) throw new TypeError("no WebSocket here (Node: from 22 on)");
+    if (!/^wss?:$/.test(whole.protocol)) throw TypeError(`no WebSocket URL: ${whole}`);
+    if (!globalThis.WebSocket) throw TypeError("no WebSocket here (Node: from 22 on)");
     this.#url = whole.href;
     this.#options = options;
     this.#topics = new Topics(() => this.now(), (message) => this.#connection?.send(message));
+    this.#tokens = tokens(options, () => this.now(), (token) => this.#show(token), (cause) => this.#noToken(cause));
     if (options.signal?.aborted) this.close();
     else options.signal?.addEventListener("abort", this.close);
   }
@@ -81,7 +94,7 @@ export class ProcessorClient extends Emitter<ClientEvents> implements Disposable
    * of them wants. Throws if the box is none, or the client is closed.
    */
   subscribe(topic: Topic, options: SubscribeOptions = {}): Subscription {
-    if (this.#state.name === "closed") throw new TypeError(`this client is closed: ${this.#state.why.message}`);
+    if (this.#state.name === "closed") throw TypeError(`this client is closed: ${this.#state.why.message}`);
     const channel = this.#topics.join(typeof topic === "string" ? topic : areaTopic(topic.area));
     const subscription = new Subscription(this, channel, options);
     channel.subscriptions.add(subscription);
@@ -95,7 +108,7 @@ export class ProcessorClient extends Emitter<ClientEvents> implements Disposable
   }
 
   /** Ends all subscriptions and the connection, for good. May be called more than once, and without the client (it is bound to it). */
-  readonly close = (): void => this.#close({ code: 1000, message: "closed here" });
+  readonly close = (): void => this.#close(CLOSED_HERE);
 
   /** For `using`. */
   [dispose](): void {
@@ -147,12 +160,21 @@ export class ProcessorClient extends Emitter<ClientEvents> implements Disposable
     this.#set({ name: "connecting" });
     // Whoever was told may have closed it.
     if (this.#state.name !== "connecting") return;
+    this.#tokens.ask(this.#isRefused ? "refused" : "connect", (token) => this.#open(token));
+  }
+
+  #open(token?: string): void {
     try {
       this.#connection = new Connection(
         this.#url,
         this.#options,
-        { opened: () => this.#opened(), message: (message) => this.#message(message), closed: (why) => this.#lost(why) },
-        () => this.#sayHello(),
+        {
+          // The answer to a token must come in time, as that to a question whether the server is there.
+          opened: () => (token ? this.#connection!.probe() : this.#opened()),
+          message: (message) => this.#message(message),
+          closed: (why) => this.#lost(why),
+        },
+        () => (this.#state.name === "connecting" ? this.#show(token) : this.#sayHello()),
       );
     } catch (error) {
       // The page's policy does not allow it.
@@ -172,8 +194,10 @@ export class ProcessorClient extends Emitter<ClientEvents> implements Disposable
     const told = this.#comeBack;
     this.#forget();
     if (this.#topics.channels.size === 0) return this.#idle();
-    const ms = pause(why, this.#failed++, this.#options.backoff, told);
+    const isRefused = why.code === REFUSED;
+    const ms = isRefused && this.#isRefused ? undefined : pause(why, this.#failed++, this.#options.backoff, told);
     if (ms === undefined) return this.#close(why);
+    this.#isRefused ||= isRefused;
     this.#timer = setTimeout(() => this.#connect(), ms);
     this.#mustWait = told !== undefined || mustWait(why);
     this.#set({ name: "waiting", until: Date.now() + ms, why });
@@ -185,6 +209,7 @@ export class ProcessorClient extends Emitter<ClientEvents> implements Disposable
     clearTimeout(this.#slowDown);
     this.#connection?.close();
     this.#connection = this.#comeBack = undefined;
+    this.#tokens.stop();
     this.#topics.lost();
   }
 
@@ -219,11 +244,29 @@ export class ProcessorClient extends Emitter<ClientEvents> implements Disposable
     this.#connection?.send({ type: "hello", id: this.#hello.id });
   }
 
+  #show(token?: string): void {
+    if (token) this.#connection?.send({ type: "auth", token, id: "a" });
+  }
+
+  #noToken(cause: unknown): void {
+    if (this.#state.name === "connecting") this.#lost(NO_TOKEN);
+    this.emit("error", { ...NO_TOKEN, cause });
+  }
+
   #message(message: Message): void {
-    if (this.#topics.message(message)) return;
-    if (message.type === "welcome") this.#welcome(message);
-    else if (message.type === "draining") this.#comeBack = message.reconnect_after_ms;
-    else if (message.type === "error" && message.id !== this.#hello.id) {
+    const { type } = message;
+    const isNew = this.#state.name === "connecting";
+    if (type === "authenticated") {
+      this.#tokens.taken(message.expires_at);
+      this.#mayDo(message);
+      // How long it lives is known when the server's time is.
+      if (!isNew) this.#sayHello();
+    }
+    if (type === "draining") this.#comeBack = message.reconnect_after_ms;
+    // The answer to the token. An older server says that it does not know what it was sent, and goes on.
+    else if (isNew) this.#opened();
+    else if (type === "welcome") this.#welcome(message);
+    else if (!this.#topics.message(message) && type === "error" && message.id !== this.#hello.id) {
       if (message.code === "rate-limited") {
         clearTimeout(this.#slowDown);
         this.#slowDown = setTimeout(() => this.#topics.askAgain(), SLOW_DOWN);
@@ -232,9 +275,23 @@ export class ProcessorClient extends Emitter<ClientEvents> implements Disposable
     }
   }
 
-  #welcome({ id, server_time = "", limits }: Message): void {
+  #welcome(message: Message): void {
+    const { id, server_time = "", limits } = message;
     const server = Date.parse(server_time);
-    if (id === this.#hello.id && server) this.#clock.learn(this.#hello.sent, Date.now(), server);
+    this.#isRefused = false;
+    if (id === this.#hello.id && server) {
+      this.#clock.learn(this.#hello.sent, Date.now(), server);
+      this.#tokens.time();
+    }
     if (limits?.message_bytes) this.#topics.messageBytes = limits.message_bytes;
+    this.#mayDo(message);
+  }
+
+  #mayDo({ subject, expires_at, may_read }: Message): void {
+    if (!may_read || `${may_read}` === this.#mayRead) return;
+    this.#mayRead = `${may_read}`;
+    this.#topics.retry("forbidden");
+    this.#sync();
+    this.emit("access", { subject, expires_at, may_read } as Access);
   }
 }

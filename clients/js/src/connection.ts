@@ -15,7 +15,8 @@ export interface ConnectionEvents {
   closed(why: Reason): void;
 }
 
-const CUT: Reason = { code: 1006, message: "the connection was cut" };
+/** It ended without a close frame. */
+const cut = (message = "the connection was cut"): Reason => ({ code: 1006, message });
 
 /** A timer that is so many ms late was held up: the machine slept, or the page did. */
 const OVERDUE = 2_000;
@@ -45,7 +46,7 @@ export class Connection {
     const socket = (this.#socket = new WebSocket(url));
     this.#expect(patience.connectTimeout ?? 10_000);
     // In Node a connection that never was has no close.
-    socket.onerror = () => this.#end({ code: 1006, message: "cannot connect" });
+    socket.onerror = () => this.#end(cut("cannot connect"));
     socket.onopen = () => {
       socket.onerror = null;
       this.#watch();
@@ -61,7 +62,7 @@ export class Connection {
       }
       if (message) events.message(message);
     };
-    socket.onclose = ({ code, reason }) => this.#end({ code, message: reason || CUT.message });
+    socket.onclose = ({ code, reason }) => this.#end({ code, message: reason || cut().message });
   }
 
   /** Sends a message, if it is open. */
@@ -72,7 +73,7 @@ export class Connection {
   /** Asks the server whether it is there; the connection ends if nothing comes in time. */
   probe(): void {
     // Closed, and nothing was said of it.
-    if (this.#socket.readyState > 1) this.#end(CUT);
+    if (this.#socket.readyState > 1) this.#end(cut());
     if (!this.#isOpen()) return;
     this.#heard = false;
     this.#probe();
@@ -99,7 +100,7 @@ export class Connection {
       if (this.#heard) this.#watch();
       // It may have come while nobody here was awake to see it.
       else if (late > OVERDUE && !isGrace) this.#expect(GRACE, true);
-      else this.#end({ code: 1006, message: "the server does not answer" });
+      else this.#end(cut("the server does not answer"));
     });
   }
 

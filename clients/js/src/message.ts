@@ -16,6 +16,9 @@ export interface Message {
   readonly server_time?: string;
   readonly limits?: { readonly message_bytes?: number };
   readonly reconnect_after_ms?: number;
+  readonly subject?: string;
+  readonly expires_at?: string;
+  readonly may_read?: readonly string[];
   readonly code?: string;
   readonly message?: string;
   readonly detail?: string;

@@ -8,8 +8,7 @@ export function onWake(wake: () => void): () => void {
   const off = new AbortController();
   const { signal } = off;
   const { document } = globalThis;
-  globalThis.addEventListener?.("online", wake, { signal });
-  globalThis.addEventListener?.("pageshow", wake, { signal });
+  for (const name of ["online", "pageshow"]) globalThis.addEventListener?.(name, wake, { signal });
   document?.addEventListener("resume", wake, { signal });
   document?.addEventListener("visibilitychange", () => document.hidden || wake(), { signal });
   return () => off.abort();

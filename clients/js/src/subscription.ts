@@ -9,6 +9,9 @@ import { Emitter } from "./emitter.ts";
 import { Reader } from "./reader.ts";
 import type { Box, Change, Position, ServerError, Snapshot, State, SubscribeOptions, SubscriptionEvents } from "./types.ts";
 
+/** Why something is closed that its user has closed. */
+export const CLOSED_HERE = { code: 1000, message: "closed here" };
+
 /** A subscription to one topic. Its devices stay as they were while the connection is away. */
 export class Subscription extends Emitter<SubscriptionEvents> implements AsyncIterable<Change>, Disposable {
   /** The newest position of each device in the topic: live, read-only. */
@@ -56,8 +59,8 @@ export class Subscription extends Emitter<SubscriptionEvents> implements AsyncIt
 
   /** Moves an area; its devices change when the server has answered, in one snapshot. Throws if it is no area, or closed. */
   setArea(box: Box): void {
-    if (!this.channel.box) throw new TypeError(`${this.topic} is not an area`);
-    if (this.#closed) throw new TypeError("this subscription is closed");
+    if (!this.channel.box) throw TypeError(`${this.topic} is not an area`);
+    if (this.#closed) throw TypeError("this subscription is closed");
     this.#client.move(this.channel, areaTopic(box));
   }
 
@@ -68,7 +71,7 @@ export class Subscription extends Emitter<SubscriptionEvents> implements AsyncIt
   }
 
   /** Ends it; iterators end too. May be called more than once, and without the subscription (it is bound to it). */
-  readonly close = (): void => this.end({ name: "closed", why: { code: 1000, message: "closed here" } });
+  readonly close = (): void => this.end({ name: "closed", why: CLOSED_HERE });
 
   /** For `using`. */
   [dispose](): void {

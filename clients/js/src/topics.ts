@@ -109,6 +109,11 @@ export class Topics {
     }
   }
 
+  /** What was refused for this is to be asked again. */
+  retry(code: string): void {
+    for (const channel of this.channels) if (channel.refused?.code === code) channel.refused = undefined;
+  }
+
   /** Some requests were not read: all that have no answer yet are to be asked again. */
   askAgain(): void {
     for (const channel of this.channels) channel.asked = undefined;
@@ -166,9 +171,7 @@ export class Topics {
   #unsubscribed(topic: string): void {
     this.#leaving.delete(topic);
     // There is room for another.
-    for (const channel of this.channels) {
-      if (channel.refused?.code === "too-many-subscriptions") channel.refused = undefined;
-    }
+    this.retry("too-many-subscriptions");
     this.ask();
   }
 

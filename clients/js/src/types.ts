@@ -39,13 +39,31 @@ export interface Backoff {
   readonly most?: number;
 }
 
+/** Why a token is asked for: for a new connection; as the present one ends soon; as the server has not accepted the last one, or it has ended. */
+export type TokenReason = "connect" | "renew" | "refused";
+
+/** What the server lets this client do, where it asks who somebody is. */
+export interface Access {
+  /** Who the server takes this client for. */
+  readonly subject?: string;
+  /** When the token that it was told for ends: RFC 3339, by the server's clock. A newer one that allows the same is no event. */
+  readonly expires_at?: string;
+  /** What may be subscribed to: topics, beginnings of topics with a `*` (`event:*`), areas (what is inside), or `*`. */
+  readonly may_read: readonly string[];
+}
+
 /** Options of a client. */
 export interface ClientOptions {
+  /**
+   * Gives the token that the server is sent first on each connection; without one (undefined, ""), it is sent none. It is asked for
+   * again before it ends, and once when the server has refused it. What it throws is an `error` event, and the client tries again later.
+   */
+  readonly getToken?: (why: TokenReason) => string | undefined | Promise<string | undefined>;
   /** Closes the client when it is aborted. */
   readonly signal?: AbortSignal;
   /** How long to wait between attempts to connect. Each pause is chosen at random from 0 to the longest ("full jitter"). */
   readonly backoff?: Backoff;
-  /** An attempt to connect is given up after so many ms. Default 10,000. */
+  /** An attempt to connect, and `getToken`, are given up after so many ms. Default 10,000. */
   readonly connectTimeout?: number;
   /** After so many ms of silence the client asks whether the server is there. Default 25,000. */
   readonly probeAfter?: number;
@@ -67,7 +85,7 @@ export interface SubscribeOptions {
 
 /** What ended or refused a connection or a subscription. */
 export interface Reason {
-  /** The close code of the WebSocket (RFC 6455 section 7.4), or an error code of the server such as `too-many-devices`. */
+  /** The close code of the WebSocket (RFC 6455 section 7.4), or `no-token`: `getToken` has failed. */
   readonly code: number | string;
   /** For people. */
   readonly message: string;
@@ -101,12 +119,14 @@ export interface Left {
 
 /** An error message of the server; the connection stays open. */
 export interface ServerError {
-  /** Such as `too-many-devices`, `too-many-subscriptions`, `protocol-violation`, `not-implemented`, `rate-limited`. */
+  /** Such as `too-many-devices`, `too-many-subscriptions`, `forbidden`, `protocol-violation`, `not-implemented`, `rate-limited`. */
   readonly code: string;
   readonly message: string;
   readonly detail?: string;
   /** The topic that it is about, where it is about one. */
   readonly topic?: string;
+  /** Of the code `no-token`, which is this client's own: what `getToken` threw. */
+  readonly cause?: unknown;
 }
 
 /** The events of a subscription. */
@@ -126,8 +146,10 @@ export interface SubscriptionEvents {
 /** The events of a client. */
 export interface ClientEvents {
   statechange: State;
-  /** An error of the server that is about no subscription. */
+  /** An error of the server that is about no subscription; or `no-token`, if `getToken` has failed. */
   error: ServerError;
+  /** The server has said what this client may do, and it is not what it was. */
+  access: Access;
 }
 
 /** What the iterator of a subscription gives: where a device is now; without `position`, it has left. */

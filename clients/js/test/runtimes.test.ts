@@ -10,6 +10,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { before, describe, it } from "node:test";
 import { gzipSync } from "node:zlib";
+import { MOST, internal } from "../bundle.mjs";
 import { Proxy } from "./proxy.ts";
 import { Server } from "./server.ts";
 
@@ -27,10 +28,17 @@ function runtime(scope: string, path: string): string | undefined {
 describe("the built client", () => {
   before(() => assert.ok(existsSync(built), "npm run build"));
 
-  it("is at most 5 KB, compressed", async () => {
+  it(`is at most ${MOST} bytes, compressed`, async () => {
     for (const name of ["client.mjs", "client.js"]) {
       const small = gzipSync(await readFile(join(here, "dist", name)), { level: 9 }).length;
-      assert.ok(small <= 5 * 1024, `${name}: ${small}`);
+      assert.ok(small <= MOST, `${name}: ${small}`);
+    }
+  });
+
+  it("has the names that its types have", async () => {
+    const types = join(here, "dist/types");
+    for (const name of readdirSync(types).filter((name) => /^(client|devices|emitter|subscription|types)\.d\.ts$/.test(name))) {
+      for (const [word] of (await readFile(join(types, name), "utf8")).replace(/\/\*.*?\*\/|"[^"]*"/gs, "").matchAll(/\w+/g)) assert.doesNotMatch(word, internal, name);
     }
   });
 

@@ -91,6 +91,12 @@ export class Server implements AsyncDisposable {
     if (response.status !== 200) throw new Error(`post: ${response.status} ${await response.text()}`);
   }
 
+  /** Takes access away: of a subject, of a token, or to a topic. */
+  async revoke(what: { subject?: string; token_id?: string; topic?: string }): Promise<void> {
+    const response = await fetch(`http://127.0.0.1:${this.ops}/revoke`, { method: "POST", body: JSON.stringify(what) });
+    if (!response.ok) throw new Error(`revoke: ${response.status} ${await response.text()}`);
+  }
+
   /** A counter of the metrics page, all of its lines together that hold `label`. */
   async counter(name: string, label = ""): Promise<number> {
     const page = await (await fetch(`http://127.0.0.1:${this.ops}/metrics`)).text();

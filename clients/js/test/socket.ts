@@ -2,6 +2,9 @@
 
 export class Socket {
   static last: Socket;
+  /** How many there have been. */
+  static count = 0;
+  readonly url: string;
   readyState = 0;
   sent: string[] = [];
   closed = false;
@@ -9,8 +12,10 @@ export class Socket {
   onmessage: ((event: { data: string }) => void) | null = null;
   onclose: ((event: { code: number; reason: string }) => void) | null = null;
   onerror: (() => void) | null = null;
-  constructor() {
+  constructor(url: string) {
+    this.url = url;
     Socket.last = this;
+    Socket.count += 1;
   }
   send(text: string): void {
     this.sent.push(text);
@@ -22,6 +27,11 @@ export class Socket {
   open(): void {
     this.readyState = 1;
     this.onopen?.();
+  }
+  /** The server closes it. */
+  end(code: number, reason = ""): void {
+    this.readyState = 3;
+    this.onclose?.({ code, reason });
   }
   say(message: object): void {
     this.onmessage?.({ data: JSON.stringify(message) });

@@ -1,23 +1,29 @@
 // everywhere: the box around all devices that there are, also those out of view.
 
 import type { Box, Position, ProcessorClient } from "../../../clients/js/src/index.ts";
-import { bounds } from "../bounds.ts";
+import { around, bounds } from "../bounds.ts";
 import { WORLD } from "../area.ts";
 
 /** Devices of everywhere are waited for so long, ms. */
 const TIMEOUT = 10_000;
 
-/** Undefined if it cannot be known now. */
-export async function everywhere(client: ProcessorClient): Promise<Box | undefined> {
+/** `areas` are those that may be seen. Undefined if it cannot be known now, or nothing may be seen. */
+export async function everywhere(client: ProcessorClient, areas: readonly Box[] = [WORLD]): Promise<Box | undefined> {
   if (client.state.name === "closed") return undefined;
-  const world = client.subscribe({ area: WORLD }, { everyMs: 30_000, signal: AbortSignal.timeout(TIMEOUT) });
-  const positions = await new Promise<Iterable<Position> | undefined>((resolve) => {
-    world.on("snapshot", () => resolve(world.devices.values()));
-    // More than the server sends: the whole world, then.
-    world.on("error", () => resolve([]));
-    world.on("statechange", ({ name }) => (name === "waiting" || name === "closed") && resolve(undefined));
+  const all = await Promise.all(areas.map((area) => inside(client, area)));
+  if (all.includes(undefined)) return undefined;
+  const positions = all.filter((positions) => typeof positions === "object");
+  // Of one that has more than the server sends, it is all.
+  return (positions.length < all.length ? undefined : bounds(positions.flat())) ?? around(areas);
+}
+
+async function inside(client: ProcessorClient, area: Box): Promise<readonly Position[] | "many" | undefined> {
+  const there = client.subscribe({ area }, { everyMs: 30_000, signal: AbortSignal.timeout(TIMEOUT) });
+  const positions = await new Promise<readonly Position[] | "many" | undefined>((resolve) => {
+    there.on("snapshot", () => resolve([...there.devices.values()]));
+    there.on("error", () => resolve("many"));
+    there.on("statechange", ({ name }) => (name === "waiting" || name === "closed") && resolve(undefined));
   });
-  const box = positions && (bounds(positions) ?? WORLD);
-  world.close();
-  return box;
+  there.close();
+  return positions;
 }

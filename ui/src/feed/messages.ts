@@ -17,7 +17,9 @@ export type Wanted = Pick<Shown, "events" | "only" | "selected">;
 /** From the page to the feed. */
 export type Command =
   /** The first one. */
-  | { readonly type: "open"; readonly url: string; readonly look: Look; readonly wanted: Wanted }
+  | { readonly type: "open"; readonly url: string; readonly look: Look; readonly wanted: Wanted; readonly token: string | undefined }
+  /** Connect anew, with this token. */
+  | { readonly type: "token"; readonly token: string }
   | { readonly type: "look"; readonly look: Look }
   | { readonly type: "want"; readonly wanted: Wanted }
   /** The page has been hidden for a while, or can be seen again. */

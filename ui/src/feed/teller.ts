@@ -60,6 +60,11 @@ export class Teller {
     this.#wait();
   }
 
+  /** All that the page was told of may be otherwise. */
+  touchAll(): void {
+    for (const id of this.#told.keys()) this.touch(id);
+  }
+
   /** Tells at once, or as soon as the page has taken what is under way. */
   tell(): void {
     if (this.#isUnderWay) {

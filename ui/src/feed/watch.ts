@@ -1,13 +1,13 @@
 // Watch: what is subscribed to for what the page shows: the area in view, the events that were asked for, the selected device.
 
 import type { Box, Position, ProcessorClient, ServerError, Subscription } from "../../../clients/js/src/index.ts";
-import { HIDDEN_EVERY, cadence, covers, grown } from "../area.ts";
+import { areasOf, halves } from "../access.ts";
+import { HIDDEN_EVERY } from "../area.ts";
 import type { Status } from "../fleet.ts";
 import { millis } from "../time.ts";
+import { AreaView } from "./areaview.ts";
+import type { AreaListener, Limit } from "./areaview.ts";
 import type { Look, Wanted } from "./messages.ts";
-
-/** An area that the server refused is asked for again so often, ms: there may be fewer devices by then. */
-const TRY_AGAIN = 15_000;
 /** An error of the server that is about nothing in particular is shown for so long, ms. */
 const SHOW_ERROR = 10_000;
 /** How often devices of events are to be told of, ms: who is in view is told of as often as the view needs. */
@@ -30,20 +30,18 @@ export class Watch {
   readonly #listener: Listener;
   #look: Look;
   #wanted: Wanted;
-  #area: Subscription | undefined;
+  /** What the server lets this page read; undefined if it has said nothing of that. */
+  #mayRead: readonly string[] | undefined;
+  /** The area in view; where only some areas may be seen, the parts of it that are in them. */
+  #views: readonly AreaView[];
+  readonly #areas: AreaListener;
   readonly #events = new Map<string, Subscription>();
   #selected: Subscription | undefined;
-  /** The area that was asked for last. */
-  #asked: Box | undefined;
-  /** The area that was asked for last has a margin around what the map shows. */
-  #hasMargin = false;
-  /** How often the area is served. */
-  #everyMs: number | undefined;
   #isHidden = false;
-  #tooMany: string | undefined;
   #error: string | undefined;
   readonly #refused = new Map<string, string>();
-  #retry: Timer | undefined;
+  /** The selected device may not be seen wherever it is. */
+  #isSelectedForbidden = false;
   #forgetError: Timer | undefined;
 
   /** `look` is what the map is going to show first. */
@@ -52,29 +50,49 @@ export class Watch {
     this.#look = look;
     this.#wanted = wanted;
     this.#listener = listener;
+    this.#areas = {
+      subscribe: (topic, served, refused, everyMs) => this.#subscribe(topic, served, refused, everyMs),
+      touched: (ids) => this.#touchAll(ids),
+      refused: ({ message }) => this.#showError(message),
+    };
+    this.#views = [this.#view()];
   }
 
   /** Subscribes for the first time. */
   begin(): void {
     this.#client.on("statechange", () => this.#listener.status());
     this.#client.on("error", (error) => this.#showError(error.message));
+    this.#client.on("access", ({ may_read }) => this.#allow(may_read));
     this.#follow();
   }
 
   /** The server has said of everything that it was asked for what there is, or that it does not send it. */
   get isAnswered(): boolean {
-    const all = [this.#area, this.#selected, ...this.#events.values()];
-    return all.every((subscription) => !subscription || subscription.live || subscription.refused);
+    const all = [this.#selected, ...this.#events.values()];
+    return this.#views.every(({ isAnswered }) => isAnswered) &&
+      all.every((subscription) => !subscription || subscription.live || subscription.refused);
+  }
+
+  /** The areas of which devices may be seen; undefined: all there are. */
+  get areas(): readonly Box[] | undefined {
+    return areasOf(this.#mayRead);
   }
 
   get status(): Status {
     const { state } = this.#client;
+    const tooMany = this.#views.find(({ tooMany }) => tooMany !== undefined)?.tooMany;
     return {
       connection: state.name,
       until: state.name === "waiting" ? state.until : undefined,
       message: "why" in state ? state.why.message : this.#error,
-      tooMany: this.#tooMany === undefined ? undefined : { message: this.#tooMany },
+      tooMany: tooMany === undefined ? undefined : { message: tooMany },
       refused: new Map(this.#refused),
+      access: "open",
+      mayRead: this.#mayRead,
+      forbidden: {
+        view: this.#views.some(({ isForbidden }) => isForbidden),
+        device: this.#isSelectedForbidden ? this.#wanted.selected : undefined,
+      },
     };
   }
 
@@ -101,7 +119,8 @@ export class Watch {
 
   /** The newest position of a device in any of the subscriptions; undefined if there is none, or a filter hides it. `now`: the server's time. */
   newest(id: string, now: number): Position | undefined {
-    let newest = this.#tooMany === undefined ? this.#area?.devices.get(id) : undefined;
+    let newest: Position | undefined;
+    for (const { devices } of this.#views) if ((newest = devices?.get(id))) break;
     const { only, selected } = this.#wanted;
     if (this.#events.size === 0 && id !== selected) return newest;
     const time = ({ timestamp }: Position) => Math.min(millis(timestamp), now);
@@ -138,59 +157,45 @@ export class Watch {
     }
     for (const name of events) {
       if (this.#events.has(name)) continue;
-      const [served, refused] = [() => this.#refused.delete(name), ({ message }: ServerError) => this.#refused.set(name, message)];
+      const [served, refused] = [() => this.#refused.delete(name), (error: ServerError) => this.#refused.set(name, eventText(error))];
       this.#events.set(name, this.#subscribe(`event:${name}`, served, refused, this.#eventEvery()));
     }
     if (this.#selected?.topic !== (selected === undefined ? undefined : `device:${selected}`)) {
       this.#end(this.#selected);
-      this.#selected = selected === undefined ? undefined : this.#subscribe(`device:${selected}`, () => {}, ({ message }) => this.#showError(message));
+      this.#isSelectedForbidden = false;
+      this.#selected = selected === undefined ? undefined
+        : this.#subscribe(`device:${selected}`, () => (this.#isSelectedForbidden = false), (error) => this.#selectedRefused(error));
     }
-    if (only) {
-      this.#end(this.#area);
-      this.#area = this.#asked = this.#tooMany = undefined;
-    }
+    if (only) for (const view of this.#views) view.end();
     this.#lookNow();
     this.#listener.status();
   }
 
   #lookNow(): void {
     if (this.#wanted.only || this.#client.state.name === "closed") return;
-    const { box, zoom } = this.#look;
-    const everyMs = cadence(zoom, this.#isHidden);
-    if (!this.#area) {
-      [this.#asked, this.#hasMargin, this.#everyMs] = [grown(box), true, everyMs];
-      this.#area = this.#subscribe({ area: this.#asked }, () => this.#areaServed(), (error) => this.#areaRefused(error), everyMs);
-    } else if (this.#tooMany !== undefined || everyMs !== this.#everyMs || !covers(this.#asked ?? box, box)) {
-      // Moved and served otherwise at once: only what is new is sent then. Where there are too many, a margin has no room.
-      this.#ask(this.#tooMany === undefined);
-      if (everyMs !== this.#everyMs) this.#area.setEvery((this.#everyMs = everyMs));
+    for (const view of this.#views) view.look(this.#look, this.#isHidden);
+  }
+
+  /** The server says what may be read. */
+  #allow(mayRead: readonly string[]): void {
+    const before = JSON.stringify(areasOf(this.#mayRead)), areas = areasOf(mayRead);
+    this.#mayRead = mayRead;
+    if (JSON.stringify(areas) !== before) {
+      const old = this.#views;
+      this.#views = areas?.flatMap(halves).flatMap((box) => [0, 1].map((half) => this.#view({ box, half }))) ?? [this.#view()];
+      this.#lookNow();
+      for (const view of old) view.end();
     }
+    this.#listener.status();
   }
 
-  #ask(withMargin: boolean): void {
-    const { box } = this.#look;
-    this.#hasMargin = withMargin;
-    this.#asked = withMargin ? grown(box) : box;
-    this.#area?.setArea(this.#asked);
+  #view(limit?: Limit): AreaView {
+    return new AreaView(limit, this.#areas);
   }
 
-  /** A snapshot of the area has come; if it is that which was refused before, all of it can be shown again. */
-  #areaServed(): void {
-    if (this.#tooMany === undefined || this.#area?.topic !== `area:${this.#asked}`) return;
-    this.#tooMany = undefined;
-    this.#touchAll(this.#area.devices.keys());
-  }
-
-  #areaRefused({ code, message, topic }: ServerError): void {
-    if (code !== "too-many-devices") return this.#showError(message);
-    // Another has been asked for since.
-    if (topic !== `area:${this.#asked}`) return;
-    if (this.#hasMargin) return this.#ask(false);
-    this.#tooMany = message;
-    // What is known is of another view: part of this one would look like all of it.
-    this.#touchAll(this.#area?.devices.keys());
-    clearTimeout(this.#retry);
-    this.#retry = setTimeout(() => this.#tooMany !== undefined && this.#lookNow(), TRY_AGAIN);
+  #selectedRefused({ code, message }: ServerError): void {
+    if (code === "forbidden") this.#isSelectedForbidden = true;
+    else this.#showError(message);
   }
 
   #eventEvery(): number {
@@ -239,3 +244,8 @@ export class Watch {
 }
 
 const NO_EVENTS: readonly string[] = [];
+
+/** What to say of an event that the server refused. */
+function eventText({ code, message }: ServerError): string {
+  return code === "forbidden" ? "your access does not include this event" : message;
+}

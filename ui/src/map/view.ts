@@ -159,6 +159,9 @@ export class LiveMap extends Emitter<MapEvents> implements MapView {
   }
 
   fit(box: Box): void {
+    const { clientWidth, clientHeight } = this.#map.getContainer();
+    // The page has changed its size, and MapLibre has not noticed yet.
+    if (clientWidth !== this.#camera.width || clientHeight !== this.#camera.height) this.#map.resize();
     const [west, south, east, north] = box, { width, height } = this.#camera;
     this.#map.fitBounds([west, south, west > east ? east + 360 : east, north], {
       padding: Math.min(60, Math.min(width, height) * 0.15), maxZoom: CLOSE, bearing: this.#map.getBearing(),

@@ -19,6 +19,7 @@ import { SearchBox } from "./searchbox.ts";
 import { Sheet } from "./sheet.ts";
 import { StatusLine } from "./status.ts";
 import { keepTheme } from "./theme.ts";
+import { TokenDialog } from "./token.ts";
 import type { Panel, PanelOptions } from "./types.ts";
 
 /** Opens the panel in its root. */
@@ -39,7 +40,7 @@ export function openPanel(options: PanelOptions): Panel {
   signal.addEventListener("abort", rememberLooks(state));
   keepTheme(state, signal);
   if (options.noMap !== undefined) showNoMap(options.noMap, state.shown.embed, signal);
-  const status = new StatusLine(context), card = new Card(context);
+  const token = new TokenDialog(context), status = new StatusLine(context, () => token.open()), card = new Card(context);
   document.body.classList.toggle("embed", state.shown.embed);
   if (state.shown.embed) {
     const title = el("h1", { class: "visually-hidden" }, "Live map");
@@ -52,9 +53,13 @@ export function openPanel(options: PanelOptions): Panel {
   } else {
     openWhole(context, status, card, said);
   }
+  // Not below what may be hidden.
+  document.body.append(token.element);
+  token.update(options.fleet.status);
   selectionIsSaid(context);
   signal.addEventListener("abort", () => {
     root.replaceChildren();
+    token.element.remove();
     document.body.classList.remove("embed");
   });
   return { close: () => closing.abort(), notice: (text) => status.notice(text) };

@@ -21,6 +21,8 @@ export interface PanelOptions {
     /** Makes all devices visible. */
     fitAll(): void;
   };
+  /** Shows the server a token. `keep`: for as long as the tab is open, also when the page is loaded again. */
+  giveToken(token: string, keep: boolean): void;
   /** Why there is no map, where there is none. */
   readonly noMap: string | undefined;
 }

@@ -1,14 +1,17 @@
 // The pages of docs/embedding.md: maps of other people's making, as they stand there, with the real server.
 
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { chromium } from "playwright-core";
 import type { Browser, Page } from "playwright-core";
+import { AUTH, SECRET } from "../../../clients/js/test/jwt.ts";
 import { Server } from "../../../clients/js/test/server.ts";
 import { until } from "../../../clients/js/test/wait.ts";
 
@@ -77,6 +80,47 @@ async function dot(page: Page): Promise<number | undefined> {
     }
     return undefined;
   }, picture);
+}
+
+test("the page that gets its token from a backend shows the event that the token allows, as docs/embedding.md has both", async () => {
+  const guide = await readFile(join(project, "docs/embedding.md"), "utf8"), folder = await mkdtemp(join(tmpdir(), "tokens-"));
+  const guarded = await Server.start(AUTH);
+  const { port } = await freePort();
+  for (const [name, language] of [["tokens.mjs", "js"], ["tokens.html", "html"]] as const) {
+    const text = (await readFile(join(project, "examples", name), "utf8"));
+    assert.ok(guide.includes(`\`\`\`${language}\n${text.trimEnd()}\n\`\`\``), name);
+    const here = text.replace("127.0.0.1:8080", `127.0.0.1:${guarded.web}`).replace("127.0.0.1:8081", `127.0.0.1:${guarded.live}`).replace("3000", String(port));
+    assert.notEqual(here, text);
+    await writeFile(join(folder, name), here);
+  }
+  await guarded.post({ device_id: "t1", latitude: 52.52, longitude: 13.4, topics: ["event:demo"] }, { device_id: "t2", latitude: 52.52, longitude: 13.4 });
+  const backend = spawn(process.execPath, [join(folder, "tokens.mjs")], { env: { AUTH_JWT_SECRET: SECRET }, stdio: "inherit" });
+  const context = await browser.newContext(), page = await context.newPage(), errors: string[] = [];
+  page.on("pageerror", (error) => errors.push(String(error)));
+  try {
+    await until("the backend", () => fetch(`http://127.0.0.1:${port}/`).then(({ ok }) => ok, () => false));
+    await page.goto(`http://127.0.0.1:${port}/`);
+    await page.waitForFunction(() => document.title === "connected" && document.querySelector("#devices")!.textContent === "t1");
+    await guarded.post({ device_id: "t3", latitude: 52.52, longitude: 13.4, topics: ["event:demo"] });
+    await page.waitForFunction(() => document.querySelectorAll("#devices li").length === 2);
+    await guarded.revoke({ subject: "ann" });
+    await page.waitForFunction(() => !["connected", "connecting", "waiting"].includes(document.title));
+    assert.deepEqual(errors, []);
+  } finally {
+    await context.close();
+    backend.kill();
+    await guarded[Symbol.asyncDispose]();
+    await rm(folder, { recursive: true });
+  }
+});
+
+/** A port that nobody listens at. */
+async function freePort(): Promise<AddressInfo> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const address = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return address;
 }
 
 const packages = new Map<string, string>();

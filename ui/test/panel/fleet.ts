@@ -3,9 +3,10 @@
 import type { Position } from "../../../clients/js/src/index.ts";
 import type { Device } from "../../src/device.ts";
 import { Emitter } from "../../src/emitter.ts";
+import { IDLE } from "../../src/fleet.ts";
 import type { Fleet, FleetEvents, Status } from "../../src/fleet.ts";
 
-const CONNECTED: Status = { connection: "connected", until: undefined, message: undefined, tooMany: undefined, refused: new Map() };
+const CONNECTED: Status = { ...IDLE, connection: "connected" };
 
 export class MadeUpFleet extends Emitter<FleetEvents> implements Fleet {
   readonly devices = new Map<string, Device>();

@@ -34,14 +34,17 @@ const map = {
     for (const listener of moved) listener();
   },
 };
+const given: { token: string; keep: boolean }[] = [];
+const giveToken = (token: string, keep: boolean) => void given.push({ token, keep });
 const violations: string[] = [];
 document.addEventListener("securitypolicyviolation", (event) => violations.push(`${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}`));
 
 fleet.fill(Number(query.get("devices") ?? 0));
+if (query.has("locked")) fleet.say({ connection: "closed", access: "needed" });
 keepUrl(state, window);
-const panel = openPanel({ root: document.querySelector<HTMLElement>("#panel")!, config, state, fleet, map, noMap });
+const panel = openPanel({ root: document.querySelector<HTMLElement>("#panel")!, config, state, fleet, map, noMap, giveToken });
 
-const page = { fleet, state, map, panel, violations };
+const page = { fleet, state, map, panel, violations, given };
 export type TestPage = typeof page;
 Object.assign(window, { page });
 if (query.has("fail")) {
