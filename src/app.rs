@@ -300,8 +300,7 @@ fn live_server(
 ) -> LiveServer {
     let gate = authenticator.map(|by| {
         let auth = &settings.auth;
-        let most = settings.live.max_connections_per_subject;
-        Gate::new(Arc::new(LiveGate(by)), auth.cookie.clone(), auth.deadline, most)
+        Gate::new(Arc::new(LiveGate(by)), auth.cookie.clone(), auth.deadline, &settings.live)
     });
     let handler = move |hub| match &gate {
         Some(gate) => SubscriptionHandler::with_gate(hub, gate.clone()),

@@ -15,6 +15,7 @@ mod token;
 pub use self::authenticator::{Authenticator, Check};
 pub use self::claims::Claims;
 pub use self::error::AuthError;
+pub use self::http::Shown;
 pub use self::refused::Refused;
 pub use self::revocations::Revocations;
 pub use self::token::{Inspection, TokenError, inspect, make};

@@ -5,8 +5,8 @@ use std::sync::Arc;
 #[cfg(feature = "ui")]
 use futures_util::future::BoxFuture;
 
-use crate::auth::{Authenticator, Check, Refused};
-use crate::domain::{Credentials, Principal, Topic};
+use crate::auth::{Authenticator, Check, Refused, Shown};
+use crate::domain::{Credentials, Principal, Timestamp, Topic};
 use crate::ingest::{Checked, Grant, NotReporter, Reporters};
 use crate::live::{self, Identified, NotIdentified};
 #[cfg(feature = "ui")]
@@ -23,8 +23,9 @@ pub(super) struct PostGate(pub(super) Arc<Authenticator>);
 pub(super) struct PageGate(pub(super) Arc<Authenticator>);
 
 impl live::Authority for LiveGate {
-    fn identify(&self, credentials: Credentials) -> Identified {
-        match self.0.check(credentials) {
+    fn identify(&self, credentials: Credentials, is_known: bool) -> Identified {
+        let shown = if is_known { Shown::Elsewhere } else { Shown::OnArrival };
+        match self.0.check(credentials, shown) {
             Check::Done(result) => Identified::Done(result.map_err(not_identified)),
             Check::Later(result) => {
                 Identified::Later(Box::pin(async { result.await.map_err(not_identified) }))
@@ -50,19 +51,26 @@ fn not_identified(refused: Refused) -> NotIdentified {
         Refused::Missing => NotIdentified::Missing,
         Refused::Expired => NotIdentified::Expired,
         Refused::Revoked | Refused::Forbidden => NotIdentified::Forbidden,
-        Refused::Unavailable => NotIdentified::Unavailable,
+        Refused::Unavailable(_) => NotIdentified::Unavailable,
         _ => NotIdentified::Refused,
     }
 }
 
 impl Reporters for PostGate {
     fn identify(&self, credentials: Credentials) -> Result<Checked, NotReporter> {
-        match self.0.check(credentials) {
+        match self.0.check(credentials, Shown::Elsewhere) {
             Check::Done(result) => Ok(Checked::Granted(Grant::Of(result.map_err(not_reporter)?))),
             Check::Later(result) => {
                 Ok(Checked::Later(Box::pin(async { result.await.map(Grant::Of).map_err(not_reporter) })))
             }
         }
+    }
+
+    fn look_again(&self, principal: &Principal) -> Result<(), NotReporter> {
+        if principal.has_ended(Timestamp::now()) {
+            return Err(NotReporter::Expired);
+        }
+        if self.0.is_revoked(principal) { Err(NotReporter::Forbidden) } else { Ok(()) }
     }
 }
 
@@ -70,7 +78,7 @@ fn not_reporter(refused: Refused) -> NotReporter {
     match refused {
         Refused::Expired => NotReporter::Expired,
         Refused::Revoked | Refused::Forbidden => NotReporter::Forbidden,
-        Refused::Unavailable => NotReporter::Unavailable,
+        Refused::Unavailable(_) => NotReporter::Unavailable,
         _ => NotReporter::Refused,
     }
 }
@@ -78,7 +86,7 @@ fn not_reporter(refused: Refused) -> NotReporter {
 #[cfg(feature = "ui")]
 impl Visitors for PageGate {
     fn check(&self, credentials: Credentials) -> BoxFuture<'static, Result<(), NotWelcome>> {
-        let check = self.0.check(credentials);
+        let check = self.0.check(credentials, Shown::Elsewhere);
         Box::pin(async {
             let result = match check {
                 Check::Done(result) => result,
@@ -86,7 +94,7 @@ impl Visitors for PageGate {
             };
             result.map(drop).map_err(|refused| match refused {
                 Refused::Revoked | Refused::Forbidden => NotWelcome::Forbidden,
-                Refused::Unavailable => NotWelcome::Unavailable,
+                Refused::Unavailable(_) => NotWelcome::Unavailable,
                 _ => NotWelcome::Unauthorized,
             })
         })

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 
 use super::error::AuthError;
-use super::http::{Asked, MAX_AGE};
+use super::http::{Asked, Shown};
 use super::jwt::Jwt;
 use super::refused::Refused;
 use super::revocations::Revocations;
@@ -14,6 +14,9 @@ use crate::domain::{Credentials, Principal, Revocation, Revoked, Timestamp, Topi
 use crate::metrics::AuthMetrics;
 use crate::notice::Notices;
 use crate::settings::{AuthSettings, Authority};
+
+/// How far the clocks of instances may be apart: what one was answered is held against what another revoked.
+const BETWEEN_INSTANCES: Duration = Duration::from_secs(1);
 
 /// Says who someone is.
 pub struct Authenticator {
@@ -56,8 +59,8 @@ impl Authenticator {
                 (By::Jwt(Jwt::new(jwt, *max_lifetime, *timeout)?), jwt.clock_skew, longest)
             }
             Authority::Http(url) => {
-                let asked = Asked::new(url.text(), cookie.clone(), *max_lifetime, *timeout);
-                (By::Asked(asked), Duration::ZERO, Some(MAX_AGE))
+                let asked = Asked::new(url, cookie.clone(), *max_lifetime, *timeout);
+                (By::Asked(asked), BETWEEN_INSTANCES, Some(*max_lifetime))
             }
         };
         // A minute, and skew at both ends, for clocks that are apart.
@@ -76,13 +79,13 @@ impl Authenticator {
     }
 
     /// Says who shows these credentials. Each refusal is counted.
-    pub fn check(self: &Arc<Self>, credentials: Credentials) -> Check {
+    pub fn check(self: &Arc<Self>, credentials: Credentials, shown: Shown) -> Check {
         match self.check_now(&credentials) {
             Some(result) => Check::Done(self.counted(result)),
             None => {
                 let this = self.clone();
                 Check::Later(Box::pin(async move {
-                    let result = this.ask(&credentials).await;
+                    let result = this.ask(&credentials, shown).await;
                     this.counted(result)
                 }))
             }
@@ -145,14 +148,14 @@ impl Authenticator {
         }
     }
 
-    async fn ask(&self, credentials: &Credentials) -> Result<Arc<Principal>, Refused> {
+    async fn ask(&self, credentials: &Credentials, shown: Shown) -> Result<Arc<Principal>, Refused> {
         match &self.by {
             By::Jwt(jwt) => {
                 let token = credentials.bearer().ok_or(Refused::Missing)?;
                 let key = jwt.key_anew(token).await?;
                 jwt.principal(token, &key, Timestamp::now()).map(Arc::new)
             }
-            By::Asked(asked) => asked.ask(credentials).await,
+            By::Asked(asked) => asked.ask(credentials, shown).await,
         }
     }
 

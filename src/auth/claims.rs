@@ -89,7 +89,10 @@ impl Claims {
         if principal.has_ended(now) {
             return Err(Refused::Expired);
         }
-        if expires_at.is_some_and(|at| at > later(now, life.max + life.skew)) {
+        // Counted from when it was issued: what is refused today must not be accepted when it has grown old, as what was revoked of it
+        // is forgotten by then.
+        let from = principal.issued_at.map_or(now, |issued_at| issued_at.min(now));
+        if expires_at.is_some_and(|at| at > later(from, life.max + life.skew)) {
             return Err(Refused::TooLongLived);
         }
         Ok(principal)
@@ -145,6 +148,8 @@ mod tests {
         assert_eq!(read(r#"{"sub":"a","exp":995}"#), Err(Refused::Expired));
         assert!(read(r#"{"sub":"a","exp":1105}"#).is_ok());
         assert_eq!(read(r#"{"sub":"a","exp":1105.001}"#), Err(Refused::TooLongLived));
+        assert!(read(r#"{"sub":"a","iat":950,"exp":1055}"#).is_ok());
+        assert_eq!(read(r#"{"sub":"a","iat":950,"exp":1056}"#), Err(Refused::TooLongLived));
         assert!(read(r#"{"sub":"a","iat":1005}"#).is_ok());
         assert_eq!(read(r#"{"sub":"a","iat":1005.001}"#), Err(Refused::NotYet));
     }

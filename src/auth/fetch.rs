@@ -114,8 +114,9 @@ fn get(
         request = request.header(HeaderName::from_static(name), value);
     }
     let mut response = request.call().map_err(failed)?;
-    let cache = response.headers().get("cache-control").and_then(|value| value.to_str().ok());
-    let max_age = cache.map(max_age).unwrap_or_default();
+    let cache = response.headers().get_all("cache-control").iter();
+    let cache: Vec<_> = cache.filter_map(|value| value.to_str().ok()).collect();
+    let max_age = max_age(&cache.join(","));
     let status = response.status().as_u16();
     let body = response.body_mut().with_config().limit(max_bytes).read_to_vec().map_err(failed)?;
     Ok(Response { status, max_age, body })

@@ -7,30 +7,53 @@ use std::time::{Duration, Instant};
 use ring::digest;
 
 use super::claims::{Claims, Life};
-use super::fetch::Fetcher;
+use super::fetch::{FetchError, Fetcher};
 use super::refused::Refused;
 use crate::domain::{Credentials, Principal, Timestamp};
+use crate::settings::PageUrl;
 
 /// Longest answer, in bytes.
 const MAX_BYTES: u64 = 64 * 1024;
 
-/// Most answers that are kept.
-const MAX_ANSWERS: usize = 10_000;
+/// Most principals that are kept.
+const MAX_PRINCIPALS: usize = 10_000;
+
+/// Most refusals that are kept.
+const MAX_REFUSALS: usize = 1_000;
 
 /// The longest that an answer is kept, whatever it says.
-pub(super) const MAX_AGE: Duration = Duration::from_secs(24 * 60 * 60);
+const MAX_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What was answered: a principal, or that there is none.
 type Answer = Result<Arc<Principal>, Refused>;
 
+/// Where credentials were shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shown {
+    /// By someone who connects and is not known yet.
+    OnArrival,
+    /// On a connection of someone who is known, in a post, or for the page.
+    Elsewhere,
+}
+
 /// A URL that is asked.
 pub(super) struct Asked {
-    url: String,
+    url: PageUrl,
     cookie: Option<String>,
-    fetcher: Fetcher,
+    /// Requests about those who connect, of whom there may be any number.
+    arrivals: Fetcher,
+    /// Requests about all else, which strangers must not hold up.
+    others: Fetcher,
     life: Life,
-    /// By a digest of the credentials, so that those are not kept.
-    answers: Mutex<HashMap<[u8; 32], Kept>>,
+    answers: Mutex<Answers>,
+}
+
+/// What was answered, by a digest of the credentials, so that those are not kept.
+#[derive(Default)]
+struct Answers {
+    principals: HashMap<[u8; 32], Kept>,
+    /// Apart, as strangers can cause any number.
+    refusals: HashMap<[u8; 32], Kept>,
 }
 
 struct Kept {
@@ -39,68 +62,64 @@ struct Kept {
 }
 
 impl Asked {
-    /// `url` is asked; credentials in a cookie are of this name.
-    pub(super) fn new(url: String, cookie: Option<String>, max_life: Duration, timeout: Duration) -> Self {
+    /// `url` is asked; credentials in a cookie are of this name. Nobody stays for longer than `max_life`.
+    pub(super) fn new(url: &PageUrl, cookie: Option<String>, max_life: Duration, timeout: Duration) -> Self {
         let life = Life { max: max_life, skew: Duration::ZERO };
-        Self { url, cookie, fetcher: Fetcher::new(timeout, MAX_BYTES), life, answers: Mutex::default() }
+        let [arrivals, others] = [(); 2].map(|()| Fetcher::new(timeout, MAX_BYTES));
+        Self { url: url.clone(), cookie, arrivals, others, life, answers: Mutex::default() }
     }
 
     /// An answer that still holds.
     pub(super) fn known(&self, credentials: &Credentials) -> Option<Answer> {
+        let key = key(credentials);
         let answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept = answers.get(&key(credentials)).filter(|kept| Instant::now() < kept.until)?;
-        Some(kept.answer.clone())
+        let kept = answers.principals.get(&key).or_else(|| answers.refusals.get(&key));
+        kept.filter(|kept| Instant::now() < kept.until).map(|kept| kept.answer.clone())
     }
 
     /// Forgets what was answered: someone's tokens were revoked.
     pub(super) fn forget(&self) {
-        self.answers.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        *self.answers.lock().unwrap_or_else(PoisonError::into_inner) = Answers::default();
     }
 
     /// Asks.
-    pub(super) async fn ask(&self, credentials: &Credentials) -> Answer {
+    pub(super) async fn ask(&self, credentials: &Credentials, shown: Shown) -> Answer {
         // A revocation that comes meanwhile is newer than the answer.
         let asked_at = Timestamp::now();
-        let response = self.fetcher.get(&self.url, self.headers(credentials)).await;
-        let response = match response {
+        let fetcher = if shown == Shown::OnArrival { &self.arrivals } else { &self.others };
+        let response = match fetcher.get(&self.url.text(), self.headers(credentials)).await {
             Ok(response) => response,
-            Err(error) => {
-                log::debug!("AUTH_HTTP_URL: {}: {error}", self.url);
-                return Err(Refused::Unavailable);
-            }
+            // What no header can carry is no credential.
+            Err(FetchError::Header) => return Err(Refused::Malformed),
+            Err(error) => return Err(Refused::Unavailable(error.to_string())),
         };
         let answer = match response.status {
             200 => self.principal(&response.body, asked_at),
             401 => Err(Refused::Denied),
             403 => Err(Refused::Forbidden),
-            status => {
-                log::debug!("AUTH_HTTP_URL: {}: answered {status}", self.url);
-                Err(Refused::Unavailable)
-            }
+            status => Err(Refused::Unavailable(format!("AUTH_HTTP_URL answered {status}"))),
         };
-        if answer != Err(Refused::Unavailable) {
+        if !matches!(answer, Err(Refused::Unavailable(_))) {
             self.keep(credentials, &answer, response.max_age);
         }
         answer
     }
 
     fn principal(&self, json: &[u8], asked_at: Timestamp) -> Answer {
-        let claims: Claims = serde_json::from_slice(json).map_err(|_| {
-            log::debug!("AUTH_HTTP_URL: {}: answered 200 with no claims in JSON", self.url);
-            Refused::Unavailable
-        })?;
+        let unusable = |fault: &dyn std::fmt::Display| {
+            Refused::Unavailable(format!("AUTH_HTTP_URL answered 200, but not with claims: {fault}"))
+        };
+        let mut claims: Claims =
+            serde_json::from_slice(json).map_err(|_| unusable(&"not the JSON of any"))?;
+        // Whatever it says of itself: what was revoked before it was asked, it knows of; and nobody stays for ever who was once let in.
+        claims.iat = None;
+        let latest = (asked_at.as_millis() as f64 + self.life.max.as_millis() as f64) / 1000.0;
+        claims.exp = Some(claims.exp.map_or(latest, |exp| exp.min(latest)));
         let mut principal = claims.principal(asked_at, self.life).map_err(|refused| match refused {
             // Whoever answered is at fault, not who is asked about.
-            Refused::Claims(fault) => {
-                log::debug!(
-                    "AUTH_HTTP_URL: {}: answered 200 with claims that cannot be used: {fault}",
-                    self.url
-                );
-                Refused::Unavailable
-            }
+            Refused::Claims(fault) => unusable(&fault),
             refused => refused,
         })?;
-        // Whatever it says of itself: what was revoked before it was asked, it knows of.
         principal.issued_at = Some(asked_at);
         Ok(Arc::new(principal))
     }
@@ -119,18 +138,17 @@ impl Asked {
         if max_age.is_zero() {
             return;
         }
-        let now = Instant::now();
+        let (key, until) = (key(credentials), Instant::now() + max_age.min(MAX_AGE));
         let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
-        if answers.len() >= MAX_ANSWERS {
-            answers.retain(|_, kept| now < kept.until);
-        }
-        if answers.len() >= MAX_ANSWERS {
+        let Answers { principals, refusals } = &mut *answers;
+        let (kept, most) =
+            if answer.is_ok() { (principals, MAX_PRINCIPALS) } else { (refusals, MAX_REFUSALS) };
+        if kept.len() >= most {
             // Any of them; whoever it is of is asked about again.
-            let victim = answers.keys().next().copied();
-            victim.map(|victim| answers.remove(&victim));
+            let victim = kept.keys().next().copied();
+            victim.map(|victim| kept.remove(&victim));
         }
-        let until = now + max_age.min(MAX_AGE);
-        answers.insert(key(credentials), Kept { answer: answer.clone(), until });
+        kept.insert(key, Kept { answer: answer.clone(), until });
     }
 }
 

@@ -12,11 +12,9 @@ use super::crypto;
 use super::error::AuthError;
 use super::key_set::KeySet;
 use super::refused::Refused;
+use crate::domain::credentials::MAX_TOKEN_BYTES;
 use crate::domain::{Principal, Timestamp};
 use crate::settings::{self, JwtKeys, JwtSettings};
-
-/// The longest token that is looked at, in bytes.
-pub(super) const MAX_TOKEN_BYTES: usize = 8192;
 
 /// The longest file with a key, in bytes.
 const MAX_KEY_BYTES: u64 = 64 * 1024;
@@ -48,7 +46,7 @@ impl Jwt {
         let keys = match &settings.keys {
             JwtKeys::Secret(secret) => Keys::One(DecodingKey::from_secret(secret.reveal().as_bytes())),
             JwtKeys::PublicKey(file) => Keys::One(public_key(file, settings.algorithm)?),
-            JwtKeys::Set(url) => Keys::Set(Arc::new(KeySet::new(url.text(), algorithm, timeout))),
+            JwtKeys::Set(url) => Keys::Set(Arc::new(KeySet::new(url, algorithm, timeout))),
         };
         // Whole seconds, as the claims are; rounded up.
         let skew = settings.clock_skew.as_millis().div_ceil(1000) as u64;
@@ -97,6 +95,10 @@ impl Jwt {
             ErrorKind::Json(error) if error.to_string().starts_with("unknown variant") => Refused::Algorithm,
             _ => Refused::Malformed,
         })?;
+        // Extensions that must be understood, of which none are (RFC 7515 section 4.1.11).
+        if header.crit.is_some() {
+            return Err(Refused::Malformed);
+        }
         if self.validation.algorithms.contains(&header.alg) { Ok(header) } else { Err(Refused::Algorithm) }
     }
 
@@ -140,7 +142,7 @@ fn refused(error: &ErrorKind) -> Refused {
 fn shape(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let expected =
-        text.split_once("expected ").map_or("what the documentation says", |(_, expected)| expected);
+        text.rsplit_once("expected ").map_or("what the documentation says", |(_, expected)| expected);
     let expected = expected.split(" at line").next().unwrap_or(expected);
     format!("in column {}: expected {expected}", error.column())
 }

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::fetch::{FetchError, Fetcher};
 use super::refused::Refused;
+use crate::settings::PageUrl;
 
 /// How often the set is read while all is well.
 const READ_EVERY: Duration = Duration::from_secs(600);
@@ -26,7 +27,7 @@ const MAX_KEYS: usize = 1000;
 
 /// The keys at a URL.
 pub(super) struct KeySet {
-    url: String,
+    url: PageUrl,
     algorithm: Algorithm,
     fetcher: Fetcher,
     keys: RwLock<Arc<Keys>>,
@@ -59,9 +60,9 @@ pub(super) enum KeySetError {
 
 impl KeySet {
     /// The keys at `url` that check what is signed with `algorithm`. Reads nothing yet.
-    pub(super) fn new(url: String, algorithm: Algorithm, timeout: Duration) -> Self {
+    pub(super) fn new(url: &PageUrl, algorithm: Algorithm, timeout: Duration) -> Self {
         let fetcher = Fetcher::new(timeout, MAX_BYTES);
-        Self { url, algorithm, fetcher, keys: RwLock::default(), reading: Mutex::default() }
+        Self { url: url.clone(), algorithm, fetcher, keys: RwLock::default(), reading: Mutex::default() }
     }
 
     /// The key with this id; or the only one there is, for a token that names none.
@@ -83,7 +84,8 @@ impl KeySet {
         // Whoever waits for it may go away: then it is read all the same, or strangers could have it begun again and again.
         let read = tokio::spawn(async move { this.read_unless_known(wanted.as_deref()).await });
         let failed = read.await.unwrap_or(true);
-        let refused = if failed { Refused::Unavailable } else { Refused::UnknownKey };
+        let unavailable = || Refused::Unavailable("AUTH_JWKS_URL cannot be read".to_owned());
+        let refused = if failed { unavailable() } else { Refused::UnknownKey };
         self.find(id).ok_or(refused)
     }
 
@@ -121,13 +123,14 @@ impl KeySet {
         match read {
             Ok(keys) => {
                 if reading.failed {
-                    log::info!("AUTH_JWKS_URL: {} works again", self.url);
+                    log::info!("AUTH_JWKS_URL: {} works again", self.url.without_query());
                 }
                 *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
             }
             Err(error) if !reading.failed => {
                 let kept = self.keys.read().unwrap_or_else(PoisonError::into_inner).len();
-                log::warn!("AUTH_JWKS_URL: {}: {error}; {kept} keys of before are used", self.url);
+                let url = self.url.without_query();
+                log::warn!("AUTH_JWKS_URL: {url}: {error}; {kept} keys of before are used");
             }
             Err(_) => {}
         }
@@ -135,7 +138,7 @@ impl KeySet {
     }
 
     async fn fetch(&self) -> Result<Keys, KeySetError> {
-        let response = self.fetcher.get(&self.url, Vec::new()).await?;
+        let response = self.fetcher.get(&self.url.text(), Vec::new()).await?;
         if response.status != 200 {
             return Err(KeySetError::Status(response.status));
         }

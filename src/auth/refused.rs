@@ -25,7 +25,7 @@ pub enum Refused {
     #[error("it does not hold yet (nbf, iat)")]
     NotYet,
     /// It ends too late.
-    #[error("it ends later than AUTH_MAX_TOKEN_DAYS from now (exp)")]
+    #[error("it ends later than AUTH_MAX_TOKEN_DAYS after it was issued (exp, iat)")]
     TooLongLived,
     /// It is for somebody else.
     #[error("it is not for AUTH_AUDIENCE (aud)")]
@@ -49,8 +49,8 @@ pub enum Refused {
     #[error("AUTH_HTTP_URL answered 403")]
     Forbidden,
     /// Whoever must be asked does not answer as it should.
-    #[error("it cannot be checked now")]
-    Unavailable,
+    #[error("it cannot be checked now: {0}")]
+    Unavailable(String),
 }
 
 impl Refused {
@@ -72,7 +72,7 @@ impl Refused {
             Self::OtherSubject => "other_subject",
             Self::Denied => "denied",
             Self::Forbidden => "forbidden",
-            Self::Unavailable => "unavailable",
+            Self::Unavailable(_) => "unavailable",
         }
     }
 }

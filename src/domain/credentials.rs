@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+/// The longest token that is looked at, in bytes. In a handshake it shares 8 KiB with the rest of the head.
+pub const MAX_TOKEN_BYTES: usize = 8192;
+
 /// What someone shows to say who it is. Never printed.
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct Credentials {
@@ -26,14 +29,20 @@ impl Credentials {
         self.authorization.is_none() && self.token.is_none() && self.cookie.is_none()
     }
 
+    /// True if there is an `Authorization: Bearer`, which no browser sends by itself.
+    pub fn is_bearer(&self) -> bool {
+        self.of_header().is_some()
+    }
+
     /// The token among it: of `Authorization: Bearer` (RFC 6750 section 2.1; the scheme may be written in any case), else the one
     /// that came in another way, else the cookie.
     pub fn bearer(&self) -> Option<&str> {
-        let of_header = self.authorization.as_deref().and_then(|value| {
-            let (scheme, token) = value.split_once(' ')?;
-            scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_ascii())
-        });
-        of_header.or(self.token.as_deref()).or(self.cookie.as_deref())
+        self.of_header().or(self.token.as_deref()).or(self.cookie.as_deref())
+    }
+
+    fn of_header(&self) -> Option<&str> {
+        let (scheme, token) = self.authorization.as_deref()?.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_ascii())
     }
 }
 

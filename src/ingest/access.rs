@@ -17,6 +17,15 @@ pub trait Access: 'static {
     /// # Errors
     /// A [`Problem`] with the response if it may not.
     fn check(&self, head: &RequestHead) -> Result<Checked, Problem>;
+
+    /// Looks again before anything is stored: the body may have taken minutes. As provided, all is as it was.
+    ///
+    /// # Errors
+    /// A [`Problem`] with the response if it may not any more.
+    fn look_again(&self, grant: &Grant) -> Result<(), Problem> {
+        let _ = grant;
+        Ok(())
+    }
 }
 
 /// A post may go on.
@@ -43,6 +52,12 @@ pub trait Reporters: Send + Sync + 'static {
     /// # Errors
     /// [`NotReporter`] if it may for none.
     fn identify(&self, credentials: Credentials) -> Result<Checked, NotReporter>;
+
+    /// Looks again at one of them.
+    ///
+    /// # Errors
+    /// [`NotReporter`] if its token has ended or was revoked.
+    fn look_again(&self, principal: &Principal) -> Result<(), NotReporter>;
 }
 
 /// Why somebody may not report.
@@ -92,6 +107,13 @@ impl Access for TokenAccess {
             self.operator.setting
         );
         Err(bearer::unauthorized(message))
+    }
+
+    fn look_again(&self, grant: &Grant) -> Result<(), Problem> {
+        match (grant, &self.reporters) {
+            (Grant::Of(principal), Some(reporters)) => Ok(reporters.look_again(principal)?),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -108,16 +108,18 @@ async fn post(
 impl Inner {
     async fn accept(&self, request: &HttpRequest, payload: web::Payload) -> Result<Accepted, Problem> {
         let checked = self.check(request.head())?;
-        // Held until positions are stored: while nothing can be, posts wait, and others must not.
-        let mut permit = self.limits.admit().ok_or_else(busy)?;
+        // Before there is a permit: whoever makes up tokens takes no place of those who post.
         let grant = match checked {
             Checked::Granted(grant) => grant,
             Checked::Later(grant) => grant.await?,
         };
+        // Held until positions are stored: while nothing can be, posts wait, and others must not.
+        let mut permit = self.limits.admit().ok_or_else(busy)?;
         let body = read(payload, self.max_body_bytes, &mut permit).await?;
         let content_type = head::text(request.head(), &header::CONTENT_TYPE).unwrap_or_default();
         let positions = format::parse(&body, format::is_lines(content_type), Timestamp::now())?;
         grant.check(&positions)?;
+        self.access.look_again(&grant)?;
         self.store(positions).await
     }
 

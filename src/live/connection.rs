@@ -11,7 +11,6 @@ mod worker;
 
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::Duration;
 
 use actix_web_actors::HttpContext;
 use bytes::Bytes;
@@ -52,9 +51,9 @@ pub(crate) fn open(accepted: Accepted, worker: Rc<Worker>) {
     let Accepted { stream, remote, response, read_ahead, encoding, admitted, permit } = accepted;
     let (standing, refused) = match admitted {
         Admitted::Anyone => (Standing::Anyone, None),
-        Admitted::Awaited(limit) => (Standing::Awaited(limit), None),
+        Admitted::Awaited(awaited) => (Standing::Awaited(awaited), None),
         Admitted::Known(identity) => (Standing::Known(identity), None),
-        Admitted::Refused(reason) => (Standing::Awaited(Duration::ZERO), Some(reason)),
+        Admitted::Refused(reason) => (Standing::Refused, Some(reason)),
     };
     let outbox = Outbox::new(Socket(stream), worker.settings.outbox_bytes, worker.budget.clone());
     let shared: Rc<Outbox> = outbox.clone();

@@ -5,16 +5,13 @@ use std::time::Duration;
 
 use super::kind::Choice as _;
 use super::live::LiveSettings;
-use super::map::{HttpUrl, PageUrl};
+use super::map::{PageUrl, ServiceUrl};
 use super::read::Reader;
 use super::secret::Secret;
 use super::secret_file;
 use super::setting::Setting;
 use super::table;
 use super::token::{Algorithm, Mode};
-
-/// The shortest secret, in bytes: as long as the output of SHA-256 (RFC 7518 section 3.2).
-const MIN_SECRET_BYTES: usize = 32;
 
 /// Settings of authentication.
 #[derive(Clone, Debug)]
@@ -82,14 +79,28 @@ impl AuthSettings {
             let allowed = "only together with LIVE_WS_ALLOWED_ORIGINS: any web page could connect with its visitors' cookies";
             read.fault(&table::AUTH_COOKIE, name, allowed.to_owned());
         }
+        let authority = authority(read, cookie.is_some());
         Self {
-            authority: authority(read, cookie.is_some()),
-            timeout: read.value(&table::AUTH_TIMEOUT_MS),
+            timeout: timeout(read, &authority, live),
+            authority,
             cookie,
             deadline: read.value(&table::AUTH_DEADLINE_MS),
             max_lifetime: Duration::from_secs(u64::from(days) * 24 * 60 * 60),
         }
     }
+}
+
+/// How long whoever is asked may take: a handshake waits for it.
+fn timeout(read: &mut Reader, authority: &Authority, live: &LiveSettings) -> Duration {
+    let setting = &table::AUTH_TIMEOUT_MS;
+    let timeout = read.value(setting);
+    let handshake = &table::LIVE_WS_HANDSHAKE_TIMEOUT_MS;
+    let is_asked = !matches!(authority, Authority::Nobody);
+    if is_asked && timeout >= live.handshake_timeout && read.is_sound(setting) && read.is_sound(handshake) {
+        let least = live.handshake_timeout.as_millis();
+        read.fault(setting, &timeout, format!("less than {}, which is {least}", handshake.variable));
+    }
+    timeout
 }
 
 /// Everything that says who someone is, of which one is used.
@@ -183,7 +194,6 @@ fn jwt(
     require_expiry: bool,
 ) -> Option<JwtSettings> {
     let Sources { secret, public_key, key_set, algorithm, audience, issuer, .. } = sources;
-    let secret = secret.inspect(|secret| check_secret(read, secret));
     let keys = match (secret, public_key, key_set) {
         (Some(secret), None, None) => JwtKeys::Secret(secret),
         (None, Some(file), None) => JwtKeys::PublicKey(file),
@@ -211,20 +221,30 @@ fn jwt(
         Some(algorithm) => algorithm,
         None => read.settle(&table::AUTH_JWT_ALGORITHM, usual),
     };
+    if let JwtKeys::Secret(secret) = &keys {
+        check_secret(read, secret, algorithm);
+    }
     Some(JwtSettings { keys, algorithm, audience, issuer, clock_skew, require_expiry })
 }
 
-fn check_secret(read: &mut Reader, secret: &Secret) {
-    if secret.reveal().len() < MIN_SECRET_BYTES {
+/// A secret is at least as long as what its hash function makes (RFC 7518 section 3.2).
+fn check_secret(read: &mut Reader, secret: &Secret, algorithm: Algorithm) {
+    let least = match algorithm {
+        Algorithm::Hs384 => 48,
+        Algorithm::Hs512 => 64,
+        _ => 32,
+    };
+    if secret.reveal().len() < least {
         let allowed = format!(
-            "at least {MIN_SECRET_BYTES} bytes (RFC 7518 section 3.2), such as openssl rand -base64 48 makes"
+            "at least {least} bytes for {} (RFC 7518 section 3.2), such as openssl rand -base64 48 makes",
+            algorithm.name()
         );
         read.fault(&table::AUTH_JWT_SECRET, secret, allowed);
     }
 }
 
 /// A URL that this program asks.
-fn url(read: &mut Reader, setting: &Setting<HttpUrl>) -> Option<PageUrl> {
+fn url(read: &mut Reader, setting: &Setting<ServiceUrl>) -> Option<PageUrl> {
     let url = read.optional(setting)?;
     if url.origin().starts_with("https:") && !cfg!(feature = "tls") {
         let allowed = "one that begins with http://, as this program was built without the feature tls";

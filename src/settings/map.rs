@@ -26,6 +26,12 @@ impl PageUrl {
         format!("{}{}", self.origin, self.path)
     }
 
+    /// Without its query, which may hold a key.
+    pub fn without_query(&self) -> String {
+        let (path, query) = self.path.split_once('?').unwrap_or((&self.path, ""));
+        format!("{}{path}{}", self.origin, if query.is_empty() { "" } else { "?(hidden)" })
+    }
+
     /// Reads a URL of one of these schemes. It names no user, as every visitor of the page is shown it, and no fragment.
     fn read(text: &str, schemes: [&str; 2]) -> Option<Self> {
         let (scheme, rest) = text.split_once("://")?;
@@ -42,7 +48,7 @@ impl PageUrl {
 
 /// What differs between the kinds of [`PageUrl`].
 macro_rules! page_url {
-    ($(#[$about:meta])* $kind:ident, $schemes:expr, $allowed:literal) => {
+    ($(#[$about:meta])* $kind:ident, $schemes:expr, $show:path, $allowed:literal) => {
         $(#[$about])*
         pub(super) struct $kind;
 
@@ -58,7 +64,7 @@ macro_rules! page_url {
             }
 
             fn show(value: &PageUrl) -> String {
-                value.text()
+                $show(value)
             }
 
             fn stand_in() -> PageUrl {
@@ -72,13 +78,23 @@ page_url!(
     /// Where a page connects to a live server.
     SocketUrl,
     ["ws", "wss"],
+    PageUrl::text,
     "a URL that begins with ws:// or wss://, such as wss://live.example.org/live, without a user or a fragment"
 );
 
 page_url!(
-    /// Where a page, or this program, loads something.
+    /// What this program asks. What is in its query is not shown.
+    ServiceUrl,
+    ["http", "https"],
+    PageUrl::without_query,
+    "a URL that begins with http:// or https://, such as https://id.example.org/keys, without a user or a fragment"
+);
+
+page_url!(
+    /// Where a page loads something.
     HttpUrl,
     ["http", "https"],
+    PageUrl::text,
     "a URL that begins with http:// or https://, such as https://tiles.example.org/style.json, without a user or a fragment"
 );
 

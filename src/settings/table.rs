@@ -6,7 +6,7 @@
 
 use super::database::DatabaseUrl;
 use super::kind::{Label, Millis, Number, Port, SecretText, Switch};
-use super::map::{Ancestor, FilePath, HttpUrl, SocketUrl, TileOrigin, Units};
+use super::map::{Ancestor, FilePath, HttpUrl, ServiceUrl, SocketUrl, TileOrigin, Units};
 use super::network::{Address, ForwardedHeader, Host, List, Network, Origin};
 use super::redis::{RedisUrl, StreamName};
 use super::setting::Default::{Computed, Text};
@@ -111,7 +111,7 @@ settings! {
         AUTH_JWT_PUBLIC_KEY_FILE: FilePath {
             help: "A file in PEM format with the public key of whoever signs tokens (all algorithms but the HS ones).",
         }
-        AUTH_JWKS_URL: HttpUrl {
+        AUTH_JWKS_URL: ServiceUrl {
             help: "The keys of whoever signs tokens, as a JSON Web Key Set (RFC 7517 section 5). It is read at the start, every \
                 ten minutes, and when a token names a key that is not known, at most every ten seconds; the last good set \
                 holds while the URL is away.",
@@ -139,10 +139,11 @@ settings! {
         AUTH_MAX_TOKEN_DAYS: Number<u32, 1, 3650> {
             default: Text("31"),
             unit: "days",
-            help: "A token that ends later than so long from now is refused. For so long a revocation is remembered (for ever, \
-                where tokens need not end).",
+            help: "A token that ends later than so long after it was issued (`iat`; without one, from now) is refused. For so \
+                long a revocation is remembered (for ever, where tokens need not end): do not raise it, nor switch \
+                `AUTH_REQUIRE_EXPIRY` off, while older revocations must hold. With `AUTH=http`, a connection ends after so long.",
         }
-        AUTH_HTTP_URL: HttpUrl {
+        AUTH_HTTP_URL: ServiceUrl {
             help: "The URL that is asked who someone is, with `AUTH=http`: it gets the request's `Authorization`, its cookie and \
                 its path (`X-Original-URI`), and answers 200 with claims as JSON, or 401 or 403.",
         }

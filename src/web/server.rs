@@ -15,7 +15,7 @@ use super::page_config::PageConfig;
 use super::policy::Policy;
 use super::reply;
 use super::tiles::{self, Tiles, TilesError};
-use super::visitors::{Asked, Visitors};
+use super::visitors::{Guard, Visitors};
 use crate::http::{self, Server, Site};
 use crate::metrics::WebMetrics;
 use crate::settings::WebSettings;
@@ -44,7 +44,7 @@ pub struct WebServer {
     /// Where the live server listens, as soon as that is known.
     live_port: Arc<OnceLock<u16>>,
     /// Who may see the page; `None`: everyone.
-    asked: Option<Asked>,
+    guard: Option<Guard>,
 }
 
 /// A web server that listens. Dropping it stops it at once.
@@ -56,12 +56,12 @@ pub struct Running {
 impl WebServer {
     /// A server with these settings.
     pub fn new(settings: WebSettings, metrics: Arc<WebMetrics>) -> Self {
-        Self { settings, metrics, live_port: Arc::default(), asked: None }
+        Self { settings, metrics, live_port: Arc::default(), guard: None }
     }
 
     /// For those only whom `visitors` know; credentials may come in this cookie.
     pub fn only_for(self, visitors: Arc<dyn Visitors>, cookie: Option<String>) -> Self {
-        Self { asked: Some(Asked { visitors, cookie }), ..self }
+        Self { guard: Some(Guard { visitors, cookie }), ..self }
     }
 
     /// Opens the file of map tiles if there is one, binds and listens, on a thread of its own. Must be called in an actix
@@ -113,8 +113,8 @@ impl Site for WebSite {
 }
 
 async fn serve(request: HttpRequest, pages: web::Data<Pages>) -> HttpResponse {
-    let checked = match &pages.server.asked {
-        Some(asked) => asked.check(request.head()).await,
+    let checked = match &pages.server.guard {
+        Some(guard) => guard.check(request.head()).await,
         None => Ok(()),
     };
     let response = match checked {

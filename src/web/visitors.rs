@@ -29,12 +29,12 @@ pub enum NotWelcome {
 }
 
 /// Who is asked, and the cookie that credentials may come in.
-pub(super) struct Asked {
+pub(super) struct Guard {
     pub(super) visitors: Arc<dyn Visitors>,
     pub(super) cookie: Option<String>,
 }
 
-impl Asked {
+impl Guard {
     /// Looks at the head of a request.
     ///
     /// # Errors
@@ -48,7 +48,8 @@ impl Asked {
             authorization: text(header::AUTHORIZATION).filter(|value| !value.is_empty()).map(str::to_owned),
             token: None,
             cookie: cookie.map(str::to_owned),
-            path: head.uri.path().to_owned(),
+            // One answer is for the page and all of its files.
+            path: "/".to_owned(),
         };
         self.visitors.check(shown).await.map_err(response)
     }

@@ -99,15 +99,15 @@ impl Client {
     pub fn principal(&self) -> Option<Arc<Principal>> {
         match &*self.standing.borrow() {
             Standing::Known(identity) => Some(identity.principal.clone()),
-            Standing::Anyone | Standing::Awaited(_) => None,
+            _ => None,
         }
     }
 
     /// Within which time it has to say who it is; `None`: it need not, or has.
-    pub(crate) fn is_awaited(&self) -> Option<Duration> {
-        match *self.standing.borrow() {
-            Standing::Awaited(limit) => Some(limit),
-            Standing::Anyone | Standing::Known(_) => None,
+    pub(crate) fn awaited_for(&self) -> Option<Duration> {
+        match &*self.standing.borrow() {
+            Standing::Awaited(awaited) => Some(awaited.limit),
+            _ => None,
         }
     }
 
@@ -115,7 +115,7 @@ impl Client {
     pub(crate) fn identity_ends_at(&self) -> Option<Timestamp> {
         match &*self.standing.borrow() {
             Standing::Known(identity) => identity.principal.ends_at,
-            Standing::Anyone | Standing::Awaited(_) => None,
+            _ => None,
         }
     }
 

@@ -1,6 +1,7 @@
 //! `Standing`: whether it is known who a client is.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::subjects::Place;
@@ -11,10 +12,20 @@ use crate::domain::Principal;
 pub(crate) enum Standing {
     /// Nobody is asked.
     Anyone,
-    /// It has to say who it is within this time, before it asks for anything.
-    Awaited(Duration),
+    /// It has to say who it is before it asks for anything.
+    Awaited(Awaited),
     /// It is known.
     Known(Identity),
+    /// It is only to be told why it is not welcome.
+    Refused,
+}
+
+/// A client has to say who it is.
+#[derive(Debug)]
+pub struct Awaited {
+    /// Within this time.
+    pub(crate) limit: Duration,
+    pub(crate) _place: AwaitedPlace,
 }
 
 /// Who a client is, with its place among the connections of its subject.
@@ -22,4 +33,50 @@ pub(crate) enum Standing {
 pub struct Identity {
     pub(crate) principal: Arc<Principal>,
     pub(crate) _place: Place,
+}
+
+/// How many clients may be awaited at the same time; shared by all workers.
+#[derive(Debug)]
+pub(crate) struct AwaitedPlaces {
+    limit: usize,
+    taken: AtomicUsize,
+}
+
+/// A place among those who are awaited, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct AwaitedPlace(Arc<AwaitedPlaces>);
+
+impl AwaitedPlaces {
+    /// So many may be.
+    pub(crate) fn new(limit: usize) -> Arc<Self> {
+        Arc::new(Self { limit, taken: AtomicUsize::new(0) })
+    }
+
+    /// A place, if there is one.
+    pub(crate) fn claim(self: &Arc<Self>) -> Option<AwaitedPlace> {
+        let place = AwaitedPlace(self.clone());
+        // One that is too many gives its place back when it is dropped.
+        (self.taken.fetch_add(1, Ordering::Relaxed) < self.limit).then_some(place)
+    }
+}
+
+impl Drop for AwaitedPlace {
+    fn drop(&mut self) {
+        self.0.taken.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn so_many_are_awaited_and_no_more() {
+        let places = AwaitedPlaces::new(2);
+        let first = places.claim().unwrap();
+        let _second = places.claim().unwrap();
+        assert!(places.claim().is_none() && places.claim().is_none());
+        drop(first);
+        assert!(places.claim().is_some());
+    }
 }

@@ -120,11 +120,11 @@ impl LiveConnection {
 
     /// Closes the connection if its client has not said in time who it is.
     fn await_identity(&self, ctx: &mut HttpContext<Self>) {
-        let Some(limit) = self.registration.client.is_awaited() else { return };
+        let Some(limit) = self.registration.client.awaited_for() else { return };
         ctx.run_later(limit, |actor, _| {
             let client = &actor.registration.client;
             // What came is being looked at, which takes bounded time.
-            if client.is_awaited().is_some() && !client.reading.has_request_under_way.get() {
+            if client.awaited_for().is_some() && !client.reading.has_request_under_way.get() {
                 client.close(close::TOKEN_MISSING);
             }
         });

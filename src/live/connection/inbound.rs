@@ -30,6 +30,9 @@ pub(super) enum Received {
 /// So many bytes are decoded before what they say is handled: of frames that are nearly empty, they are a few hundred.
 const DECODE_BYTES: usize = 2048;
 
+/// The longest message of a client of which it is not known who it is: a token and what is around it.
+const MAX_UNKNOWN_MESSAGE: usize = 16 * 1024;
+
 /// So many bytes of work is each byte of a compressed message: a block of 29 bytes can describe large tables and say nothing,
 /// and costs 4 µs; 64 KiB of such blocks take 9 ms, where 64 KiB of positions in all take 70 µs.
 const COMPRESSED_WEIGHT: usize = 16;
@@ -142,6 +145,9 @@ impl Inbound {
             // Its messages are too late (RFC 6455 section 1.4), and it pays for nothing any more.
             self.decoder.ignore_messages();
         }
+        let limit = self.worker.settings.max_message_bytes;
+        let is_awaited = self.client.awaited_for().is_some();
+        self.decoder.limit(if is_awaited { limit.min(MAX_UNKNOWN_MESSAGE) } else { limit });
         loop {
             self.decode();
             if self.awaits_response() {

@@ -298,8 +298,13 @@ impl Hub {
         let held = subscriber.held.borrow();
         let forbidden: Vec<_> = held.values().filter(|held| !may_read(held.topic())).cloned().collect();
         drop(held);
+        // Areas that stay are sent anew once, when all others are gone: one after the other would be very many snapshots, and some
+        // of areas that end a moment later.
+        let mut since = None;
         for subscription in &forbidden {
-            self.end(subscription);
+            let dropped = subscriber.outbox.forget(subscription.id);
+            let first = self.detach(subscription, dropped);
+            since = since.into_iter().chain(first).min();
             client.send(&Outgoing::Error {
                 code: ErrorCode::Forbidden,
                 topic: Some(&subscription.topic().to_string()),
@@ -307,6 +312,12 @@ impl Hub {
                 message: "the token does not allow this topic any more",
                 detail: Some("this subscription has ended"),
             });
+        }
+        if let Some(since) = since {
+            self.restart_areas(&subscriber, since);
+        }
+        if subscriber.held.borrow().is_empty() {
+            self.subscribers.borrow_mut().remove(&client.id());
         }
         let left = subscriber.held.borrow().len();
         Narrowed { ended: forbidden.len(), left }
@@ -332,27 +343,33 @@ impl Hub {
     /// Takes a subscription from a client that stays. What waits for it still waits, but for what was dropped, from the update
     /// with this number on.
     fn take_away(&self, subscription: &Rc<Subscription>, dropped: Option<u64>) {
+        if let Some(since) = self.detach(subscription, dropped) {
+            self.restart_areas(&subscription.subscriber, since);
+        }
+    }
+
+    /// The same, but leaves it to the caller to send areas anew: those whose snapshots were made after the update that is returned, or
+    /// with it.
+    fn detach(&self, subscription: &Rc<Subscription>, dropped: Option<u64>) -> Option<u64> {
         let subscriber = &subscription.subscriber;
         let missing = [dropped, subscription.with_listing(|listing| listing.began_after() + 1)];
         let abandoned = self.remove(subscription);
         subscriber.let_go(subscription);
         match (abandoned, subscription.topic()) {
             // Its client has forgotten, with it, devices that are in its other areas too.
-            (Abandoned::HalfSent(_), Topic::Area(_)) => self.restart_areas(subscriber, |_| true),
+            (Abandoned::HalfSent(_), Topic::Area(_)) => Some(0),
             (Abandoned::Unsent { replaces: Some(replaced) }, _) => {
                 // That it was replaced is not said any more.
                 let topic = &replaced.to_string();
                 subscriber.client.send(&Outgoing::Unsubscribed { topic, id: None });
+                None
             }
+            // It may have been one that was to begin again.
+            (Abandoned::Unsent { .. }, Topic::Area(_)) => Some(0),
             // It may have brought updates that are older than the snapshot of another area, and will not bring those that
             // put it right: they are not told yet, or its client did not get them.
-            (abandoned, Topic::Area(_)) => {
-                let first = missing.into_iter().flatten().fold(self.told.get() + 1, u64::min);
-                // It may have been one that was to begin again.
-                let missing = if matches!(abandoned, Abandoned::Unsent { .. }) { 0 } else { first };
-                self.restart_areas(subscriber, |area| area.snapshot_at.get() >= missing);
-            }
-            _ => {}
+            (_, Topic::Area(_)) => Some(missing.into_iter().flatten().fold(self.told.get() + 1, u64::min)),
+            _ => None,
         }
     }
 

@@ -7,15 +7,16 @@ use futures_util::future::BoxFuture;
 
 use super::message_handler::{Admitted, Decision, Denied};
 use crate::domain::{Credentials, Principal, Topic};
-use crate::live::client::{Identity, Subjects};
+use crate::live::client::{Awaited, AwaitedPlaces, Identity, Subjects};
 use crate::live::wire::close::{self, CloseReason};
 use crate::live::wire::credentials;
 use crate::live::wire::opening::Opening;
+use crate::settings::LiveSettings;
 
 /// Whoever knows credentials.
 pub trait Authority: Send + Sync + 'static {
-    /// Says who shows these.
-    fn identify(&self, credentials: Credentials) -> Identified;
+    /// Says who shows these; `is_known` if that is a client of which it is known already who it is.
+    fn identify(&self, credentials: Credentials, is_known: bool) -> Identified;
 
     /// True if the principal's token was revoked.
     fn is_revoked(&self, principal: &Principal) -> bool;
@@ -54,8 +55,10 @@ pub enum NotIdentified {
 pub struct Gate {
     authority: Arc<dyn Authority>,
     cookie: Option<String>,
+    are_origins_checked: bool,
     deadline: Duration,
     subjects: Arc<Subjects>,
+    awaited: Arc<AwaitedPlaces>,
 }
 
 impl NotIdentified {
@@ -72,25 +75,37 @@ impl NotIdentified {
 }
 
 impl Gate {
-    /// Asks `authority`; credentials may come in this `cookie`, or in a message within `deadline`. A subject may have
-    /// `max_connections`.
+    /// Asks `authority`; credentials may come in this `cookie`, or in a message within `deadline`. `settings` are the live
+    /// server's.
     pub fn new(
         authority: Arc<dyn Authority>,
         cookie: Option<String>,
         deadline: Duration,
-        max_connections: usize,
+        settings: &LiveSettings,
     ) -> Arc<Self> {
-        Arc::new(Self { authority, cookie, deadline, subjects: Subjects::new(max_connections) })
+        Arc::new(Self {
+            authority,
+            cookie,
+            are_origins_checked: !settings.allowed_origins.is_empty(),
+            deadline,
+            subjects: Subjects::new(settings.max_connections_per_subject),
+            // The others are for those who are known.
+            awaited: AwaitedPlaces::new(settings.max_connections.div_ceil(4)),
+        })
     }
 
     /// Decides about a client that wants to connect. One whose credentials are not accepted gets its connection and is then told so:
     /// a browser cannot read a handshake that was refused.
     pub(super) fn admit(&self, opening: &Opening) -> Decision<'_> {
-        let credentials = credentials::of(opening, self.cookie.as_deref());
-        if credentials.is_empty() {
-            return Decision::Now(Ok(Admitted::Awaited(self.deadline)));
+        let mut credentials = credentials::of(opening, self.cookie.as_deref());
+        // What browsers send by themselves for whatever page connects, as they do a cookie.
+        if !self.are_origins_checked && opening.has("origin") && !credentials.is_bearer() {
+            credentials.authorization = None;
         }
-        match self.authority.identify(credentials) {
+        if credentials.is_empty() {
+            return Decision::Now(self.awaited());
+        }
+        match self.authority.identify(credentials, false) {
             Identified::Done(result) => Decision::Now(self.decide(result)),
             Identified::Later(result) => Decision::Later(Box::pin(async { self.decide(result.await) })),
         }
@@ -101,9 +116,15 @@ impl Gate {
             Ok(principal) => self.place(principal).map(Admitted::Known).ok_or(Denied::SubjectFull),
             Err(NotIdentified::Unavailable) => Err(Denied::Unavailable),
             // Such as `Authorization: Basic`, which is for a proxy.
-            Err(NotIdentified::Missing) => Ok(Admitted::Awaited(self.deadline)),
+            Err(NotIdentified::Missing) => self.awaited(),
             Err(error) => Ok(Admitted::Refused(error.close_reason())),
         }
+    }
+
+    /// The client has to say who it is, unless too many have to already.
+    fn awaited(&self) -> Result<Admitted, Denied> {
+        let place = self.awaited.claim().ok_or(Denied::TooManyUnknown)?;
+        Ok(Admitted::Awaited(Awaited { limit: self.deadline, _place: place }))
     }
 
     /// Who someone is, with a place among the connections of the subject, if there is one.

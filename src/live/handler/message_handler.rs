@@ -2,11 +2,10 @@
 
 use std::fmt;
 use std::rc::Rc;
-use std::time::Duration;
 
 use futures_util::future::LocalBoxFuture;
 
-use crate::live::client::{Client, Identity};
+use crate::live::client::{Awaited, Client, Identity};
 use crate::live::wire::close::{self, CloseReason};
 use crate::live::wire::opening::Opening;
 use crate::live::wire::outgoing::ErrorCode;
@@ -59,8 +58,8 @@ pub enum Decision<'a> {
 pub enum Admitted {
     /// Nobody is asked who he is.
     Anyone,
-    /// It has to say who it is within this time, with `auth`, before it says anything else.
-    Awaited(Duration),
+    /// It has to say who it is in time, with `auth`, before it says anything else.
+    Awaited(Awaited),
     /// It is known who it is.
     Known(Identity),
     /// Only to be told, in the close frame, why it is none: browsers show nothing of a handshake that was refused.
@@ -76,6 +75,8 @@ pub enum Denied {
     SubjectFull,
     /// With 503: it cannot be known now who it is.
     Unavailable,
+    /// With 503: too many clients have to say still who they are.
+    TooManyUnknown,
 }
 
 /// What is done with the messages of a worker's clients. One for each worker; it runs on the worker's thread and
@@ -89,7 +90,7 @@ pub trait MessageHandler: 'static {
     fn message(&self, client: &Rc<Client>, message: Message) -> Handled {
         let inbound = &client.metrics.inbound;
         let request = Request::parse(message.bytes(), client.settings.max_topic_bytes);
-        if client.is_awaited().is_some() && !matches!(request, Ok(Request::Auth { .. })) {
+        if client.awaited_for().is_some() && !matches!(request, Ok(Request::Auth { .. })) {
             client.close(close::TOKEN_MISSING);
             return Handled::Done;
         }

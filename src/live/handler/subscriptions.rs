@@ -15,7 +15,7 @@ use crate::live::fanout::{Hub, NotSubscribed, Wish};
 use crate::live::wire::cadence::Cadence;
 use crate::live::wire::close;
 use crate::live::wire::opening::Opening;
-use crate::live::wire::outgoing::{ErrorCode, Known, Limits, Outgoing};
+use crate::live::wire::outgoing::{ErrorCode, Limits, Outgoing, PrincipalView};
 use crate::live::wire::request::{MAX_ID_BYTES, MAX_TOPICS, Options, Request};
 
 /// So long the topics of one request are handled before others have their turn.
@@ -23,6 +23,9 @@ const TURN: Duration = Duration::from_millis(1);
 
 /// What a topic of a list costs a client, as if so many bytes had been sent to it: an eighth of a message of its own.
 const BYTES_PER_TOPIC: usize = 2048;
+
+/// So many checks whether a topic may be read cost a client as much as if a byte had been sent to it.
+const CHECKS_PER_BYTE: usize = 8;
 
 /// Subscribes clients to topics of their worker's hub.
 pub struct SubscriptionHandler {
@@ -78,10 +81,11 @@ impl SubscriptionHandler {
 
     fn auth(&self, client: &Rc<Client>, token: &str, id: Option<String>) -> Handled {
         let Some(gate) = &self.gate else {
-            client.send(&Outgoing::Authenticated { id: id.as_deref(), known: None });
+            client.send(&Outgoing::Authenticated { id: id.as_deref(), principal: None });
             return Handled::Done;
         };
-        match gate.authority().identify(Credentials::of_token(token)) {
+        let is_known = client.principal().is_some();
+        match gate.authority().identify(Credentials::of_token(token), is_known) {
             Identified::Done(result) => {
                 identified(&self.hub, gate, client, result, id.as_deref());
                 Handled::Done
@@ -129,13 +133,15 @@ fn identified(
             None => return client.close(close::SUBJECT_FULL),
         },
     }
-    client.send(&Outgoing::Authenticated { id, known: Some(known(&principal)) });
+    // Each of its subscriptions is held against each pattern.
+    client.charge(principal.topics.len() * client.vitals.topics() / CHECKS_PER_BYTE);
+    client.send(&Outgoing::Authenticated { id, principal: Some(view(&principal)) });
     // What it may not read any more.
     hub.narrow(client, |topic| gate.authority().may_read(&principal, topic));
 }
 
-fn known(principal: &Principal) -> Known<'_> {
-    Known {
+fn view(principal: &Principal) -> PrincipalView<'_> {
+    PrincipalView {
         subject: &principal.subject,
         expires_at: principal.expires_at,
         may_read: principal.topics.iter().map(ToString::to_string).collect(),
@@ -258,7 +264,7 @@ fn welcome(client: &Client, id: Option<&str>) {
             area_devices: settings.max_area_devices,
             min_every_ms: Cadence::at_least(settings.min_every_ms.into()).map_or(0, Cadence::millis),
         },
-        known: principal.as_deref().map(known),
+        principal: principal.as_deref().map(view),
     });
 }
 
@@ -289,7 +295,9 @@ impl MessageHandler for SubscriptionHandler {
             return client.close(close::FORBIDDEN);
         }
         let narrowed = self.hub.narrow(client, |topic| authority.may_read(&principal, topic));
-        if narrowed.ended > 0 && narrowed.left == 0 {
+        // A list that is under way may bring others.
+        let is_busy = client.reading.has_request_under_way.get();
+        if narrowed.ended > 0 && narrowed.left == 0 && !is_busy {
             client.close(close::FORBIDDEN);
         }
     }

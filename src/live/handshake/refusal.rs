@@ -75,6 +75,13 @@ refusals! {
     SUBJECT_FULL =
         Refusal::new(StatusCode::TOO_MANY_REQUESTS, "too many connections of this subject", "subject_full")
             .with("Retry-After", RETRY_AFTER);
+    /// Too many clients have still to say who they are.
+    UNKNOWN_FULL = Refusal::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "too many clients have still to say who they are",
+        "unknown_full",
+    )
+    .with("Retry-After", RETRY_AFTER);
     /// Whoever must be asked who someone is does not answer.
     AUTH_UNAVAILABLE =
         Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "tokens cannot be checked now", "auth_unavailable")
@@ -126,6 +133,7 @@ impl From<Denied> for Refusal {
             Denied::NotAllowed => DENIED,
             Denied::SubjectFull => SUBJECT_FULL,
             Denied::Unavailable => AUTH_UNAVAILABLE,
+            Denied::TooManyUnknown => UNKNOWN_FULL,
         }
     }
 }

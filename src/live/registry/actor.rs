@@ -315,8 +315,8 @@ impl Handler<Recheck> for Registry {
     type Result = ();
 
     fn handle(&mut self, _: Recheck, _: &mut Self::Context) {
-        for connection in self.connections.values().filter(|connection| connection.vitals.subject().is_some())
-        {
+        // Also those of which it is not known yet who they are: they may be found out at this moment.
+        for connection in self.connections.values() {
             connection.control.do_send(Control::Recheck);
         }
     }

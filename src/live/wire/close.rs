@@ -79,8 +79,7 @@ reasons! {
     TOO_BIG = 1009, "message too big, at most {} bytes are allowed", "too_big";
     /// A fault of the server's own.
     INTERNAL = 1011, "internal error", "internal";
-    /// A service that the server needs is away, or there are too many connections of one subject: the client may come again
-    /// (IANA's registry of close codes).
+    /// Whoever must be asked who the client is does not answer: the client may come again (IANA's registry of close codes).
     TRY_AGAIN_LATER = 1013, "tokens cannot be checked now, try again later", "auth_unavailable";
     /// The limit of connections of one subject is reached.
     SUBJECT_FULL = 1013, "too many connections of this subject, try again later", "subject_full";

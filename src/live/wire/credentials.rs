@@ -9,12 +9,21 @@ pub(crate) const SUBPROTOCOL: &str = "bearer";
 
 /// What an opening shows; of cookies, the one of this name.
 pub(crate) fn of(opening: &Opening, cookie: Option<&str>) -> Credentials {
-    let path = opening.target().split(|byte| *byte == b'?').next().unwrap_or_default();
+    let target = String::from_utf8_lossy(opening.target()).into_owned();
     Credentials {
         authorization: opening.single("authorization").filter(|value| !value.is_empty()).map(str::to_owned),
         token: token(opening).map(str::to_owned),
         cookie: cookie.and_then(|name| self::cookie(opening, name)).map(str::to_owned),
-        path: String::from_utf8_lossy(path).into_owned(),
+        path: path(&target).to_owned(),
+    }
+}
+
+/// The path of a request target, which may be a whole URL (RFC 9112 section 3.2.2).
+fn path(target: &str) -> &str {
+    let target = target.split('?').next().unwrap_or_default();
+    match target.split_once("://") {
+        Some((_, rest)) => rest.find('/').map_or("/", |at| &rest[at..]),
+        None => target,
     }
 }
 
@@ -55,6 +64,15 @@ mod tests {
         assert_eq!((credentials.token.as_deref(), credentials.cookie.as_deref()), (Some("b"), Some("c")));
         assert_eq!(credentials.path, "/live/x");
         assert!(of(&all, None).cookie.is_none() && offers_token(&all));
+    }
+
+    #[test]
+    fn the_path_is_without_query_and_host() {
+        for (target, is) in
+            [("/a?b=c", "/a"), ("/", "/"), ("http://x/a?b", "/a"), ("http://x", "/"), ("*", "*")]
+        {
+            assert_eq!(path(target), is);
+        }
     }
 
     #[test]

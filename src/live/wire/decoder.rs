@@ -87,6 +87,11 @@ struct FrameHeader {
 }
 
 impl Decoder {
+    /// Messages may have `max_message` bytes from now on.
+    pub(crate) fn limit(&mut self, max_message: usize) {
+        self.max_message = max_message;
+    }
+
     /// A decoder for messages of at most `max_message` bytes.
     pub fn new(max_message: usize) -> Self {
         Self {

@@ -25,7 +25,7 @@ pub enum Outgoing<'a> {
         limits: Limits,
         /// Who the client is; where nobody is asked, nothing.
         #[serde(flatten)]
-        known: Option<Known<'a>>,
+        principal: Option<PrincipalView<'a>>,
     },
     /// The client is who its token says; the response to `auth`.
     Authenticated {
@@ -34,7 +34,7 @@ pub enum Outgoing<'a> {
         id: Option<&'a str>,
         /// Who it is; where nobody is asked, nothing.
         #[serde(flatten)]
-        known: Option<Known<'a>>,
+        principal: Option<PrincipalView<'a>>,
     },
     /// The topic's positions follow. Sent by [`Hub::subscribe`](crate::live::Hub::subscribe), which adds the last field,
     /// `snapshot`.
@@ -90,7 +90,7 @@ pub enum Outgoing<'a> {
 
 /// Who a client is, as `welcome` and `authenticated` have it.
 #[derive(Clone, Debug, Serialize)]
-pub struct Known<'a> {
+pub struct PrincipalView<'a> {
     /// Whose token it has.
     pub subject: &'a str,
     /// When that ends, if it does.
@@ -187,11 +187,14 @@ mod tests {
                 },
                 r#"{"type":"subscribed","topic":"area:1,2,3,4","every_ms":250,"batch":true,"replaces":"area:0,0,1,1","left":["x"]}"#,
             ),
-            (Outgoing::Authenticated { id: Some("a"), known: None }, r#"{"type":"authenticated","id":"a"}"#),
+            (
+                Outgoing::Authenticated { id: Some("a"), principal: None },
+                r#"{"type":"authenticated","id":"a"}"#,
+            ),
             (
                 Outgoing::Authenticated {
                     id: None,
-                    known: Some(Known {
+                    principal: Some(PrincipalView {
                         subject: "ann",
                         expires_at: Timestamp::from_millis(0),
                         may_read: vec!["event:*".into()],

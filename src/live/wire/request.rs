@@ -6,13 +6,11 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::cadence::Cadence;
+use crate::domain::credentials::MAX_TOKEN_BYTES;
 use crate::settings::Secret;
 
 /// Longest `id` of a request, in bytes.
 pub const MAX_ID_BYTES: usize = 128;
-
-/// Longest token, in bytes.
-pub const MAX_TOKEN_BYTES: usize = 8192;
 
 /// Most topics that one request may name.
 pub const MAX_TOPICS: usize = 1000;

@@ -5,8 +5,11 @@ use std::time::Instant;
 use futures_util::future::join_all;
 use serde_json::json;
 use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::Message;
 
-use crate::harness::{Answer, Answers, Client, Raw, Server, folder, from_now, position, upgrade_with};
+use crate::harness::{
+    Answer, Answers, Client, Raw, Server, eventually, folder, from_now, position, upgrade_with,
+};
 
 fn claims(subject: &str, headers: &str) -> Answer {
     let claims = json!({ "sub": subject, "topics": ["event:e"], "devices": ["truck"] });
@@ -68,6 +71,20 @@ async fn what_the_opening_shows_is_forwarded_and_the_answer_is_who_it_is() {
 }
 
 #[actix::test]
+async fn what_browsers_send_by_themselves_is_nothing_where_any_page_may_connect() {
+    let folder = folder();
+    let answers = Answers::start(|_| claims("ann", "")).await;
+    let server = start(folder.path(), &answers, &[("AUTH_DEADLINE_MS", "100")]);
+    let page = [("Authorization", "Basic YTpi"), ("Origin", "https://evil.example")];
+    assert_eq!(Client::with_headers(server.live, &page).await.closed().await.0, 4401);
+    assert!(answers.heads().is_empty());
+    // Without a page, or as no page can, it is.
+    Client::with_headers(server.live, &page[..1]).await.subscribe("event:e").await;
+    let script = [("Authorization", "Bearer t"), page[1]];
+    Client::with_headers(server.live, &script).await.subscribe("event:e").await;
+}
+
+#[actix::test]
 async fn an_answer_holds_for_as_long_as_it_says() {
     let folder = folder();
     let answers = Answers::start(|_| claims("ann", "Cache-Control: max-age=60\r\n")).await;
@@ -90,9 +107,14 @@ async fn an_answer_holds_for_as_long_as_it_says() {
     server.revoke(&json!({ "subject": "ann" })).await;
     assert_eq!(client.closed().await.0, 4403);
     assert_eq!(Client::bearer(server.live, "one").await.closed().await.0, 4403);
-    // Whoever is asked may let it in again.
+    // Whoever is asked may let it in again, as soon as clocks that are apart cannot be the reason.
     answers.change(|_| claims("ann", ""));
-    Client::bearer(server.live, "one").await.subscribe("event:e").await;
+    eventually("it is let in again", async || {
+        let mut client = Client::bearer(server.live, "one").await;
+        client.text(json!({ "type": "hello" }).to_string()).await;
+        matches!(client.next().await, Some(Message::Text(_)))
+    })
+    .await;
 }
 
 #[actix::test]

@@ -1,9 +1,11 @@
 //! Who may report, and what the ops port shows to whom.
 
 use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 use crate::harness::{
-    Client, JWT, Server, folder, from_now, get, http, jwt_and, position, post_over, sql, token,
+    Client, JWT, Server, eventually, folder, from_now, get, http, jwt_and, position, post_over, sql, token,
 };
 
 fn bearer(token: &str) -> String {
@@ -58,6 +60,30 @@ async fn tokens_that_are_not_good_store_nothing() {
         page.lines()
             .any(|line| line.starts_with("processor_positions_accepted_total{") && line.ends_with(" 0"))
     );
+}
+
+#[actix::test]
+async fn a_post_whose_token_is_revoked_while_its_body_comes_stores_nothing() {
+    let folder = folder();
+    let server = Server::start(folder.path(), &JWT);
+    let body = position("1", 1, 1.0).to_string();
+    let good = token("truck", json!({ "devices": ["*"] }));
+    let mut post = TcpStream::connect(server.ops).await.unwrap();
+    let length = body.len();
+    let head = format!(
+        "POST /positions HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {good}\r\nContent-Length: {length}\r\n\r\n"
+    );
+    post.write_all(head.as_bytes()).await.unwrap();
+    post.write_all(&body.as_bytes()[..10]).await.unwrap();
+    // It is being read.
+    eventually("the token's check", async || server.metric("processor_auth_accepted_total", "").await == 1.0)
+        .await;
+    server.revoke(&json!({ "subject": "truck" })).await;
+    post.write_all(&body.as_bytes()[10..]).await.unwrap();
+    let mut status = [0; 12];
+    post.read_exact(&mut status).await.unwrap();
+    assert_eq!(&status, b"HTTP/1.1 403");
+    assert_eq!(server.metric("processor_positions_accepted_total", "").await, 0.0);
 }
 
 #[actix::test]

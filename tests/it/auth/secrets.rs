@@ -111,7 +111,10 @@ fn what_makes_no_sense_is_refused_and_says_what_is_allowed() {
             "one of AUTH_JWT_SECRET (or AUTH_JWT_SECRET_FILE), AUTH_JWT_PUBLIC_KEY_FILE and AUTH_JWKS_URL",
         ),
         (&[("AUTH", "jwt"), secret, ("AUTH_JWKS_URL", "http://127.0.0.1/k")], "and not several"),
-        (&[("AUTH", "jwt"), ("AUTH_JWT_SECRET", "short")], "at least 32 bytes (RFC 7518 section 3.2)"),
+        (
+            &[("AUTH", "jwt"), ("AUTH_JWT_SECRET", "short")],
+            "at least 32 bytes for HS256 (RFC 7518 section 3.2)",
+        ),
         (
             &[("AUTH", "jwt"), secret, ("AUTH_JWT_ALGORITHM", "RS256")],
             "HS256, HS384 or HS512, as AUTH_JWT_SECRET is set",

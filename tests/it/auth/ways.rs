@@ -153,6 +153,31 @@ async fn without_a_token_one_message_is_read_and_nothing_is_done() {
 }
 
 #[actix::test]
+async fn those_who_have_said_nothing_yet_leave_places_for_those_who_have() {
+    let folder = folder();
+    let settings = jwt_and(&[("LIVE_WS_MAX_CONNECTIONS", "8"), ("AUTH_DEADLINE_MS", "60000")]);
+    let server = Server::start(folder.path(), &settings);
+    let _silent = [server.client().await, server.client().await];
+    let mut raw = Raw(tokio::net::TcpStream::connect(server.live).await.unwrap());
+    raw.write(upgrade_with("X: y").as_bytes()).await;
+    assert!(raw.head().await.starts_with("HTTP/1.1 503 "));
+    assert_eq!(server.metric("processor_live_refused_total", "reason=\"unknown_full\"").await, 1.0);
+    Client::bearer(server.live, &token("ann", event())).await.subscribe("event:e").await;
+}
+
+#[actix::test]
+async fn before_it_is_known_who_it_is_a_client_sends_no_more_than_a_token() {
+    let folder = folder();
+    let server = Server::start(folder.path(), &JWT);
+    let mut client = server.client().await;
+    client.text("x".repeat(20_000)).await;
+    assert_eq!(client.closed().await.0, 1009);
+    let mut known = Client::bearer(server.live, &token("ann", event())).await;
+    known.text("x".repeat(20_000)).await;
+    assert_eq!(known.json().await["code"], "protocol-violation");
+}
+
+#[actix::test]
 async fn a_wrong_token_in_a_message_closes_at_once() {
     let folder = folder();
     let server = Server::start(folder.path(), &JWT);

@@ -173,12 +173,13 @@ impl Hub {
         self.staged.borrow().iter().for_each(each);
     }
 
-    /// Sends a client those of its areas anew that are chosen.
-    pub(super) fn restart_areas(&self, subscriber: &Subscriber, choose: impl Fn(&Subscription) -> bool) {
+    /// Sends a client those of its areas anew whose snapshots were made after update `since`, or with it.
+    pub(super) fn restart_areas(&self, subscriber: &Subscriber, since: u64) {
         let areas: Vec<_> = {
             let held = subscriber.held.borrow();
             let areas = held.values().filter(|held| held.topic().is_area());
-            areas.filter(|area| !area.is_streaming() && choose(area)).cloned().collect()
+            let is_newer = |area: &Subscription| area.snapshot_at.get() >= since;
+            areas.filter(|area| !area.is_streaming() && is_newer(area)).cloned().collect()
         };
         areas.iter().for_each(|area| self.start_again(area));
     }

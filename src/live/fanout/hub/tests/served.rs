@@ -72,6 +72,26 @@ fn who_subscribes_is_sent_what_there_is_and_then_what_follows() {
 }
 
 #[test]
+fn of_areas_that_may_not_be_read_any_more_none_gets_a_new_snapshot() {
+    let mut model = model();
+    let areas: Vec<_> = (2..10).map(|north| Topic::parse(&format!("area:0,0,2,{north}")).unwrap()).collect();
+    let subscribe =
+        |model: &Model, area| model.hub.subscribe(&model.seats[0].client, area, Wish::default()).unwrap();
+    subscribe(&model, &areas[0]);
+    sent(&model);
+    // What it is told of the first waits, and the snapshots of the others are newer.
+    model.seats[0].pipe.room.set(0);
+    model.publish(&[(7, 0, (1, 1))]);
+    model.fan_out();
+    areas[1..].iter().for_each(|area| subscribe(&model, area));
+    let narrowed = model.hub.narrow(&model.seats[0].client, |_| false);
+    assert_eq!((narrowed.ended, narrowed.left), (8, 0));
+    model.seats[0].pipe.room.set(usize::MAX);
+    let kinds: Vec<_> = sent(&model).iter().map(|one| one["type"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(kinds, [vec!["subscribed"; 7], vec!["error"; 8]].concat());
+}
+
+#[test]
 fn a_client_whose_connection_is_closing_is_not_subscribed() {
     let mut model = model();
     model.seats[0].client.close(close::GOING_AWAY);
