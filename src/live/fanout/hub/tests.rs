@@ -49,6 +49,8 @@ enum Act {
     /// Client, the area that comes, the area that goes, cadence.
     Replace(usize, usize, usize, u64),
     Unsubscribe(usize, usize),
+    /// Client, the topics that it may still read, a bit for each.
+    Narrow(usize, u16),
     /// Whatever is due within so many milliseconds is served.
     Tick(u64),
     Room(usize, usize),
@@ -71,6 +73,7 @@ fn act() -> impl Strategy<Value = Act> {
         3 => (client(), AREAS, AREAS, every())
             .prop_map(|(client, comes, goes, every)| Act::Replace(client, comes, goes, every)),
         1 => (client(), 0..TOPICS.len()).prop_map(|(client, topic)| Act::Unsubscribe(client, topic)),
+        1 => (client(), any::<u16>()).prop_map(|(client, topics)| Act::Narrow(client, topics)),
         6 => (client(), 0..3000_usize).prop_map(|(client, room)| Act::Room(client, room)),
         1 => client().prop_map(Act::Leave),
         1 => client().prop_map(Act::Close),
@@ -323,6 +326,16 @@ fn check(acts: Vec<Act>, quick: bool) {
                     model.hub.unsubscribe(client, &Topic::parse(TOPICS[topic]).unwrap());
                     client.send(&Outgoing::Unsubscribed { topic: TOPICS[topic], id: None });
                 }
+            }
+            Act::Narrow(seat, topics) => {
+                let may_read = |topic: &Topic| {
+                    let name = topic.to_string();
+                    TOPICS
+                        .iter()
+                        .position(|one| **one == *name)
+                        .is_none_or(|bit| topics >> (bit % 16) & 1 == 1)
+                };
+                model.hub.narrow(&model.seats[seat].client, may_read);
             }
             Act::Room(seat, room) => {
                 let pipe = &model.seats[seat].pipe;
