@@ -1,5 +1,7 @@
 //! The documents tell the truth: their examples, their links, the systemd unit.
 
+mod internet;
+
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -165,6 +167,21 @@ async fn the_examples_of_posts_are_true() {
     let problem: Value = serde_json::from_str(&block(&page, "json response 422", "latitude")).unwrap();
     let posts = json!([position("1", 1, 52.5), position("1", 2, 95.2)]);
     assert_eq!(server.post(posts.to_string()).await, (422, problem));
+}
+
+#[actix::test]
+async fn the_refusals_of_posts_are_true() {
+    let folder = folder();
+    let server = Server::start(folder.path(), &JWT);
+    let page = read("docs/posting.md");
+    let truck = format!("Bearer {}", token("truck-1", json!({ "devices": ["truck-1"] })));
+    for (status, authorization) in [(401, "Bearer nonsense"), (403, &*truck)] {
+        let problem = block(&page, &format!("json response {status}"), "error");
+        let problem: Value = serde_json::from_str(&problem).unwrap();
+        let posts = json!([position("truck-1", 1, 52.5), position("truck-2", 1, 52.5)]);
+        let answer = server.post_with(&[("Authorization", authorization)], posts.to_string()).await;
+        assert_eq!(answer, (status, problem));
+    }
 }
 
 #[actix::test]
