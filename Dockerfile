@@ -17,7 +17,8 @@ RUN touch src/lib.rs src/main.rs && cargo build --profile dist --locked --featur
 FROM gcr.io/distroless/cc-debian12:nonroot
 COPY --from=build /build/target/dist/processor /usr/local/bin/processor
 COPY --from=build --chown=nonroot:nonroot /build/data /data
-# Metrics, health and the map page must be reachable from outside the container; posts then want OPS_INGEST_TOKEN.
+# Metrics, health and the map page must be reachable from outside the container; posts then want OPS_INGEST_TOKEN or, with AUTH, a token of their
+# device. Secrets may be mounted as files: AUTH_JWT_SECRET_FILE, OPS_INGEST_TOKEN_FILE.
 ENV OPS_HOST=0.0.0.0 WEB_HOST=0.0.0.0 DATABASE_URL=sqlite:///data/positions.db
 VOLUME /data
 EXPOSE 8080 8081 9090

@@ -22,7 +22,7 @@ import addFormats from "ajv-formats";
 const ALLOWED = ["asyncapi-latest-version"];
 
 /** Keywords that narrow a schema. */
-const RULES = "type const maxLength pattern minItems maxItems items minimum maximum oneOf if".split(" ");
+const RULES = "type const minLength maxLength pattern minItems maxItems items minimum maximum oneOf if".split(" ");
 
 /** The ends of ranges, and the keyword that excludes the end itself. */
 const ENDS = { minimum: "exclusiveMinimum", maximum: "exclusiveMaximum" };

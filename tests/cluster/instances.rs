@@ -92,6 +92,12 @@ impl Instances {
         self.servers[index] = Some(self.spawn(index));
     }
 
+    /// Starts one more.
+    pub(crate) fn add(&mut self) {
+        let server = self.spawn(self.servers.len());
+        self.servers.push(Some(server));
+    }
+
     /// Waits until all are ready, store and log included.
     pub(crate) async fn ready(&self) {
         for server in self.all() {

@@ -21,6 +21,7 @@ mod postgres;
 #[path = "../harness/redis.rs"]
 mod redis;
 mod releases;
+mod revoked;
 mod rolling;
 mod spread;
 mod traffic;

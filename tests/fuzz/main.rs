@@ -50,6 +50,16 @@ proptest! {
     }
 
     #[test]
+    fn patterns(data in bytes(0..150)) {
+        checks::pattern::check(&data);
+    }
+
+    #[test]
+    fn tokens(data in bytes(0..400)) {
+        checks::token::check(&data);
+    }
+
+    #[test]
     fn frames(data in bytes(0..400)) {
         checks::frames::check(&data);
     }
@@ -69,5 +79,7 @@ fn the_corpus_holds() {
     replay("position", checks::position::check);
     replay("topic", checks::topic::check);
     replay("area", checks::area::check);
+    replay("pattern", checks::pattern::check);
+    replay("token", checks::token::check);
     replay("frames", checks::frames::check);
 }

@@ -9,7 +9,9 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use crate::docs::{play_page, read};
-use crate::harness::{Client, Server, folder, node_modules, position, project, time};
+use crate::harness::{
+    Answer, Answers, Client, Server, folder, jwt_and, node_modules, position, project, signed, time, token,
+};
 
 /// The steps of a cadence, in milliseconds.
 const STEPS: [u16; 8] = [100, 250, 500, 1000, 2000, 5000, 10_000, 30_000];
@@ -20,6 +22,11 @@ const REQUESTS: &[&str] = &[
     r#"{"type":"hello","id":""}"#,
     r#"{"type":"hello","id":7}"#,
     r#"{"type":"hello","topic":7,"unknown":{}}"#,
+    r#"{"type":"auth"}"#,
+    r#"{"type":"auth","token":""}"#,
+    r#"{"type":"auth","token":7}"#,
+    r#"{"type":"auth","token":"a","id":7}"#,
+    r#"{"type":"auth","token":"a","id":"a","unknown":[]}"#,
     r#"{"type":"subscribe","id":"a"}"#,
     r#"{"type":"subscribe","topic":42}"#,
     r#"{"type":"subscribe","topic":"event:Zürich","id":"a","unknown":[1]}"#,
@@ -66,12 +73,12 @@ const REQUESTS: &[&str] = &[
 /// The same, of texts and lists that are as long as may be, and longer.
 fn long_requests() -> Vec<String> {
     let mut requests = Vec::new();
-    for kind in ["hello", "subscribe", "unsubscribe"] {
-        for bytes in [128, 129] {
-            requests.push(json!({ "type": kind, "topic": "event:e", "id": "x".repeat(bytes) }));
-        }
-        requests.push(json!({ "type": kind, "topic": "event:e", "id": 7 }));
+    for kind in ["hello", "auth", "subscribe", "unsubscribe"] {
+        let with = |id: Value| json!({ "type": kind, "topic": "event:e", "token": "a", "id": id });
+        requests.extend([128, 129].map(|bytes| with("x".repeat(bytes).into())));
+        requests.push(with(7.into()));
     }
+    requests.extend([8192, 8193].map(|bytes| json!({ "type": "auth", "token": "x".repeat(bytes) })));
     for kind in ["subscribe", "unsubscribe"] {
         for topic in ["device:", "event:"] {
             let named = |bytes| json!({ "type": kind, "topic": topic.to_owned() + &"x".repeat(bytes) });
@@ -236,6 +243,33 @@ async fn play_crowds(record: &mut Record) {
     record.request(&mut client, request).await;
 }
 
+/// Who a client is, in all that tells it.
+async fn play_tokens(record: &mut Record) {
+    let folder = folder();
+    let server = Server::start(folder.path(), &jwt_and(&[("AUTH_REQUIRE_EXPIRY", "false")]));
+    let topics = ["*", "device:42", "device:a*", "event:*", "area:*", "area:9,-53.5,1e1,54"];
+    let endless = json!({ "sub": "ann", "topics": [] });
+    for token in [token(&"x".repeat(128), json!({ "topics": topics })), signed(&endless)] {
+        let mut client = Client::bearer(server.live, &token).await;
+        record.request(&mut client, json!({ "type": "hello" })).await;
+        record.request(&mut client, json!({ "type": "auth", "token": token })).await;
+        record.request(&mut client, json!({ "type": "subscribe", "topic": "event:e" })).await;
+    }
+}
+
+/// A token that cannot be checked.
+async fn play_away(record: &mut Record) {
+    let claims = json!({ "sub": "ann", "topics": ["*"] }).to_string();
+    let answers = Answers::start(move |_| Answer::Is(200, String::new(), claims.clone())).await;
+    let folder = folder();
+    let url = format!("http://{}/", answers.address);
+    let server = Server::start(folder.path(), &[("AUTH", "http"), ("AUTH_HTTP_URL", &url)]);
+    let mut client = Client::bearer(server.live, "a").await;
+    record.request(&mut client, json!({ "type": "hello" })).await;
+    answers.change(|_| Answer::Is(500, String::new(), String::new()));
+    record.request(&mut client, json!({ "type": "auth", "token": "b", "id": "renewed" })).await;
+}
+
 /// The server stops.
 async fn play_stop(record: &mut Record) {
     let folder = folder();
@@ -261,6 +295,8 @@ async fn record() -> Record {
     play_leaving(&mut record, &server).await;
     play_settings(&mut record).await;
     play_crowds(&mut record).await;
+    play_tokens(&mut record).await;
+    play_away(&mut record).await;
     play_stop(&mut record).await;
     assert_complete(&record, &server).await;
     record
@@ -310,6 +346,8 @@ async fn the_description_is_valid_and_says_what_the_server_takes_and_sends() {
         ("        ping_interval_ms:", "        ping_ms:", "welcome must NOT have additional properties"),
         ("maximum: 30000", "maximum: 60000", "subscribe: the server refused it"),
         ("- too-many-devices\n", "- too-many\n", "error/code must be equal to one of"),
+        ("minLength: 1\n", "minLength: 0\n", "auth: the server refused it"),
+        ("          may_read:\n", "          may:\n", "must NOT have additional properties"),
     ] {
         assert!(description.contains(right), "{right}");
         let found = faults(&description.replace(right, wrong), &record).expect_err(wrong);

@@ -1,5 +1,7 @@
 //! The documents tell the truth: their examples, their links, the systemd unit.
 
+mod internet;
+
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -8,7 +10,7 @@ use nix::sys::signal::Signal;
 use processor::domain::Timestamp;
 use serde_json::{Value, json};
 
-use crate::harness::{Server, command, folder, position, project};
+use crate::harness::{JWT, Server, command, folder, position, project, token};
 
 /// A fenced block of a document.
 struct Block {
@@ -44,15 +46,33 @@ fn block(text: &str, info: &str, part: &str) -> String {
     }
 }
 
-/// What the server says must be what the page says, but for the time.
+/// What the server says must be what the page says, but for times that depend on when it says it.
 fn assert_said(said: &Value, line: &str) {
     let mut expected: Value = serde_json::from_str(line).unwrap();
-    if let Some(time) = said.get("server_time").and_then(Value::as_str) {
+    // The clock of this machine, and when the tokens of the harness end.
+    for (field, seconds) in [("server_time", 0), ("expires_at", 600)] {
+        let Some(time) = said.get(field).and_then(Value::as_str) else { continue };
         let ahead = Timestamp::parse(time).unwrap().as_millis() - Timestamp::now().as_millis();
-        assert!(ahead.abs() < 60_000, "the server's time is {time}");
-        expected["server_time"] = time.into();
+        assert!((ahead - seconds * 1000).abs() < 60_000, "{field} is {time}");
+        assert!(expected[field].is_string(), "{said}");
+        expected[field] = time.into();
     }
     assert_eq!(*said, expected);
+}
+
+/// A message of a client with a real token, where the page has the place of one.
+fn with_token(line: &str) -> String {
+    let tokens = [
+        ("<token>", json!({ "topics": ["event:rally-*", "device:42"] })),
+        ("<newer token>", json!({ "topics": ["event:rally-*"] })),
+    ];
+    let mut line = line.to_owned();
+    for (place, claims) in tokens {
+        if line.contains(place) {
+            line = line.replace(place, &token("ann", claims));
+        }
+    }
+    line
 }
 
 /// What was said while examples were played.
@@ -72,7 +92,7 @@ async fn play(server: &Server, section: &str, played: &mut Played) {
             match info.as_str() {
                 "json post" => server.accept(&serde_json::from_str(line).unwrap()).await,
                 "json client" => {
-                    client.text(line).await;
+                    client.text(with_token(line)).await;
                     played.sent.push(line.to_owned());
                 }
                 "json server" => {
@@ -106,8 +126,9 @@ async fn play(server: &Server, section: &str, played: &mut Played) {
 
 /// Plays all examples of the wire contract; what the server says must be there word for word.
 pub(crate) async fn play_page() -> Played {
-    let (folder, strict, stopping) = (folder(), folder(), folder());
+    let (folder, strict, stopping, asking) = (folder(), folder(), folder(), folder());
     let server = Server::start(folder.path(), &[]);
+    let asking = Server::start(asking.path(), &JWT);
     let stopping = Server::start(stopping.path(), &[("LIVE_WS_RECONNECT_SPREAD_MS", "10000")]);
     // The first as the section about errors says; the second so that its last example needs few messages.
     let settings = [("LIVE_WS_MAX_SUBSCRIPTIONS", "2"), ("LIVE_WS_MAX_MESSAGES_PER_SECOND", "2")];
@@ -116,6 +137,7 @@ pub(crate) async fn play_page() -> Played {
     for section in read("docs/wire.md").split("\n## ") {
         let server = match section.lines().next() {
             Some("Errors") => &strict,
+            Some("Who you are") => &asking,
             Some("When the server stops") => &stopping,
             _ => &server,
         };
@@ -127,7 +149,7 @@ pub(crate) async fn play_page() -> Played {
 #[actix::test]
 async fn the_examples_of_the_wire_contract_are_true_word_for_word() {
     let Played { sent, received } = play_page().await;
-    assert!(sent.len() >= 13 && received.len() >= 20, "{} sent, {} received", sent.len(), received.len());
+    assert!(sent.len() >= 16 && received.len() >= 26, "{} sent, {} received", sent.len(), received.len());
 }
 
 #[actix::test]
@@ -145,6 +167,21 @@ async fn the_examples_of_posts_are_true() {
     let problem: Value = serde_json::from_str(&block(&page, "json response 422", "latitude")).unwrap();
     let posts = json!([position("1", 1, 52.5), position("1", 2, 95.2)]);
     assert_eq!(server.post(posts.to_string()).await, (422, problem));
+}
+
+#[actix::test]
+async fn the_refusals_of_posts_are_true() {
+    let folder = folder();
+    let server = Server::start(folder.path(), &JWT);
+    let page = read("docs/posting.md");
+    let truck = format!("Bearer {}", token("truck-1", json!({ "devices": ["truck-1"] })));
+    for (status, authorization) in [(401, "Bearer nonsense"), (403, &*truck)] {
+        let problem = block(&page, &format!("json response {status}"), "error");
+        let problem: Value = serde_json::from_str(&problem).unwrap();
+        let posts = json!([position("truck-1", 1, 52.5), position("truck-2", 1, 52.5)]);
+        let answer = server.post_with(&[("Authorization", authorization)], posts.to_string()).await;
+        assert_eq!(answer, (status, problem));
+    }
 }
 
 #[actix::test]
@@ -241,6 +278,17 @@ fn links_lead_somewhere() {
     }
     assert!(broken.is_empty(), "{}", broken.join("\n"));
     assert!(followed > 30, "{followed}");
+}
+
+#[test]
+fn the_tests_that_a_page_names_are_there() {
+    let page = read("docs/security.md");
+    let mut named = 0;
+    for (file, test) in page.split('`').filter_map(|text| text.split_once("::")) {
+        assert!(read(&format!("{file}.rs")).contains(&format!("fn {test}(")), "{file}::{test}");
+        named += 1;
+    }
+    assert!(named > 50, "{named}");
 }
 
 #[test]

@@ -6,7 +6,9 @@ use std::sync::mpsc::{Receiver, channel};
 
 use nix::sys::signal::Signal;
 
-use crate::harness::{PATIENCE, Server, eventually_within, folder, node_modules, position};
+use serde_json::json;
+
+use crate::harness::{JWT, PATIENCE, Server, eventually_within, folder, node_modules, position, token};
 
 struct Wscat {
     child: Child,
@@ -100,6 +102,37 @@ async fn fifty_of_them_through_a_sigterm() {
     for client in &clients {
         assert!(client.shows("Disconnected").contains("1001"));
     }
+}
+
+#[actix::test]
+async fn with_a_token_in_a_header_or_a_subprotocol_each_reads_its_topic() {
+    let folder = folder();
+    let server = Server::start(folder.path(), &JWT);
+    let of = |subject: &str| token(subject, json!({ "topics": [format!("device:{subject}")] }));
+    let (header, protocols) =
+        (format!("-H 'Authorization: Bearer {}'", of("1")), format!("-s bearer -s {}", of("2")));
+    for (options, own, other) in [(header, "1", "2"), (protocols, "2", "1")] {
+        let mut wscat = Wscat::connect_with(&options, &server);
+        wscat.shows("Connected");
+        wscat.say(&json!({ "type": "subscribe", "topic": format!("device:{other}") }).to_string());
+        assert!(wscat.shows("error").contains("forbidden"));
+        wscat.say(&json!({ "type": "subscribe", "topic": format!("device:{own}") }).to_string());
+        wscat.shows("subscribed");
+        server.accept(&position(own, 1, 52.5)).await;
+        let shown = wscat.shows(r#""type":"position""#);
+        assert!(shown.contains(&format!(r#""device_id":"{own}""#)), "{shown}");
+    }
+}
+
+#[actix::test]
+async fn without_a_token_it_is_told_so_as_soon_as_it_asks() {
+    let folder = folder();
+    let server = Server::start(folder.path(), &JWT);
+    let mut wscat = Wscat::connect(&server);
+    wscat.shows("Connected");
+    wscat.say(r#"{"type":"subscribe","topic":"device:1"}"#);
+    let shown = wscat.shows("Disconnected");
+    assert!(shown.contains("4401") && shown.contains("unauthorized: no token came"), "{shown}");
 }
 
 #[actix::test]
