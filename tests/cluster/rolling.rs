@@ -115,14 +115,20 @@ async fn a_rolling_restart_loses_nothing_and_spreads_who_comes_back() {
     assert!(traffic.count() > 100, "no load: {}", traffic.count());
 }
 
-/// They come back evenly over both spreads together. At once would be one peak.
+/// They come back over both spreads together. As each client's wait is spread by itself, there are more in the middle: between the
+/// first and the last tenth lie 3.3 s of the 6, and the busiest second has 1.8 times an even one. One of the spreads alone would have 2.4 s,
+/// none would have one peak. A machine that is busy makes a second busier, but does not make all of it shorter.
 fn is_spread(arrivals: &[Instant]) {
-    let first = arrivals.iter().min().unwrap();
+    let mut arrivals = arrivals.to_vec();
+    arrivals.sort_unstable();
+    let tenth = arrivals.len() / 10;
+    let most = arrivals[arrivals.len() - 1 - tenth] - arrivals[tenth];
+    assert!(most.as_millis() >= 2_700, "eight of ten came back within {most:?}");
     let mut seconds = [0_usize; 64];
-    for arrival in arrivals {
-        seconds[(*arrival - *first).as_secs().min(63) as usize] += 1;
+    for arrival in &arrivals {
+        seconds[(*arrival - arrivals[0]).as_secs().min(63) as usize] += 1;
     }
     let even = arrivals.len() * 1000 / (2 * SPREAD_MS);
     let busiest = *seconds.iter().max().unwrap();
-    assert!(busiest <= 2 * even, "{busiest} in a second, {even} if all were even: {seconds:?}");
+    assert!(busiest <= 3 * even, "{busiest} in a second, {even} if all were even: {seconds:?}");
 }
