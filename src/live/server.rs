@@ -156,6 +156,7 @@ impl Start {
         let Self { settings, handler, metrics, latest, registry, admission, watch } = self;
         let budget = Budget::new(settings.worker_outbox_bytes);
         let hub = Hub::new(metrics.clone(), hubs.inbox(number), budget.clone(), &latest);
+        hub.stagger(number, settings.workers);
         actix_rt::spawn(deliver(hub.clone(), metrics.clone()));
         let handler = handler(hub.clone());
         let worker = Worker::new(Rc::new(settings), metrics, hub, budget, handler, registry);

@@ -40,14 +40,18 @@ const WISHES: [(&str, &str); 2] = [("", ""), (", every 100 ms, batched", r#","ev
 
 const EMBEDDED: &str = "processor";
 const CLUSTER: &str = "processor, Postgres + Redis";
-const POSTGRES: &str = "Postgres alone";
+/// One connection, which commits as many positions at once as the processor did: several posts together.
+const SAME_GROUPS: &str = "Postgres alone, same groups";
+/// As many connections as post, each of which commits one post's positions.
+const EACH_POST: &str = "Postgres alone, each post a transaction";
 
 /// Two figures in a proportion up to this are the same, as far as can be told here.
 const SAME: f64 = 1.02;
 
 const RATE: &str = "durable positions/s";
 /// Of each round, as the disk is not as fast in one as in the next.
-const TO_POSTGRES: &str = "positions/s, to Postgres alone right after";
+const TO_SAME_GROUPS: &str = "positions/s, to Postgres alone with the same groups";
+const TO_EACH_POST: &str = "positions/s, to Postgres alone with each post a transaction";
 const NET: &str = "fan-out: CPU µs per delivery, without what publishing to nobody costs";
 /// Of each turn.
 const TO_EMBEDDED: &str = "fan-out: CPU per delivery, to the embedded one's right before";
@@ -67,8 +71,10 @@ pub(crate) fn run(options: &Options) -> Result<Board> {
         format!(
             "One instance over SQLite, and one over PostgreSQL and Redis on this machine as Debian's packages configure them; all \
              may use two cores. {POSTERS} keep-alive connections, each posting positions of its \
-             own devices, the next post when the one before was answered; Postgres alone commits the same groups right after, \
-             with the same statement into the same tables. Half load: posts of {HALF_LOAD} at half of each one's own rate, a client \
+             own devices, the next post when the one before was answered. Right after, with the same statement into the same \
+             tables and nothing else, Postgres alone: over one connection, in groups of as many positions as the processor \
+             committed at once; and over {POSTERS} connections, each committing one post's positions, the next when those before \
+             were committed. Half load: posts of {HALF_LOAD} at half of each one's own rate, a client \
              for one device of each poster, from the instant a post was due. Fan-out: bursts of 1 to {subscribers} subscribers of \
              one topic, both instances in turn, each on the first core; CPU is the processor's own. {INSTANCES} instances: \
              {clients} clients each, all of one event, {EVENT_RATE} positions/s posted to the instances in turn, each \
@@ -120,7 +126,7 @@ fn event(clients: usize, name: &str, what: &str) -> String {
 
 fn targets(board: &mut Board, clients: usize) {
     for batch in BATCHES {
-        let row = posts(batch, TO_POSTGRES);
+        let row = posts(batch, TO_EACH_POST);
         board.at_least(row.as_str(), board.median(&row, CLUSTER), 0.8);
     }
     // Not above the embedded one's, but for what two turns of the same server differ by.
@@ -164,9 +170,13 @@ impl Bench<'_> {
                     self.board.add(posts(batch, name), column, micros(time, durable.accepted));
                 }
                 let group = durable.group.round().max(1.0) as usize;
-                let rate = self.postgres(group, posters.devices())?;
-                self.board.add(posts(batch, RATE), POSTGRES, rate);
-                self.board.add(posts(batch, TO_POSTGRES), column, durable.rate() / rate);
+                for (peer, row, connections, size) in
+                    [(SAME_GROUPS, TO_SAME_GROUPS, 1, group), (EACH_POST, TO_EACH_POST, POSTERS, batch)]
+                {
+                    let rate = self.postgres(connections, size, posters.devices())?;
+                    self.board.add(posts(batch, RATE), peer, rate);
+                    self.board.add(posts(batch, row), column, durable.rate() / rate);
+                }
             }
             rates.push((column, durable.rate() / batch as f64));
         }
@@ -188,12 +198,12 @@ impl Bench<'_> {
         self.board.generator(&format!("posts of {batch}"), column, durable.usage.own_share());
     }
 
-    /// Positions a second that Postgres commits in groups of this size.
-    fn postgres(&mut self, group: usize, devices: usize) -> Result<f64> {
+    /// Positions a second that Postgres commits over so many connections, `size` of them at once over each.
+    fn postgres(&mut self, connections: usize, size: usize, devices: usize) -> Result<f64> {
         let time = self.options.seconds(3.0, 1.0).as_secs_f64();
         let mut command = server::command(&self.options.all_cores()?.cores, std::env::current_exe()?)?;
         command.arg("peer-postgres").arg(self.engines.database()?);
-        command.args([group.to_string(), devices.to_string(), time.to_string()]);
+        command.args([connections, size, devices].map(|number| number.to_string())).arg(time.to_string());
         let output = command.stderr(Stdio::inherit()).output()?;
         ensure!(output.status.success(), "peer-postgres ended with {}", output.status);
         String::from_utf8(output.stdout)?.trim().parse().context("peer-postgres printed no number")

@@ -144,6 +144,12 @@ impl Hub {
         Rc::new(hub)
     }
 
+    /// Says which of the workers this one is, so that what is served at a cadence is not written by all at the same
+    /// instant. To be called before anyone subscribes.
+    pub(crate) fn stagger(&self, worker: usize, workers: usize) {
+        self.ticks.borrow_mut().stagger(worker, workers);
+    }
+
     /// Subscribes a client and responds with the latest position of every device in the topic: also of those that are
     /// published but not yet delivered, so that who posted a position and then subscribes finds it. Who is subscribed to the
     /// topic already gets the same response, and is served as is asked for now.

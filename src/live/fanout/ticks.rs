@@ -1,7 +1,8 @@
 //! `Ticks`: when the audiences that are served at a cadence are due.
 //!
 //! Topics are spread over the interval, so that not all are served at its beginning. But not each has an instant of its own:
-//! a client with many topics is served a few times in an interval, not once for each.
+//! a client with many topics is served a few times in an interval, not once for each. A topic that all workers have
+//! clients of is served by each at another instant.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -20,6 +21,8 @@ const SHORTEST_SLOT: Duration = Duration::from_millis(25);
 pub(super) struct Ticks {
     /// Intervals are counted from here on.
     since: Instant,
+    /// The worker's number, and how many there are: its slots are counted from that share of an interval on.
+    worker: (u32, u32),
     /// The slot that the next audience gets.
     next_slot: u32,
     /// By instant, then in the order in which they came.
@@ -30,7 +33,12 @@ pub(super) struct Ticks {
 
 impl Ticks {
     pub(super) fn new(now: Instant) -> Self {
-        Self { since: now, next_slot: 0, due: BTreeMap::new(), scheduled: 0 }
+        Self { since: now, worker: (0, 1), next_slot: 0, due: BTreeMap::new(), scheduled: 0 }
+    }
+
+    /// Says which of the workers this is. They start at about the same time, and the first topic is often the same for all.
+    pub(super) fn stagger(&mut self, worker: usize, workers: usize) {
+        self.worker = (worker as u32, (workers as u32).max(1));
     }
 
     /// Where in its interval a new audience is served.
@@ -39,7 +47,9 @@ impl Ticks {
         let slots = ((period.as_millis() / SHORTEST_SLOT.as_millis()) as u32).clamp(1, MOST_SLOTS);
         let slot = self.next_slot;
         self.next_slot = slot.wrapping_add(1);
-        period / slots * (slot % slots)
+        let (worker, workers) = self.worker;
+        let phase = period / slots * (slot % slots) + period / workers * worker;
+        phase.checked_sub(period).unwrap_or(phase)
     }
 
     /// Sees to it that an audience is served at the next instant of its phase.
@@ -101,5 +111,31 @@ mod tests {
         assert_eq!(phases(100), [0, 25_000, 50_000, 75_000]);
         let second = phases(1_000);
         assert_eq!((second.len(), second[1], second[15]), (16, 62_500, 937_500));
+    }
+
+    #[test]
+    fn each_worker_serves_the_same_topic_at_another_instant_of_the_interval() {
+        for millis in Cadence::STEPS.map(u64::from) {
+            let cadence = Cadence::at_least(millis).unwrap();
+            for workers in [1, 2, 3, 4, 7] {
+                let mut all: Vec<_> = (0..workers).map(|_| Ticks::new(Instant::now())).collect();
+                all.iter_mut().enumerate().for_each(|(worker, ticks)| ticks.stagger(worker, workers));
+                for topic in 0..20 {
+                    let phases = all.iter_mut().map(|ticks| ticks.phase(cadence).as_micros());
+                    let mut phases: Vec<_> = phases.collect();
+                    phases.sort_unstable();
+                    let period = cadence.period().as_micros();
+                    assert!(phases[workers - 1] < period, "{millis} ms, topic {topic}: {phases:?}");
+                    // As far apart as they can be, also from the last one to the first one of the next interval.
+                    let next = phases.iter().skip(1).copied().chain([phases[0] + period]);
+                    let apart = phases.iter().zip(next).map(|(phase, next)| next - phase).min();
+                    let most = period / workers as u128;
+                    assert!(
+                        apart.is_some_and(|apart| apart + 1 >= most),
+                        "{millis} ms, topic {topic}: {phases:?}"
+                    );
+                }
+            }
+        }
     }
 }
