@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`app`] | joins the others; starts and stops them in order |
 //! | [`domain`] | positions, topics, principals |
+//! | [`cli`] | the program: arguments, logging, exit codes |
 //! | [`auth`] | who connects and who posts: tokens, revocations |
 //! | [`live`] | the WebSocket server, its connections, registry and hubs |
 //! | [`positions`] | the consumer, which commits positions in groups, and the store |
@@ -27,6 +28,7 @@ compile_error!(
 
 pub mod app;
 pub mod auth;
+pub mod cli;
 #[cfg(all(feature = "simulate", feature = "ui"))]
 pub mod demo;
 pub mod domain;

@@ -7,9 +7,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use processor::auth::{Authenticator, Check, Refused};
+use processor::auth::{Authenticator, Check, Refused, Shown};
+use processor::domain::credentials::MAX_TOKEN_BYTES;
 use processor::domain::{Credentials, Principal};
-use processor::live::wire::request::MAX_TOKEN_BYTES;
 use processor::metrics::Metrics;
 use processor::settings::Settings;
 use ring::hmac;
@@ -67,7 +67,7 @@ fn said_of(token: &str) -> Result<Arc<Principal>, Refused> {
         let settings = Settings::from(Path::new("/nonexistent"), environment.into()).unwrap();
         Authenticator::new(&settings.auth, Metrics::new("fuzz").unwrap().auth).unwrap().unwrap()
     });
-    match authenticator.check(Credentials::of_token(token)) {
+    match authenticator.check(Credentials::of_token(token), Shown::OnArrival) {
         Check::Done(said) => said,
         Check::Later(_) => panic!("{token:?}: there is nobody to ask"),
     }
