@@ -225,6 +225,11 @@ fn start_ops(
             "OPS_HOST {host} is reachable from outside and OPS_INGEST_TOKEN is not set: posts get 403"
         );
     }
+    if settings.ops.revoke_token.is_none() && is_open_to_tokens && !host.is_loopback() {
+        log::warn!(
+            "OPS_HOST {host} is reachable from outside and OPS_REVOKE_TOKEN is not set: revocations get 403"
+        );
+    }
     log::info!("ops server ready on {}", ops.address());
     Ok(ops)
 }

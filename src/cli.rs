@@ -126,7 +126,7 @@ struct SimulateArguments {
     /// Where to post.
     #[arg(long, default_value = "http://127.0.0.1:9090/positions")]
     url: String,
-    /// The event they take part in; its topic is event:<EVENT>.
+    /// The event they take part in; its topic is `event:` and this.
     #[arg(long)]
     event: Option<String>,
     /// Bearer token of the ingest.

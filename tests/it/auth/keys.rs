@@ -1,6 +1,9 @@
 //! Tokens that are signed with a private key: public keys in files, sets of keys at a URL.
 
+use std::cell::{Cell, RefCell};
 use std::process::Command;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -126,6 +129,62 @@ async fn a_set_of_keys_is_read_again_for_a_key_that_is_new_but_not_for_each_that
         move |_| set(&[&new])
     });
     assert_eq!(client.ask(json!({ "type": "hello" })).await["subject"], "ann");
+}
+
+#[actix::test]
+async fn keys_that_are_rotated_under_load_keep_nobody_out() {
+    let [old, new] = [keys().swap_remove(0), keys().swap_remove(0)];
+    let answers = Answers::start({
+        let old = old.clone();
+        move |_| set(&[&old])
+    })
+    .await;
+    let folder = folder();
+    let url = format!("http://{}/jwks.json", answers.address);
+    let settings =
+        [("AUTH", "jwt"), ("AUTH_JWKS_URL", url.as_str()), ("LIVE_WS_MAX_CONNECTIONS_PER_SUBJECT", "100000")];
+    let server = Server::start(folder.path(), &settings);
+    let began = Instant::now();
+    let (live, is_over) = (server.live, Rc::new(Cell::new(false)));
+    // Eight clients come and go all the time, each with the token that is signed now.
+    let token = Rc::new(RefCell::new(text(&old, "token").to_owned()));
+    let clients: Vec<_> = (0..8)
+        .map(|_| {
+            let (token, is_over) = (token.clone(), is_over.clone());
+            actix::spawn(async move {
+                let mut came = 0;
+                while !is_over.get() {
+                    let token = token.borrow().clone();
+                    let mut client = Client::bearer(live, &token).await;
+                    client.subscribe("event:e").await;
+                    client.close().await;
+                    came += 1;
+                }
+                came
+            })
+        })
+        .collect();
+    // The server reads the set at most every ten seconds.
+    tokio::time::sleep((began + Duration::from_millis(10_500)).saturating_duration_since(Instant::now()))
+        .await;
+    let read = answers.heads().len();
+    // First the key is there, then tokens are signed with it.
+    answers.change({
+        let (old, new) = (old.clone(), new.clone());
+        move |_| set(&[&old, &new])
+    });
+    *token.borrow_mut() = text(&new, "token").to_owned();
+    // Long enough for all of them to have come with it.
+    let accepted = async || server.metric("processor_auth_accepted_total", "").await;
+    let before = accepted().await;
+    eventually("a hundred more", async || accepted().await > before + 100.0).await;
+    is_over.set(true);
+    for client in clients {
+        assert!(client.await.unwrap() > 10);
+    }
+    // All who came at once waited for one reading.
+    assert_eq!(answers.heads().len(), read + 1);
+    assert_eq!(server.metric("processor_auth_refused_total", "").await, 0.0);
 }
 
 #[actix::test]

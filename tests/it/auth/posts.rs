@@ -141,6 +141,23 @@ async fn metrics_connections_and_revocations_have_tokens_of_their_own() {
 }
 
 #[actix::test]
+async fn open_to_the_network_nothing_is_revoked_without_a_token_and_that_is_said() {
+    let folder = folder();
+    let server = Server::start(folder.path(), &jwt_and(&[("OPS_HOST", "0.0.0.0")]));
+    server.logged("OPS_REVOKE_TOKEN is not set: revocations get 403");
+    let url = format!("http://{}/revoke", server.ops);
+    let (status, body) = post_over(&http(), &url, &[], r#"{"subject":"ann"}"#).await.unwrap();
+    assert_eq!(status, 403);
+    assert!(body.contains("set OPS_REVOKE_TOKEN"), "{body}");
+    // Tokens post all the same.
+    let header = bearer(&token("truck", json!({ "devices": ["1"] })));
+    assert_eq!(
+        server.post_with(&[("Authorization", &header)], position("1", 1, 1.0).to_string()).await.0,
+        200
+    );
+}
+
+#[actix::test]
 async fn there_is_nothing_to_revoke_where_nobody_is_asked() {
     let folder = folder();
     let server = Server::start(folder.path(), &[]);
