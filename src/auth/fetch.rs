@@ -92,7 +92,10 @@ fn with_certificates(config: ConfigBuilder<AgentScope>) -> ConfigBuilder<AgentSc
     found.errors.iter().for_each(|error| log::debug!("certificates of this machine: {error}"));
     let certificates: Vec<_> =
         found.certs.iter().map(|cert| Certificate::from_der(cert).to_owned()).collect();
-    config.tls_config(TlsConfig::builder().root_certs(RootCerts::new_with_certs(&certificates)).build())
+    let tls = TlsConfig::builder()
+        .root_certs(RootCerts::new_with_certs(&certificates))
+        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()));
+    config.tls_config(tls.build())
 }
 
 #[cfg(not(feature = "tls"))]
