@@ -15,6 +15,9 @@ import { pmtiles } from "../pmtiles.ts";
 import { agrees } from "./agrees.ts";
 import { Scene, disposeLater, openPage, ready, says, useBrowser } from "./scene.ts";
 
+/** What is said of the base map; the notice before it says what may be seen. */
+const MAP_NOTICE = ".notices .info ~ .info";
+
 useBrowser();
 
 const viewport = { width: 900, height: 600 };
@@ -106,7 +109,7 @@ test("the operator's styles, light and dark, and tiles from an origin that is al
   await page.keyboard.press("d");
   await until("their dark layers", async () => (await layers(page)).join() === "theirs");
   assert.ok(styles.asked.includes("/dark.json"));
-  assert.equal(await page.locator(".notices .info").isVisible(), false);
+  assert.equal(await page.locator(MAP_NOTICE).isVisible(), false);
 });
 
 test("a style that fails, or whose tiles come from where the policy does not allow: the built-in map, and a notice", async () => {
@@ -116,7 +119,7 @@ test("a style that fails, or whose tiles come from where the policy does not all
     const scene = await Scene.start({ WEB_MAP_STYLE_URL: `${styles.origin}/${path}` });
     await scene.post(van);
     const page = await scene.open(HERE, { viewport, expected });
-    await says(page, ".notices .info", /could not be loaded.*built-in/);
+    await says(page, MAP_NOTICE, /could not be loaded.*built-in/);
     await until("the built-in layers", async () => (await layers(page)).includes("land"));
     await agrees(page, scene.truth);
   }
@@ -133,7 +136,7 @@ test("the operator's PMTiles file", async () => {
   const page = await scene.open("?at=1/52.52/13.4", { viewport });
   await until("its layers", async () => (await layers(page)).includes("earth"));
   await until("its tiles", () => page.evaluate(() => (window.processorMap!.map as LiveMap).mapLibre.areTilesLoaded()));
-  assert.equal(await page.locator(".notices .info").isVisible(), false);
+  assert.equal(await page.locator(MAP_NOTICE).isVisible(), false);
   await agrees(page, scene.truth);
 });
 
