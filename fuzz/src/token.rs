@@ -186,7 +186,12 @@ fn times(choices: &mut Choices<'_>, written: &mut Written, now: u64) {
         written.add(choices, "exp", end, &NOT_TIMES);
     }
     if choices.one_in(2) {
-        let issued = choices.pick(&["0", "1.5", "4000000000", "-7"]).to_owned();
+        let just_now = now - 10;
+        let (whole, part) = (just_now.to_string(), format!("{just_now}.5"));
+        // So long ago that it would live for more than a day, or still to come.
+        let all = [whole.as_str(), part.as_str(), "0", "1.5", "4000000000", "-7"];
+        let issued = choices.pick(&all).to_owned();
+        written.is_good &= issued == whole || issued == part;
         written.add(choices, "iat", issued, &NOT_TIMES);
     }
     if choices.one_in(8) {
