@@ -34,16 +34,22 @@ impl Credentials {
         self.of_header().is_some()
     }
 
-    /// The token among it: of `Authorization: Bearer` (RFC 6750 section 2.1; the scheme may be written in any case), else the one
-    /// that came in another way, else the cookie.
+    /// The token among it: of `Authorization: Bearer`, else the one that came in another way, else the cookie.
     pub fn bearer(&self) -> Option<&str> {
         self.of_header().or(self.token.as_deref()).or(self.cookie.as_deref())
     }
 
     fn of_header(&self) -> Option<&str> {
-        let (scheme, token) = self.authorization.as_deref()?.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_ascii())
+        // What is cut out of text at ASCII bytes is text.
+        std::str::from_utf8(bearer(self.authorization.as_deref()?.as_bytes())?).ok()
     }
+}
+
+/// The token of a header `Authorization: Bearer` (RFC 6750 section 2.1); the scheme may be written in any case (RFC 9110 section 11.1).
+/// `None`: another scheme, or no token.
+pub fn bearer(header: &[u8]) -> Option<&[u8]> {
+    let (scheme, token) = header.split_at(header.iter().position(|byte| *byte == b' ')?);
+    scheme.eq_ignore_ascii_case(b"bearer").then(|| token.trim_ascii())
 }
 
 /// The value of a cookie in a header `Cookie` (RFC 6265 section 5.4); of several of one name, the first.
@@ -78,5 +84,15 @@ mod tests {
         assert_eq!(credentials.bearer(), Some("c"));
         assert!(!credentials.is_empty() && Credentials::default().is_empty());
         assert_eq!(format!("{credentials:?}"), "Credentials(hidden)");
+    }
+
+    #[test]
+    fn the_scheme_may_be_written_in_any_case() {
+        for value in ["Bearer x y", "bearer x y", "BEARER  x y "] {
+            assert_eq!(bearer(value.as_bytes()), Some(b"x y".as_slice()), "{value}");
+        }
+        for value in ["", "Bearer", "Basic x", "Bearerx y"] {
+            assert_eq!(bearer(value.as_bytes()), None, "{value}");
+        }
     }
 }

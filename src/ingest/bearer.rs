@@ -4,6 +4,7 @@ use actix_web::dev::RequestHead;
 use actix_web::http::{StatusCode, header};
 use subtle::ConstantTimeEq as _;
 
+use crate::domain::credentials;
 use crate::http::Problem;
 use crate::settings::Secret;
 
@@ -76,26 +77,5 @@ pub(super) fn unauthorized(message: impl Into<String>) -> Problem {
 
 /// The token of a request.
 pub(super) fn bearer(head: &RequestHead) -> Option<&[u8]> {
-    head.headers.get(header::AUTHORIZATION).and_then(|value| token(value.as_bytes()))
-}
-
-/// The token of an `Authorization` header; the scheme may be written in any case (RFC 9110 section 11.1).
-fn token(value: &[u8]) -> Option<&[u8]> {
-    let (scheme, token) = value.split_at(value.iter().position(|byte| *byte == b' ')?);
-    scheme.eq_ignore_ascii_case(b"bearer").then(|| token.trim_ascii())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_scheme_may_be_written_in_any_case() {
-        for value in ["Bearer x y", "bearer x y", "BEARER  x y "] {
-            assert_eq!(token(value.as_bytes()), Some(b"x y".as_slice()), "{value}");
-        }
-        for value in ["", "Bearer", "Basic x", "Bearerx y"] {
-            assert_eq!(token(value.as_bytes()), None, "{value}");
-        }
-    }
+    head.headers.get(header::AUTHORIZATION).and_then(|value| credentials::bearer(value.as_bytes()))
 }
