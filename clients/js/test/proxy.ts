@@ -64,6 +64,8 @@ export class Proxy implements AsyncDisposable {
   refusing = false;
   /** How many have come. */
   accepted = 0;
+  /** Chunks that `delay` holds. */
+  waiting = 0;
 
   private constructor(target: () => number) {
     this.#server = createServer((client) => this.#accept(client, target()));
@@ -121,21 +123,37 @@ export class Proxy implements AsyncDisposable {
       server.destroy();
     };
     for (const socket of [client, server]) socket.on("error", over).on("close", over).setNoDelay(true);
-    const later = (pass: () => void) => (this.delay > 0 ? void setTimeout(pass, this.delay) : pass());
-    client.on("data", (chunk) => this.frozen || later(() => server.write(chunk)));
+    const toServer = this.#later((chunk) => server.write(chunk));
+    const toClient = this.#later((chunk) => {
+      if (way.closing && way.atEnd) return;
+      way.atEnd = frames.atEnd(chunk);
+      client.write(chunk);
+      if (way.closing && way.atEnd) client.end(way.closing);
+    });
+    client.on("data", (chunk) => this.frozen || toServer(chunk));
     server.on("data", (chunk) => {
       if (this.frozen) return;
       if (this.rate < Infinity) {
         server.pause();
         setTimeout(() => server.resume(), (chunk.length / this.rate) * 1000);
       }
-      later(() => {
-        if (way.closing && way.atEnd) return;
-        way.atEnd = frames.atEnd(chunk);
-        client.write(chunk);
-        if (way.closing && way.atEnd) client.end(way.closing);
-      });
+      toClient(chunk);
     });
+  }
+
+  /** Passes chunks on after `delay`, in the order in which they came: a shorter delay must not let one overtake those before it. */
+  #later(pass: (chunk: Buffer) => void): (chunk: Buffer) => void {
+    const queue: Buffer[] = [];
+    const next = () => {
+      this.waiting -= 1;
+      pass(queue.shift()!);
+    };
+    return (chunk) => {
+      this.waiting += 1;
+      queue.push(chunk);
+      if (this.delay > 0 || queue.length > 1) setTimeout(next, this.delay);
+      else next();
+    };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

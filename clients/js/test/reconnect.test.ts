@@ -123,6 +123,20 @@ describe("a connection that ends", () => {
     assert.deepEqual(states, []);
   });
 
+  it("is served in order, also when its delay becomes shorter", async () => {
+    await using it = await connected({});
+    const seen: number[] = [];
+    it.subscription.on("position", ({ latitude }) => seen.push(latitude));
+    const report = (latitude: number) => server.post({ device_id: "1", latitude, longitude: 1, topics: ["event:e"] });
+    it.proxy.delay = 500;
+    await report(1);
+    await until("the first to be on its way", () => it.proxy.waiting > 0);
+    it.proxy.delay = 0;
+    await report(2);
+    await until("both", () => seen.length === 2);
+    assert.deepEqual(seen, [1, 2]);
+  });
+
   it("before it began is tried again, with longer and longer pauses", async () => {
     await using proxy = await Proxy.start(() => server.live);
     proxy.refusing = true;
