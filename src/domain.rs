@@ -17,7 +17,7 @@ pub use credentials::Credentials;
 pub use draft::{Field, FieldError, PositionDraft};
 pub use pattern::{NamePattern, PatternError, TopicPattern};
 pub use position::Position;
-pub use principal::Principal;
+pub use principal::{NotIdentified, Principal};
 pub use revocation::{Revocation, Revoked};
 pub use timestamp::Timestamp;
 pub use topic::{Topic, TopicError};

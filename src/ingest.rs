@@ -9,7 +9,7 @@ mod outcome;
 mod service;
 mod submit;
 
-pub use access::{Access, Checked, Grant, NotReporter, Reporters, TokenAccess};
+pub use access::{Access, Checked, Grant, Reporters, TokenAccess};
 pub use bearer::BearerToken;
 pub use limits::PostLimits;
 pub use service::{IngestService, Mount};

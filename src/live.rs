@@ -17,7 +17,7 @@ pub mod wire;
 pub use client::{Awaited, Client, Identity, Vitals};
 pub use fanout::{Hub, Hubs, NotSubscribed, Wish};
 pub use handler::{
-    Admitted, Authority, Decision, Denied, Gate, Handled, Identified, Message, MessageHandler, NotIdentified,
+    Admitted, Authority, Decision, Denied, Gate, Handled, Identified, Message, MessageHandler,
     ScaffoldHandler, SubscriptionHandler,
 };
 pub use registry::{DrainReport, Registry};

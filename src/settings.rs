@@ -24,6 +24,7 @@ mod redis;
 mod secret;
 mod secret_file;
 mod setting;
+mod small_file;
 mod source;
 mod table;
 mod token;
@@ -46,6 +47,7 @@ use read::Reader;
 pub use redis::{RedisNode, RedisServers};
 pub use secret::Secret;
 use setting::Setting;
+pub(crate) use small_file::read_small_file;
 pub use token::Algorithm;
 pub use web::WebSettings;
 

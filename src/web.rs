@@ -15,4 +15,4 @@ mod visitors;
 
 pub use server::{Running, WebError, WebServer};
 pub use tiles::{TilesError, check as check_tiles};
-pub use visitors::{NotWelcome, Visitors};
+pub use visitors::Visitors;

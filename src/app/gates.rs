@@ -6,11 +6,11 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 
 use crate::auth::{Authenticator, Check, Refused, Shown};
-use crate::domain::{Credentials, Principal, Timestamp, Topic};
-use crate::ingest::{Checked, Grant, NotReporter, Reporters};
-use crate::live::{self, Identified, NotIdentified};
+use crate::domain::{Credentials, NotIdentified, Principal, Timestamp, Topic};
+use crate::ingest::{Checked, Grant, Reporters};
+use crate::live::{self, Identified};
 #[cfg(feature = "ui")]
-use crate::web::{NotWelcome, Visitors};
+use crate::web::Visitors;
 
 /// Who may connect, and what he may read.
 pub(super) struct LiveGate(pub(super) Arc<Authenticator>);
@@ -46,6 +46,38 @@ impl live::Authority for LiveGate {
     }
 }
 
+impl Reporters for PostGate {
+    fn identify(&self, credentials: Credentials) -> Result<Checked, NotIdentified> {
+        match self.0.check(credentials, Shown::Elsewhere) {
+            Check::Done(result) => Ok(Checked::Granted(Grant::Of(result.map_err(not_identified)?))),
+            Check::Later(result) => {
+                Ok(Checked::Later(Box::pin(async { result.await.map(Grant::Of).map_err(not_identified) })))
+            }
+        }
+    }
+
+    fn look_again(&self, principal: &Principal) -> Result<(), NotIdentified> {
+        if principal.has_ended(Timestamp::now()) {
+            return Err(NotIdentified::Expired);
+        }
+        if self.0.is_revoked(principal) { Err(NotIdentified::Forbidden) } else { Ok(()) }
+    }
+}
+
+#[cfg(feature = "ui")]
+impl Visitors for PageGate {
+    fn check(&self, credentials: Credentials) -> BoxFuture<'static, Result<(), NotIdentified>> {
+        let check = self.0.check(credentials, Shown::Elsewhere);
+        Box::pin(async {
+            let result = match check {
+                Check::Done(result) => result,
+                Check::Later(result) => result.await,
+            };
+            result.map(drop).map_err(not_identified)
+        })
+    }
+}
+
 fn not_identified(refused: Refused) -> NotIdentified {
     match refused {
         Refused::Missing => NotIdentified::Missing,
@@ -53,50 +85,5 @@ fn not_identified(refused: Refused) -> NotIdentified {
         Refused::Revoked | Refused::Forbidden => NotIdentified::Forbidden,
         Refused::Unavailable(_) => NotIdentified::Unavailable,
         _ => NotIdentified::Refused,
-    }
-}
-
-impl Reporters for PostGate {
-    fn identify(&self, credentials: Credentials) -> Result<Checked, NotReporter> {
-        match self.0.check(credentials, Shown::Elsewhere) {
-            Check::Done(result) => Ok(Checked::Granted(Grant::Of(result.map_err(not_reporter)?))),
-            Check::Later(result) => {
-                Ok(Checked::Later(Box::pin(async { result.await.map(Grant::Of).map_err(not_reporter) })))
-            }
-        }
-    }
-
-    fn look_again(&self, principal: &Principal) -> Result<(), NotReporter> {
-        if principal.has_ended(Timestamp::now()) {
-            return Err(NotReporter::Expired);
-        }
-        if self.0.is_revoked(principal) { Err(NotReporter::Forbidden) } else { Ok(()) }
-    }
-}
-
-fn not_reporter(refused: Refused) -> NotReporter {
-    match refused {
-        Refused::Expired => NotReporter::Expired,
-        Refused::Revoked | Refused::Forbidden => NotReporter::Forbidden,
-        Refused::Unavailable(_) => NotReporter::Unavailable,
-        _ => NotReporter::Refused,
-    }
-}
-
-#[cfg(feature = "ui")]
-impl Visitors for PageGate {
-    fn check(&self, credentials: Credentials) -> BoxFuture<'static, Result<(), NotWelcome>> {
-        let check = self.0.check(credentials, Shown::Elsewhere);
-        Box::pin(async {
-            let result = match check {
-                Check::Done(result) => result,
-                Check::Later(result) => result.await,
-            };
-            result.map(drop).map_err(|refused| match refused {
-                Refused::Revoked | Refused::Forbidden => NotWelcome::Forbidden,
-                Refused::Unavailable(_) => NotWelcome::Unavailable,
-                _ => NotWelcome::Unauthorized,
-            })
-        })
     }
 }

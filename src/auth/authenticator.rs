@@ -134,11 +134,7 @@ impl Authenticator {
         match &self.by {
             By::Jwt(jwt) => {
                 let Some(token) = credentials.bearer() else { return Some(Err(Refused::Missing)) };
-                match jwt.key(token) {
-                    Ok(Some(key)) => Some(jwt.principal(token, &key, Timestamp::now()).map(Arc::new)),
-                    Ok(None) => None,
-                    Err(refused) => Some(Err(refused)),
-                }
+                jwt.check_now(token, Timestamp::now()).map(|result| result.map(Arc::new))
             }
             By::Asked(_) if credentials.is_empty() => Some(Err(Refused::Missing)),
             // One that was revoked meanwhile is asked about again.
@@ -152,8 +148,7 @@ impl Authenticator {
         match &self.by {
             By::Jwt(jwt) => {
                 let token = credentials.bearer().ok_or(Refused::Missing)?;
-                let key = jwt.key_anew(token).await?;
-                jwt.principal(token, &key, Timestamp::now()).map(Arc::new)
+                jwt.check_anew(token).await.map(Arc::new)
             }
             By::Asked(asked) => asked.ask(credentials, shown).await,
         }

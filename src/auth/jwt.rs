@@ -16,8 +16,8 @@ use crate::domain::credentials::MAX_TOKEN_BYTES;
 use crate::domain::{Principal, Timestamp};
 use crate::settings::{self, JwtKeys, JwtSettings};
 
-/// The longest file with a key, in bytes.
-const MAX_KEY_BYTES: u64 = 64 * 1024;
+/// What a private key in PEM format has in its first line, whatever its kind.
+const PRIVATE: &[u8] = b"PRIVATE KEY-----";
 
 /// Which tokens are good.
 pub(super) struct Jwt {
@@ -62,11 +62,31 @@ impl Jwt {
         }
     }
 
+    /// Whom a token is of; `None`: the set does not have its key, so it may have to be read again.
+    ///
+    /// # Errors
+    /// [`Refused`] with the reason.
+    pub(super) fn check_now(&self, token: &str, now: Timestamp) -> Option<Result<Principal, Refused>> {
+        match self.key(token) {
+            Ok(key) => key.map(|key| self.principal(token, &key, now)),
+            Err(refused) => Some(Err(refused)),
+        }
+    }
+
+    /// The same, after the set was read again.
+    ///
+    /// # Errors
+    /// [`Refused`] with the reason, also if nobody can tell.
+    pub(super) async fn check_anew(&self, token: &str) -> Result<Principal, Refused> {
+        let key = self.key_anew(token).await?;
+        self.principal(token, &key, Timestamp::now())
+    }
+
     /// The key that a token is to be checked with; `None`: the set does not have it.
     ///
     /// # Errors
     /// [`Refused`] if it is no token that any key could be right for. No cryptography yet.
-    pub(super) fn key(&self, token: &str) -> Result<Option<DecodingKey>, Refused> {
+    fn key(&self, token: &str) -> Result<Option<DecodingKey>, Refused> {
         let Header { kid, .. } = self.header(token)?;
         Ok(match &self.keys {
             Keys::One(key) => Some(key.clone()),
@@ -78,7 +98,7 @@ impl Jwt {
     ///
     /// # Errors
     /// [`Refused`] if there is no such key, or nobody can tell.
-    pub(super) async fn key_anew(&self, token: &str) -> Result<DecodingKey, Refused> {
+    async fn key_anew(&self, token: &str) -> Result<DecodingKey, Refused> {
         let Header { kid, .. } = self.header(token)?;
         match &self.keys {
             Keys::One(key) => Ok(key.clone()),
@@ -170,15 +190,12 @@ fn validation(settings: &JwtSettings, algorithm: Algorithm, skew: u64) -> Valida
 
 /// The public key in a file.
 fn public_key(file: &Path, algorithm: settings::Algorithm) -> Result<DecodingKey, AuthError> {
-    use std::io::Read as _;
     let unreadable = |source| AuthError::KeyFile { file: file.to_owned(), source };
-    // A pipe would be waited for.
-    if !file.metadata().map_err(unreadable)?.is_file() {
-        return Err(unreadable(std::io::ErrorKind::InvalidInput.into()));
+    let pem = settings::read_small_file(file).map_err(unreadable)?;
+    // The library would take it for a public key that nothing was signed for.
+    if pem.windows(PRIVATE.len()).any(|part| part == PRIVATE) {
+        return Err(AuthError::NoKey { file: file.to_owned(), algorithm });
     }
-    let mut pem = Vec::new();
-    let opened = std::fs::File::open(file).map_err(unreadable)?;
-    opened.take(MAX_KEY_BYTES).read_to_end(&mut pem).map_err(unreadable)?;
     use settings::Algorithm as A;
     let key = match algorithm {
         A::Rs256 | A::Rs384 | A::Rs512 | A::Ps256 | A::Ps384 | A::Ps512 => DecodingKey::from_rsa_pem(&pem),

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use jsonwebtoken::{EncodingKey, Header, dangerous, decode_header, encode};
 
@@ -12,7 +11,7 @@ use super::error::AuthError;
 use super::jwt::{self, Jwt};
 use super::refused::Refused;
 use crate::domain::Timestamp;
-use crate::settings::{Algorithm, AuthSettings, Authority, JwtKeys, JwtSettings};
+use crate::settings::{Algorithm, AuthSettings, Authority, JwtKeys, JwtSettings, read_small_file};
 
 /// Why no token is made, or none can be read.
 #[derive(Debug, thiserror::Error)]
@@ -88,13 +87,11 @@ pub async fn inspect(settings: &AuthSettings, token: &str) -> Result<Inspection,
     let json = |value: serde_json::Value| format!("{value:#}");
     let header = decode_header(token).ok().and_then(|header| serde_json::to_value(header).ok()).map(json);
     let claims = dangerous::insecure_decode::<serde_json::Value>(token).ok().map(|data| json(data.claims));
-    let key = match jwt.key(token) {
-        Ok(Some(key)) => Ok(key),
-        Ok(None) => jwt.key_anew(token).await,
-        Err(refused) => Err(refused),
+    let checked = match jwt.check_now(token, Timestamp::now()) {
+        Some(checked) => checked,
+        None => jwt.check_anew(token).await,
     };
-    let principal = key.and_then(|key| jwt.principal(token, &key, Timestamp::now()).map(Arc::new));
-    Ok(Inspection { header, claims, refused: principal.err() })
+    Ok(Inspection { header, claims, refused: checked.err() })
 }
 
 fn jwt_settings(settings: &AuthSettings) -> Result<&JwtSettings, TokenError> {
@@ -106,7 +103,7 @@ fn jwt_settings(settings: &AuthSettings) -> Result<&JwtSettings, TokenError> {
 
 fn private_key(file: &Path, algorithm: Algorithm) -> Result<EncodingKey, TokenError> {
     let failed = |reason: String| TokenError::PrivateKey { file: file.to_owned(), reason };
-    let pem = std::fs::read(file).map_err(|error| failed(error.to_string()))?;
+    let pem = read_small_file(file).map_err(|error| failed(error.to_string()))?;
     use Algorithm as A;
     let key = match algorithm {
         A::Es256 | A::Es384 => EncodingKey::from_ec_pem(&pem),

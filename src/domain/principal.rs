@@ -1,4 +1,4 @@
-//! `Principal`: who a connection or a post is: what it may read, what it may report, until when.
+//! `Principal`: who a connection or a post is: what it may read, what it may report, until when; `NotIdentified`: why that is not known.
 
 use std::sync::Arc;
 
@@ -23,6 +23,21 @@ pub struct Principal {
     pub expires_at: Option<Timestamp>,
     /// When it is nobody any more: when its token ends, and what clocks may be apart.
     pub ends_at: Option<Timestamp>,
+}
+
+/// Why it is not known who someone is, or does not matter any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotIdentified {
+    /// No credentials.
+    Missing,
+    /// They were good and are no more.
+    Expired,
+    /// They are not accepted.
+    Refused,
+    /// They are of someone who may not be here any more.
+    Forbidden,
+    /// It cannot be known now.
+    Unavailable,
 }
 
 impl Principal {

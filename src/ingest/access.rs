@@ -7,7 +7,7 @@ use actix_web::http::{StatusCode, header};
 use futures_util::future::BoxFuture;
 
 use super::bearer::{self, BearerToken};
-use crate::domain::{Credentials, Position, Principal};
+use crate::domain::{Credentials, NotIdentified, Position, Principal};
 use crate::http::{Problem, head as http_head};
 
 /// Who may post.
@@ -33,7 +33,7 @@ pub enum Checked {
     /// With this.
     Granted(Grant),
     /// Somebody must be asked. The future may be dropped, and ends in bounded time.
-    Later(BoxFuture<'static, Result<Grant, NotReporter>>),
+    Later(BoxFuture<'static, Result<Grant, NotIdentified>>),
 }
 
 /// For which devices a post may report.
@@ -50,27 +50,14 @@ pub trait Reporters: Send + Sync + 'static {
     /// Says for which devices whoever shows these may report.
     ///
     /// # Errors
-    /// [`NotReporter`] if it may for none.
-    fn identify(&self, credentials: Credentials) -> Result<Checked, NotReporter>;
+    /// [`NotIdentified`] if it may for none.
+    fn identify(&self, credentials: Credentials) -> Result<Checked, NotIdentified>;
 
     /// Looks again at one of them.
     ///
     /// # Errors
-    /// [`NotReporter`] if its token has ended or was revoked.
-    fn look_again(&self, principal: &Principal) -> Result<(), NotReporter>;
-}
-
-/// Why somebody may not report.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NotReporter {
-    /// The token is not accepted.
-    Refused,
-    /// It has ended.
-    Expired,
-    /// It was revoked.
-    Forbidden,
-    /// It cannot be checked now.
-    Unavailable,
+    /// [`NotIdentified`] if its token has ended or was revoked.
+    fn look_again(&self, principal: &Principal) -> Result<(), NotIdentified>;
 }
 
 /// Whoever sends the operator's token may report for every device, whoever sends a token of `reporters` for those that it names.
@@ -132,17 +119,20 @@ impl Grant {
     }
 }
 
-impl From<NotReporter> for Problem {
-    fn from(error: NotReporter) -> Self {
-        match error {
-            NotReporter::Refused => bearer::unauthorized("the token is not accepted"),
-            NotReporter::Expired => bearer::unauthorized("the token has expired"),
-            NotReporter::Forbidden => {
-                Self::new(StatusCode::FORBIDDEN, "forbidden", "the token was revoked, or allows nothing")
+impl From<NotIdentified> for Problem {
+    fn from(why: NotIdentified) -> Self {
+        match why {
+            NotIdentified::Missing | NotIdentified::Refused => {
+                bearer::unauthorized("the token is not accepted")
             }
-            NotReporter::Unavailable => {
+            NotIdentified::Expired => bearer::unauthorized("the token has expired"),
+            NotIdentified::Forbidden => {
+                let message = "the token was revoked, or allows nothing";
+                Self::new(StatusCode::FORBIDDEN, "forbidden", message)
+            }
+            NotIdentified::Unavailable => {
                 let message = "tokens cannot be checked now; post it again later";
-                let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "auth-unavailable", message);
+                let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "auth-unavailable", message);
                 problem.with_header("Retry-After", "1")
             }
         }

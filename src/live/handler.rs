@@ -5,7 +5,7 @@ mod message_handler;
 mod scaffold;
 mod subscriptions;
 
-pub use self::gate::{Authority, Gate, Identified, NotIdentified};
+pub use self::gate::{Authority, Gate, Identified};
 pub use self::message_handler::{Admitted, Decision, Denied, Handled, Message, MessageHandler};
 pub use self::scaffold::ScaffoldHandler;
 pub use self::subscriptions::SubscriptionHandler;

@@ -21,9 +21,6 @@ use crate::settings::{OpsSettings, Secret};
 /// Where posts go.
 const POSITIONS: &str = "/positions";
 
-/// What is posted there.
-const POSTS: &str = "positions";
-
 /// What it needs of other rooms.
 pub struct Rooms {
     /// Where positions go.
@@ -79,7 +76,7 @@ impl OpsSite {
         let OpsSettings { max_connections, max_body_bytes, .. } = server.settings;
         let token = server.settings.ingest_token.clone();
         let access = TokenAccess {
-            operator: bearer(&server.settings, token, "OPS_INGEST_TOKEN", POSTS),
+            operator: bearer(&server.settings, token, "OPS_INGEST_TOKEN", "positions", "ingest-closed"),
             reporters: server.rooms.reporters.clone(),
         };
         // A quarter of the connections is for others than those who post.
@@ -99,12 +96,13 @@ impl Site for OpsSite {
     fn configure(&self, config: &mut web::ServiceConfig) {
         let OpsServer { settings, metrics, phase, rooms } = &self.server;
         let of_its_own = |token: &Option<Secret>, setting, what| {
-            token.is_some().then(|| bearer(settings, token.clone(), setting, what))
+            token.is_some().then(|| bearer(settings, token.clone(), setting, what, "closed"))
         };
         let metrics_token = of_its_own(&settings.metrics_token, "OPS_METRICS_TOKEN", "metrics");
         let connections_token =
             of_its_own(&settings.connections_token, "OPS_CONNECTIONS_TOKEN", "connections");
-        let revoke_token = bearer(settings, settings.revoke_token.clone(), "OPS_REVOKE_TOKEN", "revocations");
+        let token = settings.revoke_token.clone();
+        let revoke_token = bearer(settings, token, "OPS_REVOKE_TOKEN", "revocations", "closed");
         // A resource answers 405 to other methods; HEAD is what some probes send.
         config
             .app_data(web::Data::new(metrics.clone()))
@@ -159,8 +157,8 @@ fn bearer(
     token: Option<Secret>,
     setting: &'static str,
     what: &'static str,
+    closed: &'static str,
 ) -> BearerToken {
-    let closed = if what == POSTS { "ingest-closed" } else { "closed" };
     BearerToken { token, setting, what, closed, is_loopback: settings.host.is_loopback() }
 }
 

@@ -1,7 +1,5 @@
 //! Secrets that are set by themselves or are in a file.
 
-use std::fs::File;
-use std::io::Read as _;
 use std::path::Path;
 
 use super::kind::SecretText;
@@ -9,9 +7,7 @@ use super::map::FilePath;
 use super::read::Reader;
 use super::secret::Secret;
 use super::setting::Setting;
-
-/// The longest file that is read for a secret, in bytes.
-const MAX_FILE_BYTES: u64 = 64 * 1024;
+use super::small_file::read_small_file;
 
 /// A secret that may be set by itself, or be in a file, as orchestrators mount them: its first line.
 pub(super) fn secret(
@@ -35,13 +31,8 @@ pub(super) fn secret(
 }
 
 fn first_line(file: &Path) -> Result<String, String> {
-    // A pipe would be waited for.
-    if !file.metadata().map_err(|error| error.to_string())?.is_file() {
-        return Err("this is no file".to_owned());
-    }
-    let mut text = String::new();
-    let opened = File::open(file).map_err(|error| error.to_string())?;
-    opened.take(MAX_FILE_BYTES).read_to_string(&mut text).map_err(|error| error.to_string())?;
+    let bytes = read_small_file(file).map_err(|error| error.to_string())?;
+    let text = String::from_utf8(bytes).map_err(|_| "this is no UTF-8".to_owned())?;
     let line = text.lines().next().unwrap_or_default().trim();
     if line.is_empty() { Err("its first line is empty".to_owned()) } else { Ok(line.to_owned()) }
 }

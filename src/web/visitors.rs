@@ -9,23 +9,12 @@ use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use futures_util::future::BoxFuture;
 
 use super::reply;
-use crate::domain::{Credentials, credentials};
+use crate::domain::{Credentials, NotIdentified, credentials};
 
 /// Whoever knows the credentials of those who open the page.
 pub trait Visitors: Send + Sync + 'static {
     /// Says whether whoever shows these may see it. The future ends in bounded time.
-    fn check(&self, credentials: Credentials) -> BoxFuture<'static, Result<(), NotWelcome>>;
-}
-
-/// Why somebody may not see the page.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NotWelcome {
-    /// It is not known who that is.
-    Unauthorized,
-    /// It is known, and not any more welcome.
-    Forbidden,
-    /// It cannot be known now.
-    Unavailable,
+    fn check(&self, credentials: Credentials) -> BoxFuture<'static, Result<(), NotIdentified>>;
 }
 
 /// Who is asked, and the cookie that credentials may come in.
@@ -59,15 +48,15 @@ fn texts(headers: &HeaderMap, name: header::HeaderName) -> impl Iterator<Item = 
     headers.get_all(name).filter_map(|value| value.to_str().ok())
 }
 
-fn response(why: NotWelcome) -> HttpResponse {
+fn response(why: NotIdentified) -> HttpResponse {
     let (status, message, header) = match why {
-        NotWelcome::Unauthorized => (
+        NotIdentified::Missing | NotIdentified::Expired | NotIdentified::Refused => (
             StatusCode::UNAUTHORIZED,
             "you are not logged in: the page needs a token in the cookie of AUTH_COOKIE, or in the header Authorization",
             Some((header::WWW_AUTHENTICATE, "Bearer")),
         ),
-        NotWelcome::Forbidden => (StatusCode::FORBIDDEN, "you may not see this page any more", None),
-        NotWelcome::Unavailable => (
+        NotIdentified::Forbidden => (StatusCode::FORBIDDEN, "you may not see this page any more", None),
+        NotIdentified::Unavailable => (
             StatusCode::SERVICE_UNAVAILABLE,
             "it cannot be checked now who you are: try again in a moment",
             Some((header::RETRY_AFTER, "1")),

@@ -13,7 +13,15 @@ pub(crate) async fn post(ops: SocketAddr, headers: &[(&str, &str)], body: impl I
 }
 
 pub(crate) async fn get(ops: SocketAddr, path: &str) -> (u16, String) {
-    let request = http().get(format!("http://{ops}{path}"));
+    get_with(ops, path, &[]).await
+}
+
+/// The same, with these headers.
+pub(crate) async fn get_with(address: SocketAddr, path: &str, headers: &[(&str, &str)]) -> (u16, String) {
+    let mut request = http().get(format!("http://{address}{path}"));
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
     in_background(move || read(request.call()?)).await.unwrap()
 }
 

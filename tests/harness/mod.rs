@@ -21,7 +21,7 @@ use std::time::Duration;
 pub(crate) use answers::{Answer, Answers};
 pub(crate) use client::{Client, narrow};
 pub(crate) use delay::delayed;
-pub(crate) use http::{get, http, post, post_over};
+pub(crate) use http::{get, get_with, http, post, post_over};
 pub(crate) use live::Live;
 pub(crate) use metrics::sum;
 pub(crate) use node::node_modules;
@@ -30,7 +30,7 @@ pub(crate) use positions::{conflate, crowd, millis, populate, position, time};
 pub(crate) use raw::{Raw, frame, header};
 pub(crate) use server::{Server, command, folder, limited};
 pub(crate) use sqlite::{Lock, sql};
-pub(crate) use tokens::{JWT, from_now, jwt_and, signed, token};
+pub(crate) use tokens::{JWT, from_now, jwt_and, signed, signed_as, token};
 
 /// No event of these tests takes longer, unless the test says so, also on a machine that does much else.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);

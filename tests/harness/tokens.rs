@@ -34,9 +34,14 @@ pub(crate) fn token(subject: &str, claims: Value) -> String {
 
 /// Claims, signed.
 pub(crate) fn signed(claims: &Value) -> String {
+    signed_as("HS256", claims, SECRET)
+}
+
+/// Claims, signed with HS256, whatever `alg` says.
+pub(crate) fn signed_as(alg: &str, claims: &Value, secret: &str) -> String {
     let encode = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
-    let message = format!("{}.{}", encode(&json!({ "alg": "HS256", "typ": "JWT" })), encode(claims));
-    let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes());
+    let message = format!("{}.{}", encode(&json!({ "alg": alg, "typ": "JWT" })), encode(claims));
+    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
     let signature = hmac::sign(&key, message.as_bytes());
     format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature.as_ref()))
 }

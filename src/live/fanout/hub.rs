@@ -4,6 +4,7 @@
 mod areas;
 mod catching_up;
 mod delivering;
+mod narrowing;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
@@ -29,7 +30,7 @@ use crate::live::client::Client;
 use crate::live::outbox::{Budget, SubscriptionId};
 use crate::live::wire::cadence::Cadence;
 use crate::live::wire::frame::Place;
-use crate::live::wire::outgoing::{ErrorCode, Outgoing};
+use crate::live::wire::outgoing::Outgoing;
 use crate::live::wire::snapshot::SnapshotForm;
 use crate::metrics::LiveMetrics;
 
@@ -75,15 +76,6 @@ pub struct Wish<'a> {
     pub batch: bool,
     /// The area whose place the topic, which is another area, takes.
     pub replaces: Option<&'a Topic>,
-}
-
-/// What became of a client's subscriptions when it was looked at what it may read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Narrowed {
-    /// So many were ended.
-    pub(crate) ended: usize,
-    /// So many it still has.
-    pub(crate) left: usize,
 }
 
 /// Why a client cannot be subscribed, or is not any more.
@@ -297,38 +289,6 @@ impl Hub {
         held.iter().for_each(|subscription| self.end(subscription));
     }
 
-    /// Ends those of a client's subscriptions whose topics it may not read, and says so.
-    pub(crate) fn narrow(&self, client: &Client, may_read: impl Fn(&Topic) -> bool) -> Narrowed {
-        let known = self.subscribers.borrow().get(&client.id()).cloned();
-        let Some(subscriber) = known else { return Narrowed::default() };
-        let held = subscriber.held.borrow();
-        let forbidden: Vec<_> = held.values().filter(|held| !may_read(held.topic())).cloned().collect();
-        drop(held);
-        // Areas that stay are sent anew once, when all others are gone: one after the other would be very many snapshots, and some
-        // of areas that end a moment later.
-        let mut since = None;
-        for subscription in &forbidden {
-            let dropped = subscriber.outbox.forget(subscription.id);
-            let first = self.detach(subscription, dropped);
-            since = since.into_iter().chain(first).min();
-            client.send(&Outgoing::Error {
-                code: ErrorCode::Forbidden,
-                topic: Some(&subscription.topic().to_string()),
-                id: None,
-                message: "the token does not allow this topic any more",
-                detail: Some("this subscription has ended"),
-            });
-        }
-        if let Some(since) = since {
-            self.restart_areas(&subscriber, since);
-        }
-        if subscriber.held.borrow().is_empty() {
-            self.subscribers.borrow_mut().remove(&client.id());
-        }
-        let left = subscriber.held.borrow().len();
-        Narrowed { ended: forbidden.len(), left }
-    }
-
     /// Ends a subscription of a client that stays, and says so.
     fn end_aloud(&self, subscription: &Rc<Subscription>, id: Option<&str>) {
         self.end(subscription);
@@ -338,9 +298,13 @@ impl Hub {
 
     /// Ends a subscription of a client that stays.
     fn end(&self, subscription: &Rc<Subscription>) {
-        let subscriber = &subscription.subscriber;
-        let dropped = subscriber.outbox.forget(subscription.id);
+        let dropped = subscription.subscriber.outbox.forget(subscription.id);
         self.take_away(subscription, dropped);
+        self.forget_if_without(&subscription.subscriber);
+    }
+
+    /// Forgets a client that has no subscriptions.
+    fn forget_if_without(&self, subscriber: &Subscriber) {
         if subscriber.held.borrow().is_empty() {
             self.subscribers.borrow_mut().remove(&subscriber.client.id());
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 
 use super::message_handler::{Admitted, Decision, Denied};
-use crate::domain::{Credentials, Principal, Topic};
+use crate::domain::{Credentials, NotIdentified, Principal, Topic};
 use crate::live::client::{Awaited, AwaitedPlaces, Identity, Subjects};
 use crate::live::wire::close::{self, CloseReason};
 use crate::live::wire::credentials;
@@ -36,21 +36,6 @@ pub enum Identified {
     Later(BoxFuture<'static, Result<Arc<Principal>, NotIdentified>>),
 }
 
-/// Why it is not known who someone is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NotIdentified {
-    /// No credentials.
-    Missing,
-    /// They were good and are no more.
-    Expired,
-    /// They are not accepted.
-    Refused,
-    /// They are of someone who may not be here any more.
-    Forbidden,
-    /// It cannot be known now.
-    Unavailable,
-}
-
 /// Who may come in.
 pub struct Gate {
     authority: Arc<dyn Authority>,
@@ -61,16 +46,14 @@ pub struct Gate {
     awaited: Arc<AwaitedPlaces>,
 }
 
-impl NotIdentified {
-    /// How a connection ends because of it.
-    pub(super) fn close_reason(self) -> CloseReason {
-        match self {
-            Self::Missing => close::TOKEN_MISSING,
-            Self::Expired => close::TOKEN_EXPIRED,
-            Self::Refused => close::UNAUTHORIZED,
-            Self::Forbidden => close::FORBIDDEN,
-            Self::Unavailable => close::TRY_AGAIN_LATER,
-        }
+/// How a connection ends because of it.
+pub(super) fn close_reason(why: NotIdentified) -> CloseReason {
+    match why {
+        NotIdentified::Missing => close::TOKEN_MISSING,
+        NotIdentified::Expired => close::TOKEN_EXPIRED,
+        NotIdentified::Refused => close::UNAUTHORIZED,
+        NotIdentified::Forbidden => close::FORBIDDEN,
+        NotIdentified::Unavailable => close::TRY_AGAIN_LATER,
     }
 }
 
@@ -117,7 +100,7 @@ impl Gate {
             Err(NotIdentified::Unavailable) => Err(Denied::Unavailable),
             // Such as `Authorization: Basic`, which is for a proxy.
             Err(NotIdentified::Missing) => self.awaited(),
-            Err(error) => Ok(Admitted::Refused(error.close_reason())),
+            Err(error) => Ok(Admitted::Refused(close_reason(error))),
         }
     }
 

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use super::gate::{Gate, Identified, NotIdentified};
+use super::gate::{Gate, Identified, close_reason};
 use super::message_handler::{Admitted, Decision, Handled, MessageHandler};
 use crate::domain::topic::KIND_NAMES;
-use crate::domain::{Credentials, Principal, Timestamp, Topic, TopicError};
+use crate::domain::{Credentials, NotIdentified, Principal, Timestamp, Topic, TopicError};
 use crate::live::client::Client;
 use crate::live::fanout::{Hub, NotSubscribed, Wish};
 use crate::live::wire::cadence::Cadence;
@@ -120,7 +120,7 @@ fn identified(
             let (code, topic) = (ErrorCode::Unavailable, None);
             return client.send(&Outgoing::Error { code, topic, id, message, detail: None });
         }
-        Err(error) => return client.close(error.close_reason()),
+        Err(error) => return client.close(close_reason(error)),
     };
     match before {
         Some(before) if before.subject != principal.subject => {

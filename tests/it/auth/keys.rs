@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Answer, Answers, Client, Raw, Server, command, eventually, folder, from_now, project, upgrade_with,
+    Answer, Answers, Client, Raw, Server, command, eventually, folder, from_now, project, signed_as,
+    upgrade_with,
 };
 
 /// A key of each kind, with a token.
@@ -61,6 +62,12 @@ async fn a_public_key_in_a_file_checks_what_its_private_key_signed() {
         let seen = inspect.args(["token", "--inspect", token.trim()]).output().unwrap();
         let seen_text = String::from_utf8(seen.stdout).unwrap();
         assert!(seen.status.success() && seen_text.ends_with("accepted\n"), "{alg}: {seen_text}");
+        // The wrong file of the two.
+        let settings =
+            [("AUTH", "jwt"), ("AUTH_JWT_PUBLIC_KEY_FILE", private.as_str()), ("AUTH_JWT_ALGORITHM", alg)];
+        let checked = command(folder.path(), &settings).arg("check").output().unwrap();
+        let log = String::from_utf8(checked.stderr).unwrap();
+        assert!(!checked.status.success() && log.contains(&format!("no public key for {alg}")), "{log}");
     }
 }
 
@@ -72,18 +79,10 @@ async fn a_public_key_taken_for_a_secret_signs_nothing() {
     std::fs::write(&public, text(&keys[0], "public_pem")).unwrap();
     let settings = [("AUTH", "jwt"), ("AUTH_JWT_PUBLIC_KEY_FILE", public.to_str().unwrap())];
     let server = Server::start(folder.path(), &settings);
-    let encode = |value: &Value| {
-        use base64::Engine as _;
-        base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(value.to_string())
-    };
     let claims = json!({ "sub": "root", "topics": ["*"], "exp": from_now(60.0) });
     for alg in ["HS256", "RS256"] {
-        let message = format!("{}.{}", encode(&json!({ "alg": alg })), encode(&claims));
-        let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, text(&keys[0], "public_pem").as_bytes());
-        let signature = ring::hmac::sign(&key, message.as_bytes());
-        use base64::Engine as _;
-        let signature = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(signature.as_ref());
-        let closed = Client::bearer(server.live, &format!("{message}.{signature}")).await.closed().await;
+        let token = signed_as(alg, &claims, text(&keys[0], "public_pem"));
+        let closed = Client::bearer(server.live, &token).await.closed().await;
         assert_eq!(closed.0, 4401, "{alg}");
     }
 }

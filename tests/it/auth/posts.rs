@@ -5,7 +5,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::harness::{
-    Client, JWT, Server, eventually, folder, from_now, get, http, jwt_and, position, post_over, sql, token,
+    Client, JWT, Server, eventually, folder, from_now, get, get_with, http, jwt_and, position, post_over,
+    sql, token,
 };
 
 fn bearer(token: &str) -> String {
@@ -106,25 +107,21 @@ async fn metrics_connections_and_revocations_have_tokens_of_their_own() {
     ]);
     let server = Server::start(folder.path(), &settings);
     let _ann = Client::bearer(server.live, &token("ann", json!({}))).await;
-    let asked = |path: &str, token: &'static str| {
-        let url = format!("http://{}{path}", server.ops);
-        let mut request = http().get(&url);
-        if !token.is_empty() {
-            request = request.header("Authorization", bearer(token));
-        }
-        let mut response = request.call().unwrap();
-        (response.status().as_u16(), response.body_mut().read_to_string().unwrap())
+    let asked = async |path: &str, token: &str| {
+        let header = bearer(token);
+        let headers = [("Authorization", &*header)];
+        get_with(server.ops, path, if token.is_empty() { &[] } else { &headers }).await
     };
     for (path, good) in [("/metrics", "for-metrics"), ("/connections", "for-connections")] {
         assert_eq!(get(server.ops, path).await.0, 401, "{path}");
         for bad in ["", "for-revocations", "x"] {
-            assert_eq!(asked(path, bad).0, 401, "{path} {bad}");
+            assert_eq!(asked(path, bad).await.0, 401, "{path} {bad}");
         }
-        assert_eq!(asked(path, good).0, 200, "{path}");
+        assert_eq!(asked(path, good).await.0, 200, "{path}");
     }
-    assert!(asked("/connections", "for-connections").1.contains(r#""subject":"ann""#));
+    assert!(asked("/connections", "for-connections").await.1.contains(r#""subject":"ann""#));
     for path in ["/healthz", "/readyz"] {
-        assert_eq!(asked(path, "").0, 200);
+        assert_eq!(asked(path, "").await.0, 200);
     }
     let url = format!("http://{}/revoke", server.ops);
     let revoke =

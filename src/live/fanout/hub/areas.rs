@@ -16,7 +16,6 @@ use crate::live::fanout::roster::SLICE;
 use crate::live::fanout::subscription::{Audience, BEHIND, Member, Subscriber, Subscription};
 use crate::live::fanout::update::Change;
 use crate::live::wire::frame::Place;
-use crate::live::wire::outgoing::{ErrorCode, Outgoing};
 use crate::live::wire::snapshot::SnapshotForm;
 
 /// So many areas of a connection may hold as many devices as may be inside of one.
@@ -62,17 +61,6 @@ impl Hub {
                 members(audience).for_each(|subscription| self.end_as_overgrown(&subscription, &message));
             }
         }
-    }
-
-    fn end_as_overgrown(&self, subscription: &Rc<Subscription>, message: &str) {
-        self.end(subscription);
-        subscription.subscriber.client.send(&Outgoing::Error {
-            code: ErrorCode::TooManyDevices,
-            topic: Some(&subscription.topic().to_string()),
-            id: None,
-            message,
-            detail: Some("this subscription has ended"),
-        });
     }
 
     /// Where more devices moved in an area since it was last served than are to be kept, as very many went out, everyone gets a
