@@ -5,6 +5,10 @@ use super::group::{Group, Submission};
 /// Most positions in one commit; more wait for the next, so that no post waits long behind a flood.
 pub(super) const MAX_COMMIT: usize = 8192;
 
+/// So many positions that wait are committed beside another commit, where the store can do that. Fewer make a group that costs more for
+/// each, and wait for the next.
+const WORTH_ANOTHER: usize = 1000;
+
 /// Submissions that wait for the store, the oldest first.
 pub(super) struct Backlog {
     submissions: Vec<Submission>,
@@ -35,6 +39,12 @@ impl Backlog {
         let sizes = self.submissions.iter().map(|submission| submission.positions.len());
         let count = how_many_fit(sizes, MAX_COMMIT);
         (count > 0).then(|| Group::new(self.submissions.drain(..count)))
+    }
+
+    /// True if so much waits to be committed that it is not worth waiting for the commit that is under way.
+    pub(super) fn is_worth_another(&self) -> bool {
+        let sizes = self.submissions.iter().map(|submission| submission.positions.len());
+        sizes.sum::<usize>() >= WORTH_ANOTHER
     }
 
     /// True if no submission waits to be committed.

@@ -1,6 +1,7 @@
 //! `Consumer`: the actor that moves positions: takes what is submitted, commits it in groups, publishes what is new, and
 //! acknowledges it. Revocations go the same way.
 
+use std::mem;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,7 +13,7 @@ use tokio::sync::oneshot;
 use super::backlog::Backlog;
 use super::group::{Group, Submission};
 use super::log::Log;
-use super::opened::Opened;
+use super::opened::{Opened, Started};
 use super::publish::Publish;
 use super::revoke::{Revoke, RevokeError};
 use super::revoked::check as check_revoked;
@@ -27,6 +28,9 @@ use crate::settings::PositionsSettings;
 /// the log.
 const CHECK_EVERY: Duration = Duration::from_secs(1);
 
+/// The session that does everything.
+const FIRST: usize = 0;
+
 /// Finish what was submitted, take nothing more, close the store.
 #[derive(Clone, Copy, Debug, Message)]
 #[rtype(result = "()")]
@@ -35,7 +39,8 @@ pub struct Stop;
 /// Moves positions from whoever submits them to the store and then to the log, whose tail publishes them.
 pub struct Consumer {
     metrics: Arc<PositionsMetrics>,
-    store: StoreState,
+    /// Ways into the store, at least one. The first does everything, the others commit positions beside it.
+    sessions: Vec<Session>,
     log: Box<dyn Log>,
     publish: Rc<dyn Publish>,
     backlog: Backlog,
@@ -46,8 +51,8 @@ pub struct Consumer {
     stopping: Option<oneshot::Sender<()>>,
 }
 
-/// What the store is doing.
-enum StoreState {
+/// What a way into the store is doing.
+enum Session {
     /// Nothing.
     Idle(Box<dyn Store>),
     /// A future has it, for a commit or a check.
@@ -65,13 +70,14 @@ impl Consumer {
         publish: impl Publish,
     ) -> Self {
         let publish: Rc<dyn Publish> = Rc::new(publish);
-        let (store, log) = opened.start(publish.clone());
+        let Started { sessions, log } = opened.start(publish.clone());
         metrics.store_up.set(1);
-        measure(&metrics, &*store);
+        measure(&metrics, &*sessions[FIRST]);
+        let sessions = sessions.into_iter().map(Session::Idle).collect();
         Self {
             backlog: Backlog::new(settings.max_waiting),
             metrics,
-            store: StoreState::Idle(store),
+            sessions,
             log,
             publish,
             revoking: Revoking::default(),
@@ -86,9 +92,20 @@ impl Consumer {
         self
     }
 
-    /// Does what waits for the store, one thing, if that is free.
+    /// Does what waits for the store, one thing for each session that is free.
     fn go_on(&mut self, ctx: &mut Context<Self>) {
-        if !matches!(self.store, StoreState::Idle(_)) {
+        for number in 0..self.sessions.len() {
+            if matches!(self.sessions[number], Session::Idle(_)) {
+                self.go_on_with(number, ctx);
+            }
+        }
+    }
+
+    fn go_on_with(&mut self, number: usize, ctx: &mut Context<Self>) {
+        if number != FIRST {
+            if self.backlog.is_worth_another() {
+                self.commit_next(number, ctx);
+            }
             return;
         }
         if self.revoking.must_read() && self.stopping.is_none() {
@@ -96,15 +113,15 @@ impl Consumer {
         }
         match self.revoking.next(self.backlog.is_empty()) {
             Some(waiting) => self.revoke(waiting, ctx),
-            None => self.commit_next(ctx),
+            None => self.commit_next(number, ctx),
         }
     }
 
-    /// Commits what waits. What comes meanwhile waits and is committed together.
-    fn commit_next(&mut self, ctx: &mut Context<Self>) {
+    /// Commits what waits. What comes while all sessions are in use waits and is committed together.
+    fn commit_next(&mut self, number: usize, ctx: &mut Context<Self>) {
         let Some(group) = self.backlog.next_group() else { return self.close_if_stopping(ctx) };
         let began = Instant::now();
-        self.use_store(ctx, move |mut store| async move {
+        self.use_store(number, ctx, move |mut store| async move {
             let result = store.commit(group.positions()).await;
             let done = move |actor: &mut Self, ctx: &mut Context<Self>| match result {
                 Ok(committed) => actor.committed(group, committed, began.elapsed(), ctx),
@@ -119,20 +136,26 @@ impl Consumer {
         });
     }
 
-    /// Gives the store to a future, if it is free; what that has come to is done with the actor, before anyone else has the store.
-    fn use_store<Work, Done>(&mut self, ctx: &mut Context<Self>, work: impl FnOnce(Box<dyn Store>) -> Work)
-    where
+    /// Gives a session to a future, if it is free; what that has come to is done with the actor, before anyone else has the session.
+    fn use_store<Work, Done>(
+        &mut self,
+        number: usize,
+        ctx: &mut Context<Self>,
+        work: impl FnOnce(Box<dyn Store>) -> Work,
+    ) where
         Work: Future<Output = (Box<dyn Store>, Done)> + 'static,
         Done: FnOnce(&mut Self, &mut Context<Self>) + 'static,
     {
-        if !matches!(self.store, StoreState::Idle(_)) {
+        if !matches!(self.sessions[number], Session::Idle(_)) {
             return;
         }
-        let StoreState::Idle(store) = std::mem::replace(&mut self.store, StoreState::InUse) else { return };
+        let Session::Idle(store) = mem::replace(&mut self.sessions[number], Session::InUse) else { return };
         let work = wrap_future::<_, Self>(work(store));
-        ctx.spawn(work.map(|(store, done), actor, ctx| {
-            measure(&actor.metrics, &*store);
-            actor.store = StoreState::Idle(store);
+        ctx.spawn(work.map(move |(store, done), actor, ctx| {
+            if number == FIRST {
+                measure(&actor.metrics, &*store);
+            }
+            actor.sessions[number] = Session::Idle(store);
             done(actor, ctx);
             actor.go_on(ctx);
         }));
@@ -206,7 +229,7 @@ impl Consumer {
     /// of other instances that it has. So these come also where the log is away, or has lost them.
     fn check_store(&mut self, ctx: &mut Context<Self>) {
         let now = (self.clock)();
-        self.use_store(ctx, move |mut store| async move {
+        self.use_store(FIRST, ctx, move |mut store| async move {
             let result = match store.check().await {
                 Ok(()) => store.revocations(now).await,
                 Err(error) => Err(error),
@@ -233,7 +256,7 @@ impl Consumer {
     /// Stores a revocation, hands it on, and acknowledges it.
     fn revoke(&mut self, Waiting { revocation, reply }: Waiting, ctx: &mut Context<Self>) {
         let now = (self.clock)();
-        self.use_store(ctx, move |mut store| async move {
+        self.use_store(FIRST, ctx, move |mut store| async move {
             let result = store.revoke(&revocation, now).await;
             let done = move |actor: &mut Self, ctx: &mut Context<Self>| match result {
                 Ok(Some(kept)) => actor.hand_on(kept, reply, ctx),
@@ -255,7 +278,7 @@ impl Consumer {
     /// Reads what is revoked, as the store had no time for a check.
     fn read_revocations(&mut self, ctx: &mut Context<Self>) {
         let now = (self.clock)();
-        self.use_store(ctx, move |mut store| async move {
+        self.use_store(FIRST, ctx, move |mut store| async move {
             let result = store.revocations(now).await;
             let done = move |actor: &mut Self, _: &mut Context<Self>| match result {
                 Ok(revocations) => actor.publish_revocations(revocations),
@@ -282,14 +305,26 @@ impl Consumer {
         }));
     }
 
+    fn is_closed(&self) -> bool {
+        matches!(self.sessions[FIRST], Session::Closed)
+    }
+
     fn close_if_stopping(&mut self, ctx: &mut Context<Self>) {
+        if self.sessions.iter().any(|session| matches!(session, Session::InUse)) {
+            return;
+        }
         let Some(stopped) = self.stopping.take() else { return };
-        let StoreState::Idle(store) = std::mem::replace(&mut self.store, StoreState::Closed) else { return };
+        let sessions = self.sessions.iter_mut().map(|session| mem::replace(session, Session::Closed));
+        let sessions: Vec<_> = sessions.collect();
         let handed_on = self.log.close();
         let close = async move {
             handed_on.await;
-            if let Err(error) = store.close().await {
-                log::warn!("store not closed properly, nothing is lost: {error}");
+            for session in sessions {
+                if let Session::Idle(store) = session
+                    && let Err(error) = store.close().await
+                {
+                    log::warn!("store not closed properly, nothing is lost: {error}");
+                }
             }
             stopped.send(()).ok();
         };
@@ -308,7 +343,7 @@ impl Actor for Consumer {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.run_interval(CHECK_EVERY, |actor, ctx| {
-            if matches!(actor.store, StoreState::Idle(_)) {
+            if matches!(actor.sessions[FIRST], Session::Idle(_)) {
                 return actor.check_store(ctx);
             }
             // Its use tells whether it works.
@@ -321,7 +356,7 @@ impl Handler<Submit> for Consumer {
     type Result = ResponseFuture<Result<Stored, SubmitError>>;
 
     fn handle(&mut self, Submit(positions): Submit, ctx: &mut Self::Context) -> Self::Result {
-        if self.stopping.is_some() || matches!(self.store, StoreState::Closed) {
+        if self.stopping.is_some() || self.is_closed() {
             return Box::pin(async { Err(SubmitError::Stopping) });
         }
         if positions.is_empty() {
@@ -344,7 +379,7 @@ impl Handler<Stop> for Consumer {
 
     fn handle(&mut self, _: Stop, ctx: &mut Self::Context) -> Self::Result {
         let (stopped, receiver) = oneshot::channel();
-        if !matches!(self.store, StoreState::Closed) {
+        if !self.is_closed() {
             self.stopping = Some(stopped);
             self.go_on(ctx);
         }
@@ -357,7 +392,7 @@ impl Handler<Revoke> for Consumer {
 
     fn handle(&mut self, Revoke(revocation): Revoke, ctx: &mut Self::Context) -> Self::Result {
         let refuse = |error| -> Self::Result { Box::pin(async { Err(error) }) };
-        if self.stopping.is_some() || matches!(self.store, StoreState::Closed) {
+        if self.stopping.is_some() || self.is_closed() {
             return refuse(RevokeError::Stopping);
         }
         if let Err(error) = check_revoked(&revocation.revoked) {

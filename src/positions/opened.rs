@@ -1,5 +1,6 @@
 //! `Opened`: a store that is open and loaded, and the log that goes with it.
 
+use std::iter;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -14,9 +15,17 @@ use crate::settings::{LogSettings, PositionsSettings};
 /// A store that is open and loaded, and the log that goes with it, which does not run yet.
 pub struct Opened {
     store: Box<dyn Store>,
+    another: Option<Box<dyn Store>>,
     revocations: Vec<Revocation>,
     redis: Option<RedisLog>,
     metrics: Arc<LogMetrics>,
+}
+
+/// A store that is open, and its log, which runs.
+pub(super) struct Started {
+    /// The sessions with the store: the first, and another if it may have one.
+    pub(super) sessions: Vec<Box<dyn Store>>,
+    pub(super) log: Box<dyn Log>,
 }
 
 /// Why positions cannot be taken.
@@ -55,7 +64,8 @@ impl Opened {
         let mut store = store::open(&settings.database, settings.database_timeout, is_shared).await?;
         store.load(&mut each).await?;
         let revocations = store.revocations(Timestamp::now()).await?.unwrap_or_default();
-        Ok(Self { store, revocations, redis, metrics })
+        let another = store.another().await?;
+        Ok(Self { store, another, revocations, redis, metrics })
     }
 
     /// How many devices are known.
@@ -68,12 +78,13 @@ impl Opened {
         &self.revocations
     }
 
-    /// The store, and the log, from which all that is new is published from now on.
-    pub(super) fn start(self, publish: Rc<dyn Publish>) -> (Box<dyn Store>, Box<dyn Log>) {
+    /// From now on, all that is new is published.
+    pub(super) fn start(self, publish: Rc<dyn Publish>) -> Started {
         let tail = self.store.tail(publish);
-        if let Some(redis) = self.redis {
-            return (self.store, Box::new(redis.start(tail)));
-        }
-        (self.store, Box::new(InProcess::new(tail, &self.metrics)))
+        let log: Box<dyn Log> = match self.redis {
+            Some(redis) => Box::new(redis.start(tail)),
+            None => Box::new(InProcess::new(tail, &self.metrics)),
+        };
+        Started { sessions: iter::once(self.store).chain(self.another).collect(), log }
     }
 }

@@ -93,11 +93,16 @@ impl Postgres {
 
     /// Runs SQL with `psql`: the rows it gives, each a line with a `|` between two values.
     pub(crate) fn sql(&self, statement: &str) -> String {
-        let mut psql = Command::new("psql");
-        psql.args(["-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-c", statement, &self.url()]);
-        let output = psql.stderr(Stdio::inherit()).output().unwrap();
+        let output = self.psql(statement).stderr(Stdio::inherit()).output().unwrap();
         assert!(output.status.success(), "{statement}");
         String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
+    }
+
+    /// The command that [`Postgres::sql`] runs.
+    pub(crate) fn psql(&self, statement: &str) -> Command {
+        let mut psql = Command::new("psql");
+        psql.args(["-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-c", statement, &self.url()]);
+        psql
     }
 }
 

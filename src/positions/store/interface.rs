@@ -82,6 +82,13 @@ pub(in crate::positions) trait Store {
     /// What publishes what comes back from the log.
     fn tail(&self, publish: Rc<dyn Publish>) -> Box<dyn Tail>;
 
+    /// Another session with the same store, which commits positions beside this one and knows what this one knows of devices; `None`
+    /// where commits must come one after the other.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it cannot be opened.
+    fn another(&self) -> LocalBoxFuture<'_, Result<Option<Box<dyn Store>>, StoreError>>;
+
     /// Closes it.
     ///
     /// # Errors

@@ -61,17 +61,21 @@ impl PostgresStore {
         let target = Target::new(url, timeout)?;
         let connection = target.connect_to_commit(is_shared).await?;
         schema::upgrade(&target).await?;
-        let order = Rc::default();
-        Ok(Self {
+        Ok(Self::new(target, is_shared, connection, Rc::default()))
+    }
+
+    fn new(target: Target, is_shared: bool, connection: PgConnection, order: Rc<RefCell<Order>>) -> Self {
+        let connection = Some(connection);
+        Self {
             target,
             is_shared,
-            connection: Some(connection),
+            connection,
             order,
             named: None,
             known_revocation: None,
             checks: 0,
             bytes: 0,
-        })
+        }
     }
 
     /// The open connection, taken: whoever has it puts it back if all went well.
@@ -245,6 +249,18 @@ impl Store for PostgresStore {
 
     fn tail(&self, publish: Rc<dyn Publish>) -> Box<dyn Tail> {
         Box::new(SharedTail { target: self.target.clone(), order: self.order.clone(), publish })
+    }
+
+    /// Where other instances insert too, so may this one at two places; alone, whoever has the lock is the only one that does.
+    fn another(&self) -> LocalBoxFuture<'_, Result<Option<Box<dyn Store>>, StoreError>> {
+        Box::pin(async {
+            if !self.is_shared {
+                return Ok(None);
+            }
+            let connection = self.target.connect_to_commit(self.is_shared).await?;
+            let another = Self::new(self.target.clone(), self.is_shared, connection, self.order.clone());
+            Ok(Some(Box::new(another) as Box<dyn Store>))
+        })
     }
 
     fn close(self: Box<Self>) -> LocalBoxFuture<'static, Result<(), StoreError>> {

@@ -140,6 +140,11 @@ impl Store for SqliteStore {
         Box::new(Direct(publish))
     }
 
+    /// SQLite has one writer at a time.
+    fn another(&self) -> LocalBoxFuture<'_, Result<Option<Box<dyn Store>>, StoreError>> {
+        Box::pin(async { Ok(None) })
+    }
+
     fn close(self: Box<Self>) -> LocalBoxFuture<'static, Result<(), StoreError>> {
         Box::pin(async move {
             match self.database {
