@@ -18,6 +18,10 @@ use crate::system::{self, Memory};
 /// How long a server may take to be ready.
 const START_LIMIT: Duration = Duration::from_secs(20);
 
+/// How far what is started stands behind the generator where both have the same core. The generator stands for clients with machines
+/// of their own: what it read late would count as the server's latency.
+const NICE: i32 = 10;
+
 const PEERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/peers");
 
 /// What is measured, and what it is compared with.
@@ -121,6 +125,7 @@ pub(crate) fn launch(arguments: &[String]) -> Result<()> {
     let [cores, program, rest @ ..] = arguments else { bail!("launch CORES PROGRAM ARGUMENTS") };
     let cores = cores.split(',').map(str::parse).collect::<Result<Vec<usize>, _>>()?;
     system::pin(&cores)?;
+    rustix::process::nice(NICE)?;
     set_pdeathsig(Signal::SIGKILL)?;
     Err(Command::new(program).args(rest).exec().into())
 }

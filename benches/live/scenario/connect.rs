@@ -9,6 +9,7 @@ use crate::conn::Manner;
 use crate::options::Options;
 use crate::rig::{Burst, Rig};
 use crate::server::Kind;
+use crate::system::Memory;
 use crate::tokens;
 
 /// Positions of one burst, and bytes added to each, so that both together are 1 MiB for each connection.
@@ -55,22 +56,38 @@ fn with_tokens(count: usize, options: &Options, board: &mut Board) -> Result<()>
     let setup = options.setup().with("AUTH", "jwt").with("AUTH_JWT_SECRET", tokens::SECRET);
     let mut rig = Rig::start(Kind::Processor, &setup)?;
     rig.fleet.tokens = tokens::make(count)?;
-    rig.connect(100, Manner::Passing)?;
-    rig.fleet.abort(Manner::Passing);
-    rig.fleet.pass(Duration::from_millis(500))?;
-    let empty = rig.server.memory()?;
-    let meter = rig.meter()?;
-    let took = rig.connect(count, Manner::Polite)?;
-    let usage = rig.usage(&meter)?;
+    let empty = empty(&mut rig)?;
     let row = |what: &str| format!("{count} with a token each: {what}");
     let column = Kind::Processor.name();
-    board.add(row("handshakes/s"), column, count as f64 / took.as_secs_f64());
-    board.add(row("CPU µs per handshake"), column, usage.server.as_secs_f64() * 1e6 / count as f64);
-    board.generator(&row("handshakes"), column, usage.own_share());
-    rig.fleet.pass(SETTLE)?;
+    handshakes(&mut rig, count, row, column, board)?;
     let grown = rig.server.memory()?.resident - empty.resident;
     board.add(row(RESIDENT), column, grown / 1024.0 / count as f64);
     Ok(())
+}
+
+/// The memory of a server without connections, but with what it allocates once and is none of theirs.
+fn empty(rig: &mut Rig) -> Result<Memory> {
+    rig.connect(100, Manner::Passing)?;
+    rig.fleet.abort(Manner::Passing);
+    rig.fleet.pass(Duration::from_millis(500))?;
+    rig.server.memory()
+}
+
+/// Connects so many, and waits until the server has settled.
+fn handshakes(
+    rig: &mut Rig,
+    count: usize,
+    row: impl Fn(&str) -> String,
+    column: &'static str,
+    board: &mut Board,
+) -> Result<()> {
+    let meter = rig.meter()?;
+    let took = rig.connect(count, Manner::Polite)?;
+    let usage = rig.usage(&meter)?;
+    board.add(row("handshakes/s"), column, count as f64 / took.as_secs_f64());
+    board.add(row("CPU µs per handshake"), column, usage.server.as_secs_f64() * 1e6 / count as f64);
+    board.generator(&row("handshakes"), column, usage.own_share());
+    rig.fleet.pass(SETTLE)
 }
 
 const RESIDENT: &str = "resident per idle connection, KiB";
@@ -84,19 +101,8 @@ fn one(kind: Kind, count: usize, options: &Options, board: &mut Board) -> Result
         options.setup().with("LIVE_WS_PONG_TIMEOUT_MS", 60_000).with("LIVE_WS_OUTBOX_BYTES", 4 << 20);
     setup.ping = Some(Duration::from_secs(5));
     let mut rig = Rig::start(kind, &setup)?;
-    // What any server allocates once is not a connection's.
-    rig.connect(100, Manner::Passing)?;
-    rig.fleet.abort(Manner::Passing);
-    rig.fleet.pass(Duration::from_millis(500))?;
-    let empty = rig.server.memory()?;
-
-    let meter = rig.meter()?;
-    let took = rig.connect(count, Manner::Polite)?;
-    let usage = rig.usage(&meter)?;
-    board.add(row("handshakes/s"), column, count as f64 / took.as_secs_f64());
-    board.add(row("CPU µs per handshake"), column, usage.server.as_secs_f64() * 1e6 / count as f64);
-    board.generator(&row("handshakes"), column, usage.own_share());
-    rig.fleet.pass(SETTLE)?;
+    let empty = empty(&mut rig)?;
+    handshakes(&mut rig, count, row, column, board)?;
     let each = |bytes: f64| bytes / 1024.0 / count as f64;
     let memory = rig.server.memory()?;
     board.add(row(RESIDENT), column, each(memory.resident - empty.resident));
