@@ -80,6 +80,8 @@ pub(crate) struct Outbox<W: ?Sized = dyn Wire> {
 struct Hot<W: ?Sized> {
     /// Queue empty, no close queued, no message half sent, socket not failed; maintained by [`Outbox::change`].
     free: Cell<bool>,
+    /// See [`Outbox::set_sole`].
+    sole: Cell<bool>,
     wire: W,
 }
 
@@ -111,7 +113,13 @@ struct Inner {
 impl<W: Wire> Outbox<W> {
     pub(crate) fn new(wire: W, limit: usize, budget: Arc<Budget>) -> Rc<Self> {
         let (depth, inner) = (Arc::default(), RefCell::default());
-        Rc::new(Self { limit, budget, depth, inner, hot: Hot { free: Cell::new(true), wire } })
+        Rc::new(Self {
+            limit,
+            budget,
+            depth,
+            inner,
+            hot: Hot { free: Cell::new(true), sole: Cell::new(true), wire },
+        })
     }
 
     /// The socket it writes to.
@@ -139,6 +147,16 @@ impl<W: Wire + ?Sized> Outbox<W> {
     /// at the same time.
     pub(crate) fn warm(&self) {
         std::hint::black_box(self.hot.free.get());
+    }
+
+    /// Notes whether its client has one subscription at most: then nothing else can come to leave in one write with an update.
+    pub(crate) fn set_sole(&self, is_sole: bool) {
+        self.hot.sole.set(is_sole);
+    }
+
+    /// What [`Outbox::set_sole`] noted.
+    pub(crate) fn is_sole(&self) -> bool {
+        self.hot.sole.get()
     }
 
     /// Sends updates of a subscription that is being caught up, whatever the limit.

@@ -71,23 +71,40 @@ impl Group {
 
     /// Writes to every member that has not got all of it yet; `behind` is told of those whose updates did not fit.
     async fn deliver(&self, round: &mut Round<'_>, mut behind: impl FnMut(&Subscriber)) {
-        let each = |round: &mut Round<'_>, member: &Member, burst: &Rc<Burst>| {
-            let delivery = member.outbox.deliver(member.id, burst);
-            self.note(delivery);
-            let waiting = || member.subscription.subscriber.client.vitals.waiting();
-            round.delivered(delivery, burst.count(), waiting)
-        };
+        let each =
+            |round: &mut Round<'_>, member: &Member, burst: &Rc<Burst>| self.write(round, member, burst);
         self.walk(round, each, |subscription| behind(&subscription.subscriber)).await;
     }
 
-    /// Corks the burst for every member; `first` is told of those that had nothing corked yet.
-    async fn cork(&self, round: &mut Round<'_>, first: impl FnMut(Rc<Subscription>)) {
+    /// Corks the burst for every member; `first` is told of those that had nothing corked yet. Who has no other subscription is
+    /// written to at once, and `behind` is told if it did not fit.
+    async fn cork(
+        &self,
+        round: &mut Round<'_>,
+        mut first: impl FnMut(&Rc<Subscriber>),
+        mut behind: impl FnMut(&Subscriber),
+    ) {
         let each = |round: &mut Round<'_>, member: &Member, burst: &Rc<Burst>| {
+            if member.outbox.is_sole() {
+                return self.write(round, member, burst);
+            }
             let corked = member.outbox.cork(round.id, member.id, burst);
             self.delivered.set(self.delivered.get() || corked.is_some());
             corked == Some(true)
         };
-        self.walk(round, each, first).await;
+        let then = |subscription: Rc<Subscription>| {
+            let subscriber = &subscription.subscriber;
+            if subscriber.outbox.is_sole() { behind(subscriber) } else { first(subscriber) }
+        };
+        self.walk(round, each, then).await;
+    }
+
+    /// True if it did not fit.
+    fn write(&self, round: &mut Round<'_>, member: &Member, burst: &Rc<Burst>) -> bool {
+        let delivery = member.outbox.deliver(member.id, burst);
+        self.note(delivery);
+        let waiting = || member.subscription.subscriber.client.vitals.waiting();
+        round.delivered(delivery, burst.count(), waiting)
     }
 
     fn note(&self, delivery: Delivery) {
@@ -157,7 +174,8 @@ pub(super) async fn deliver(groups: &[Group], id: u64, means: &Means, mut behind
             for stride in several.chunks(STRIDE) {
                 stride.iter().for_each(Group::warm);
                 for group in stride {
-                    group.cork(&mut round, |first| corked.push(Rc::downgrade(&first.subscriber))).await;
+                    let first = |subscriber: &Rc<Subscriber>| corked.push(Rc::downgrade(subscriber));
+                    group.cork(&mut round, first, &mut behind).await;
                 }
             }
             for stride in corked.chunks(STRIDE) {

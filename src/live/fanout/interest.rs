@@ -57,7 +57,7 @@ impl Interest {
         self.viewports.crossed(before, now, show)
     }
 
-    /// Finds the audience for a topic and a mode, or makes it.
+    /// Finds an audience for a topic and a mode that has room for one more, or makes it.
     pub(super) fn audience(
         &mut self,
         topic: &Topic,
@@ -65,7 +65,8 @@ impl Interest {
         found: impl FnOnce() -> Founding,
     ) -> Rc<Audience> {
         let audiences = self.of_kind(topic).entry(topic.name().clone()).or_default();
-        if let Some(known) = audiences.iter().find(|audience| audience.mode == mode) {
+        let fits = |audience: &&Rc<Audience>| audience.mode == mode && audience.has_room();
+        if let Some(known) = audiences.iter().find(fits) {
             return known.clone();
         }
         let Founding { phase, inside, number } = found();

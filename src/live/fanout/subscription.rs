@@ -6,11 +6,14 @@ use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
+use smallvec::SmallVec;
+
 use super::catchup::CatchUp;
 use super::listing::Listing;
 use super::mode::Mode;
 use super::moved::Moved;
 use super::viewports::Crossing;
+
 use crate::domain::Topic;
 use crate::live::client::Client;
 use crate::live::outbox::{Outbox, SubscriptionId};
@@ -52,12 +55,17 @@ pub(super) struct Member {
 /// The fan-out does not deliver to such a member.
 pub(super) const BEHIND: u64 = u64::MAX;
 
-/// The subscriptions of one topic that are served alike.
+/// So many subscriptions of one topic with the same cadence are served at the same instant, about 5 ms of work; the next ones at
+/// another instant of the interval. All at once, the last of very many would wait for all others in each interval, and the thread
+/// would rest in between. What is compressed is made for all together: that costs more than writing it to some thousands.
+const MOST_MEMBERS: usize = if cfg!(test) { 2 } else { 1000 };
+
+/// Subscriptions of one topic that are served alike and at the same time: all of them, or so many of those with a cadence.
 pub(super) struct Audience {
     pub(super) topic: Topic,
     pub(super) mode: Mode,
-    /// Borrowed for a stride at a time: it may change in between.
-    pub(super) members: RefCell<Vec<Member>>,
+    /// Borrowed for a stride at a time: it may change in between. Most areas have one, which stands here.
+    pub(super) members: RefCell<SmallVec<[Member; 1]>>,
     /// How many of them are [`BEHIND`].
     pub(super) behind: Cell<usize>,
     /// Where in its interval it is served, if it has a cadence.
@@ -86,7 +94,7 @@ impl Subscriber {
         let mut held = self.held.borrow_mut();
         held.insert(subscription.topic().clone(), subscription.clone());
         self.areas.set(self.areas.get() + subscription.is_of_area());
-        self.client.vitals.set_topics(held.len(), self.areas.get());
+        self.note(&held);
     }
 
     /// Takes a subscription off its list.
@@ -94,6 +102,12 @@ impl Subscriber {
         let mut held = self.held.borrow_mut();
         held.remove(subscription.topic());
         self.areas.set(self.areas.get() - subscription.is_of_area());
+        self.note(&held);
+    }
+
+    /// Its list has changed.
+    fn note(&self, held: &HashMap<Topic, Rc<Subscription>>) {
+        self.outbox.set_sole(held.len() <= 1);
         self.client.vitals.set_topics(held.len(), self.areas.get());
     }
 
@@ -168,6 +182,12 @@ impl Subscription {
 }
 
 impl Audience {
+    /// True if another subscription may be served with those that it has.
+    pub(super) fn has_room(&self) -> bool {
+        let Mode { cadence, encoding, .. } = self.mode;
+        cadence.is_none() || encoding.is_deflate() || self.members.borrow().len() < MOST_MEMBERS
+    }
+
     /// Adds a subscription that has everything up to update `seen`.
     pub(super) fn join(&self, subscription: &Rc<Subscription>, seen: u64) {
         let mut members = self.members.borrow_mut();

@@ -217,3 +217,32 @@ fn a_snapshot_behind_a_longer_one_takes_no_device_that_the_longer_one_brought() 
     model.drive(0);
     assert_eq!(model.seats[0].known.of(large), model.expected(large));
 }
+
+#[test]
+fn very_many_of_one_topic_are_served_at_different_instants_but_compressed_together() {
+    let mut model = model();
+    // The third of each three takes compressed messages.
+    let more: Vec<_> = (3..9).map(|number| model.seat(number % 3)).collect();
+    model.seats.extend(more);
+    let event = topic("event:a");
+    let wish = || Wish { cadence: Cadence::at_least(1000), ..Wish::default() };
+    (0..9).for_each(|seat| model.subscribe(seat, event, wish()));
+    let parts = |model: &Model| -> Vec<(usize, Duration)> {
+        let interest = model.hub.interest.borrow();
+        let audiences = interest.audiences(&Topic::parse(TOPICS[event]).unwrap());
+        audiences.iter().map(|audience| (audience.members.borrow().len(), audience.phase)).collect()
+    };
+    let sizes = |parts: &[(usize, Duration)]| parts.iter().map(|(size, _)| *size).collect::<Vec<_>>();
+    let before = parts(&model);
+    assert_eq!(sizes(&before), [2, 3, 2, 2]);
+    assert!(before[0].1 != before[2].1 && before[2].1 != before[3].1, "{before:?}");
+    // Who comes takes a place that is free.
+    model.hub.leave(&model.seats[0].client);
+    assert_eq!(sizes(&parts(&model)), [1, 3, 2, 2]);
+    model.seats[0] = model.seat(0);
+    model.subscribe(0, event, wish());
+    assert_eq!(parts(&model), before);
+    // Without a cadence all are one.
+    (0..9).filter(|seat| seat % 3 < 2).for_each(|seat| model.subscribe(seat, event, Wish::default()));
+    assert_eq!(sizes(&parts(&model)), [3, 6]);
+}
