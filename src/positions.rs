@@ -13,6 +13,7 @@ mod redis;
 mod revoke;
 mod revoked;
 mod revoking;
+mod sessions;
 pub mod store;
 mod submit;
 

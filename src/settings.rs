@@ -47,7 +47,7 @@ use read::Reader;
 pub use redis::{RedisNode, RedisServers};
 pub use secret::Secret;
 use setting::Setting;
-pub(crate) use small_file::read_small_file;
+pub(crate) use small_file::{read_bounded, read_small_file};
 pub use token::Algorithm;
 pub use web::WebSettings;
 

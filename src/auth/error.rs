@@ -15,6 +15,9 @@ pub enum AuthError {
         /// The system's reason.
         source: std::io::Error,
     },
+    /// It holds a key that only whoever signs tokens should have.
+    #[error("setting AUTH_JWT_PUBLIC_KEY_FILE: {} holds a private key, which does not belong here: name the public one's file", .0.display())]
+    PrivateKey(PathBuf),
     /// It holds no such key.
     #[error("setting AUTH_JWT_PUBLIC_KEY_FILE: {} holds no public key for {} in PEM format", .file.display(), .algorithm.name())]
     NoKey {

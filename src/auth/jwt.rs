@@ -16,7 +16,7 @@ use crate::domain::credentials::MAX_TOKEN_BYTES;
 use crate::domain::{Principal, Timestamp};
 use crate::settings::{self, JwtKeys, JwtSettings};
 
-/// What a private key in PEM format has in its first line, whatever its kind.
+/// What a private key in PEM format has in its first line, whatever its kind (RFC 7468).
 const PRIVATE: &[u8] = b"PRIVATE KEY-----";
 
 /// Which tokens are good.
@@ -192,9 +192,9 @@ fn validation(settings: &JwtSettings, algorithm: Algorithm, skew: u64) -> Valida
 fn public_key(file: &Path, algorithm: settings::Algorithm) -> Result<DecodingKey, AuthError> {
     let unreadable = |source| AuthError::KeyFile { file: file.to_owned(), source };
     let pem = settings::read_small_file(file).map_err(unreadable)?;
-    // The library would take it for a public key that nothing was signed for.
+    // The library would take it for a public key that nothing was signed for. And nobody needs it here.
     if pem.windows(PRIVATE.len()).any(|part| part == PRIVATE) {
-        return Err(AuthError::NoKey { file: file.to_owned(), algorithm });
+        return Err(AuthError::PrivateKey(file.to_owned()));
     }
     use settings::Algorithm as A;
     let key = match algorithm {

@@ -11,7 +11,7 @@ use super::error::AuthError;
 use super::jwt::{self, Jwt};
 use super::refused::Refused;
 use crate::domain::Timestamp;
-use crate::settings::{Algorithm, AuthSettings, Authority, JwtKeys, JwtSettings, read_small_file};
+use crate::settings::{Algorithm, AuthSettings, Authority, JwtKeys, JwtSettings, read_bounded};
 
 /// Why no token is made, or none can be read.
 #[derive(Debug, thiserror::Error)]
@@ -103,7 +103,7 @@ fn jwt_settings(settings: &AuthSettings) -> Result<&JwtSettings, TokenError> {
 
 fn private_key(file: &Path, algorithm: Algorithm) -> Result<EncodingKey, TokenError> {
     let failed = |reason: String| TokenError::PrivateKey { file: file.to_owned(), reason };
-    let pem = read_small_file(file).map_err(|error| failed(error.to_string()))?;
+    let pem = read_bounded(file).map_err(|error| failed(error.to_string()))?;
     use Algorithm as A;
     let key = match algorithm {
         A::Es256 | A::Es384 => EncodingKey::from_ec_pem(&pem),

@@ -1,18 +1,23 @@
 //! `Backlog`: submissions that wait for the store, bounded by their positions.
 
+use std::time::Duration;
+
 use super::group::{Group, Submission};
 
 /// Most positions in one commit; more wait for the next, so that no post waits long behind a flood.
 pub(super) const MAX_COMMIT: usize = 8192;
 
 /// So many positions that wait are committed beside another commit, where the store can do that. Fewer make a group that costs more for
-/// each, and wait for the next.
+/// each, and wait for the next, but not for longer than [`LONG`].
 const WORTH_ANOTHER: usize = 1000;
+
+/// Longer than commits take where nothing holds them up.
+const LONG: Duration = Duration::from_millis(500);
 
 /// Submissions that wait for the store, the oldest first.
 pub(super) struct Backlog {
     submissions: Vec<Submission>,
-    /// Positions of these, and of the group that is being committed.
+    /// Positions of these, and of the groups that are being committed.
     positions: usize,
     /// How many there may be.
     max: usize,
@@ -43,8 +48,9 @@ impl Backlog {
 
     /// True if so much waits to be committed that it is not worth waiting for the commit that is under way.
     pub(super) fn is_worth_another(&self) -> bool {
+        let Some(oldest) = self.submissions.first() else { return false };
         let sizes = self.submissions.iter().map(|submission| submission.positions.len());
-        sizes.sum::<usize>() >= WORTH_ANOTHER
+        oldest.received.elapsed() >= LONG || sizes.sum::<usize>() >= WORTH_ANOTHER
     }
 
     /// True if no submission waits to be committed.

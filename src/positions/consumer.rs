@@ -1,7 +1,6 @@
 //! `Consumer`: the actor that moves positions: takes what is submitted, commits it in groups, publishes what is new, and
 //! acknowledges it. Revocations go the same way.
 
-use std::mem;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,6 +17,7 @@ use super::publish::Publish;
 use super::revoke::{Revoke, RevokeError};
 use super::revoked::check as check_revoked;
 use super::revoking::{RevokeReply, Revoking, Waiting};
+use super::sessions::{FIRST, Sessions};
 use super::store::{Committed, Store, StoreError};
 use super::submit::{Stored, Submit, SubmitError};
 use crate::domain::{Revocation, Timestamp};
@@ -28,9 +28,6 @@ use crate::settings::PositionsSettings;
 /// the log.
 const CHECK_EVERY: Duration = Duration::from_secs(1);
 
-/// The session that does everything.
-const FIRST: usize = 0;
-
 /// Finish what was submitted, take nothing more, close the store.
 #[derive(Clone, Copy, Debug, Message)]
 #[rtype(result = "()")]
@@ -39,26 +36,17 @@ pub struct Stop;
 /// Moves positions from whoever submits them to the store and then to the log, whose tail publishes them.
 pub struct Consumer {
     metrics: Arc<PositionsMetrics>,
-    /// Ways into the store, at least one. The first does everything, the others commit positions beside it.
-    sessions: Vec<Session>,
+    sessions: Sessions,
     log: Box<dyn Log>,
     publish: Rc<dyn Publish>,
     backlog: Backlog,
     revoking: Revoking,
     /// The server's clock.
     clock: fn() -> Timestamp,
+    /// When a commit last went well.
+    committed_at: Option<Instant>,
     /// Told when the store is closed, once the consumer was told to stop.
     stopping: Option<oneshot::Sender<()>>,
-}
-
-/// What a way into the store is doing.
-enum Session {
-    /// Nothing.
-    Idle(Box<dyn Store>),
-    /// A future has it, for a commit or a check.
-    InUse,
-    /// Closed for good.
-    Closed,
 }
 
 impl Consumer {
@@ -73,15 +61,15 @@ impl Consumer {
         let Started { sessions, log } = opened.start(publish.clone());
         metrics.store_up.set(1);
         measure(&metrics, &*sessions[FIRST]);
-        let sessions = sessions.into_iter().map(Session::Idle).collect();
         Self {
             backlog: Backlog::new(settings.max_waiting),
             metrics,
-            sessions,
+            sessions: Sessions::new(sessions),
             log,
             publish,
             revoking: Revoking::default(),
             clock: Timestamp::now,
+            committed_at: None,
             stopping: None,
         }
     }
@@ -94,26 +82,23 @@ impl Consumer {
 
     /// Does what waits for the store, one thing for each session that is free.
     fn go_on(&mut self, ctx: &mut Context<Self>) {
-        for number in 0..self.sessions.len() {
-            if matches!(self.sessions[number], Session::Idle(_)) {
-                self.go_on_with(number, ctx);
+        if self.sessions.is_idle(FIRST) {
+            self.go_on_with_first(ctx);
+        }
+        for number in self.sessions.others() {
+            if self.sessions.is_idle(number) && self.backlog.is_worth_another() {
+                self.commit_next(number, ctx);
             }
         }
     }
 
-    fn go_on_with(&mut self, number: usize, ctx: &mut Context<Self>) {
-        if number != FIRST {
-            if self.backlog.is_worth_another() {
-                self.commit_next(number, ctx);
-            }
-            return;
-        }
+    fn go_on_with_first(&mut self, ctx: &mut Context<Self>) {
         if self.revoking.must_read() && self.stopping.is_none() {
             return self.read_revocations(ctx);
         }
         match self.revoking.next(self.backlog.is_empty()) {
             Some(waiting) => self.revoke(waiting, ctx),
-            None => self.commit_next(number, ctx),
+            None => self.commit_next(FIRST, ctx),
         }
     }
 
@@ -127,9 +112,13 @@ impl Consumer {
                 Ok(committed) => actor.committed(group, committed, began.elapsed(), ctx),
                 Err(error) => {
                     let error = Arc::new(error);
-                    actor.store_failed(&error);
                     actor.refuse(group, &error);
-                    actor.refuse_late(&error);
+                    if number == FIRST {
+                        actor.failed(&error, began);
+                    } else {
+                        actor.one_failed(&error);
+                        actor.sessions.rest(number);
+                    }
                 }
             };
             (store, done)
@@ -146,16 +135,13 @@ impl Consumer {
         Work: Future<Output = (Box<dyn Store>, Done)> + 'static,
         Done: FnOnce(&mut Self, &mut Context<Self>) + 'static,
     {
-        if !matches!(self.sessions[number], Session::Idle(_)) {
-            return;
-        }
-        let Session::Idle(store) = mem::replace(&mut self.sessions[number], Session::InUse) else { return };
+        let Some(store) = self.sessions.take(number) else { return };
         let work = wrap_future::<_, Self>(work(store));
         ctx.spawn(work.map(move |(store, done), actor, ctx| {
             if number == FIRST {
                 measure(&actor.metrics, &*store);
             }
-            actor.sessions[number] = Session::Idle(store);
+            actor.sessions.give_back(number, store);
             done(actor, ctx);
             actor.go_on(ctx);
         }));
@@ -164,6 +150,7 @@ impl Consumer {
     /// A group is on the disk: counts it, hands it on, and acknowledges it.
     fn committed(&mut self, group: Group, committed: Committed, took: Duration, ctx: &mut Context<Self>) {
         self.store_works();
+        self.committed_at = Some(Instant::now());
         let size = group.positions().len();
         let metrics = &self.metrics;
         metrics.commit_seconds.observe(took.as_secs_f64());
@@ -190,6 +177,27 @@ impl Consumer {
     fn refuse(&mut self, group: Group, error: &Arc<StoreError>) {
         self.done_with(group.positions().len());
         group.failed(error);
+    }
+
+    /// The first session failed at what it began then.
+    fn failed(&mut self, error: &Arc<StoreError>, began: Instant) {
+        if self.has_committed_since(began) {
+            self.one_failed(error);
+        } else {
+            self.store_failed(error);
+            self.refuse_late(error);
+        }
+    }
+
+    /// True if another session did while the first one was in use since then: the store works.
+    fn has_committed_since(&self, began: Instant) -> bool {
+        self.committed_at.is_some_and(|at| at > began)
+    }
+
+    /// One session failed, and the store works.
+    fn one_failed(&self, error: &StoreError) {
+        self.metrics.store_errors.inc();
+        log::warn!("one of two sessions with the store failed, the other goes on: {error}");
     }
 
     /// Refuses all that wait if the store took too long: they have waited for it, and would wait as long again.
@@ -228,7 +236,7 @@ impl Consumer {
     /// Checks the store, so that readiness knows also when nobody submits whether it is there, or there again; and publishes revocations
     /// of other instances that it has. So these come also where the log is away, or has lost them.
     fn check_store(&mut self, ctx: &mut Context<Self>) {
-        let now = (self.clock)();
+        let (now, began) = ((self.clock)(), Instant::now());
         self.use_store(FIRST, ctx, move |mut store| async move {
             let result = match store.check().await {
                 Ok(()) => store.revocations(now).await,
@@ -239,23 +247,44 @@ impl Consumer {
                     actor.store_works();
                     actor.publish_revocations(revocations);
                 }
-                Err(error) => actor.check_failed(error),
+                Err(error) => actor.check_failed(error, began),
             };
             (store, done)
         });
     }
 
-    fn check_failed(&mut self, error: StoreError) {
+    fn check_failed(&mut self, error: StoreError, began: Instant) {
+        let error = Arc::new(error);
         // One that did not work before has said so.
         if self.metrics.store_up.get() == 1 {
-            self.store_failed(&error);
+            self.failed(&error, began);
+        } else {
+            self.refuse_late(&error);
         }
-        self.refuse_late(&Arc::new(error));
+    }
+
+    /// Checks a session that is not the first: one whose connection has ended must not wait for much to be committed to find that out,
+    /// and one that works again is to be used again.
+    fn check_session(&mut self, number: usize, ctx: &mut Context<Self>) {
+        let has_failed = self.sessions.is_resting(number);
+        self.use_store(number, ctx, move |mut store| async move {
+            let result = store.check().await;
+            let done = move |actor: &mut Self, _: &mut Context<Self>| {
+                if let Err(error) = result {
+                    // One that has failed before has said so.
+                    if !has_failed {
+                        actor.one_failed(&error);
+                    }
+                    actor.sessions.rest(number);
+                }
+            };
+            (store, done)
+        });
     }
 
     /// Stores a revocation, hands it on, and acknowledges it.
     fn revoke(&mut self, Waiting { revocation, reply }: Waiting, ctx: &mut Context<Self>) {
-        let now = (self.clock)();
+        let (now, began) = ((self.clock)(), Instant::now());
         self.use_store(FIRST, ctx, move |mut store| async move {
             let result = store.revoke(&revocation, now).await;
             let done = move |actor: &mut Self, ctx: &mut Context<Self>| match result {
@@ -266,9 +295,8 @@ impl Consumer {
                 }
                 Err(error) => {
                     let error = Arc::new(error);
-                    actor.store_failed(&error);
                     reply.send(Err(RevokeError::Store(error.clone()))).ok();
-                    actor.refuse_late(&error);
+                    actor.failed(&error, began);
                 }
             };
             (store, done)
@@ -277,12 +305,12 @@ impl Consumer {
 
     /// Reads what is revoked, as the store had no time for a check.
     fn read_revocations(&mut self, ctx: &mut Context<Self>) {
-        let now = (self.clock)();
+        let (now, began) = ((self.clock)(), Instant::now());
         self.use_store(FIRST, ctx, move |mut store| async move {
             let result = store.revocations(now).await;
             let done = move |actor: &mut Self, _: &mut Context<Self>| match result {
                 Ok(revocations) => actor.publish_revocations(revocations),
-                Err(error) => actor.check_failed(error),
+                Err(error) => actor.check_failed(error, began),
             };
             (store, done)
         });
@@ -305,24 +333,17 @@ impl Consumer {
         }));
     }
 
-    fn is_closed(&self) -> bool {
-        matches!(self.sessions[FIRST], Session::Closed)
-    }
-
     fn close_if_stopping(&mut self, ctx: &mut Context<Self>) {
-        if self.sessions.iter().any(|session| matches!(session, Session::InUse)) {
+        if self.sessions.is_any_in_use() {
             return;
         }
         let Some(stopped) = self.stopping.take() else { return };
-        let sessions = self.sessions.iter_mut().map(|session| mem::replace(session, Session::Closed));
-        let sessions: Vec<_> = sessions.collect();
+        let stores = self.sessions.close();
         let handed_on = self.log.close();
         let close = async move {
             handed_on.await;
-            for session in sessions {
-                if let Session::Idle(store) = session
-                    && let Err(error) = store.close().await
-                {
+            for store in stores {
+                if let Err(error) = store.close().await {
                     log::warn!("store not closed properly, nothing is lost: {error}");
                 }
             }
@@ -343,7 +364,10 @@ impl Actor for Consumer {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.run_interval(CHECK_EVERY, |actor, ctx| {
-            if matches!(actor.sessions[FIRST], Session::Idle(_)) {
+            // What has waited for too long goes beside what holds it up.
+            actor.go_on(ctx);
+            actor.sessions.others().for_each(|number| actor.check_session(number, ctx));
+            if actor.sessions.is_idle(FIRST) {
                 return actor.check_store(ctx);
             }
             // Its use tells whether it works.
@@ -356,7 +380,7 @@ impl Handler<Submit> for Consumer {
     type Result = ResponseFuture<Result<Stored, SubmitError>>;
 
     fn handle(&mut self, Submit(positions): Submit, ctx: &mut Self::Context) -> Self::Result {
-        if self.stopping.is_some() || self.is_closed() {
+        if self.stopping.is_some() || self.sessions.are_closed() {
             return Box::pin(async { Err(SubmitError::Stopping) });
         }
         if positions.is_empty() {
@@ -379,7 +403,7 @@ impl Handler<Stop> for Consumer {
 
     fn handle(&mut self, _: Stop, ctx: &mut Self::Context) -> Self::Result {
         let (stopped, receiver) = oneshot::channel();
-        if !self.is_closed() {
+        if !self.sessions.are_closed() {
             self.stopping = Some(stopped);
             self.go_on(ctx);
         }
@@ -392,7 +416,7 @@ impl Handler<Revoke> for Consumer {
 
     fn handle(&mut self, Revoke(revocation): Revoke, ctx: &mut Self::Context) -> Self::Result {
         let refuse = |error| -> Self::Result { Box::pin(async { Err(error) }) };
-        if self.stopping.is_some() || self.is_closed() {
+        if self.stopping.is_some() || self.sessions.are_closed() {
             return refuse(RevokeError::Stopping);
         }
         if let Err(error) = check_revoked(&revocation.revoked) {

@@ -1,8 +1,9 @@
 //! A PostgreSQL server of a test's own: Debian's, on a free port, in a folder of its own. Used by unit tests as well.
 
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
@@ -98,11 +99,37 @@ impl Postgres {
         String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
     }
 
+    /// Runs SQL in a transaction that is open until what this returns is let go; then it is as if nothing had been done.
+    pub(crate) fn hold(&self, statement: &str) -> Held {
+        let mut psql = self.psql("");
+        let mut psql = psql.args(["-f", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut input = psql.stdin.take().unwrap();
+        writeln!(input, "BEGIN;\n{statement};\n\\echo held").unwrap();
+        let mut line = String::new();
+        BufReader::new(psql.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert_eq!(line, "held\n", "{statement}");
+        Held { psql, input: Some(input) }
+    }
+
     /// The command that [`Postgres::sql`] runs.
-    pub(crate) fn psql(&self, statement: &str) -> Command {
+    fn psql(&self, statement: &str) -> Command {
         let mut psql = Command::new("psql");
         psql.args(["-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-c", statement, &self.url()]);
         psql
+    }
+}
+
+/// A transaction that is open; see [`Postgres::hold`].
+pub(crate) struct Held {
+    psql: Child,
+    input: Option<ChildStdin>,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // It ends where its input does.
+        drop(self.input.take());
+        self.psql.wait().unwrap();
     }
 }
 

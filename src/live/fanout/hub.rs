@@ -224,8 +224,8 @@ impl Hub {
     fn put(&self, subscriber: &Rc<Subscriber>, topic: &Topic, mode: Mode, inside: usize) -> Rc<Subscription> {
         let id = self.next_id.replace(self.next_id.get().wrapping_add(1));
         let number = self.number.get();
-        let audience = self.interest.borrow_mut().audience(topic, mode, || {
-            let phase = mode.cadence.map(|cadence| self.ticks.borrow_mut().phase(cadence));
+        let audience = self.interest.borrow_mut().audience(topic, mode, |full| {
+            let phase = mode.cadence.map(|cadence| self.ticks.borrow_mut().phase(cadence, full));
             Founding { phase: phase.unwrap_or_default(), inside, number }
         });
         let subscription = Subscription::new(id, subscriber.clone(), audience.clone());

@@ -11,7 +11,7 @@ use super::subscription::{Audience, Subscription};
 use super::viewports::{Crossing, Viewports};
 use crate::domain::{Point, Position, Topic};
 
-/// What is known of a topic when its first subscription comes.
+/// What is known of a topic when the first subscription of an audience comes.
 pub(super) struct Founding {
     pub(super) phase: Duration,
     /// How many devices are inside of it, if it is an area.
@@ -57,19 +57,22 @@ impl Interest {
         self.viewports.crossed(before, now, show)
     }
 
-    /// Finds an audience for a topic and a mode that has room for one more, or makes it.
+    /// Finds an audience for a topic and a mode that has room for one more, or makes it. `found` is told at which phases those are served
+    /// that have no room.
     pub(super) fn audience(
         &mut self,
         topic: &Topic,
         mode: Mode,
-        found: impl FnOnce() -> Founding,
+        found: impl FnOnce(&[Duration]) -> Founding,
     ) -> Rc<Audience> {
         let audiences = self.of_kind(topic).entry(topic.name().clone()).or_default();
         let fits = |audience: &&Rc<Audience>| audience.mode == mode && audience.has_room();
         if let Some(known) = audiences.iter().find(fits) {
             return known.clone();
         }
-        let Founding { phase, inside, number } = found();
+        let full = audiences.iter().filter(|audience| audience.mode == mode);
+        let Founding { phase, inside, number } =
+            found(&full.map(|audience| audience.phase).collect::<Vec<_>>());
         let audience = Rc::new(Audience {
             topic: topic.clone(),
             mode,

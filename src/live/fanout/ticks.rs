@@ -41,15 +41,20 @@ impl Ticks {
         self.worker = (worker as u32, (workers as u32).max(1));
     }
 
-    /// Where in its interval a new audience is served.
-    pub(super) fn phase(&mut self, cadence: Cadence) -> Duration {
+    /// Where in its interval a new audience is served: where the fewest of `others` are, which are large ones of the same topic.
+    pub(super) fn phase(&mut self, cadence: Cadence, others: &[Duration]) -> Duration {
         let period = cadence.period();
         let slots = ((period.as_millis() / SHORTEST_SLOT.as_millis()) as u32).clamp(1, MOST_SLOTS);
-        let slot = self.next_slot;
-        self.next_slot = slot.wrapping_add(1);
         let (worker, workers) = self.worker;
-        let phase = period / slots * (slot % slots) + period / workers * worker;
-        phase.checked_sub(period).unwrap_or(phase)
+        let phase = |slot: u32| {
+            let phase = period / slots * (slot % slots) + period / workers * worker;
+            phase.checked_sub(period).unwrap_or(phase)
+        };
+        let next = (0..slots).map(|more| self.next_slot.wrapping_add(more));
+        let with = |slot: &u32| others.iter().filter(|other| **other == phase(*slot)).count();
+        let slot = next.min_by_key(with).unwrap_or(self.next_slot);
+        self.next_slot = slot.wrapping_add(1);
+        phase(slot)
     }
 
     /// Sees to it that an audience is served at the next instant of its phase.
@@ -103,7 +108,7 @@ mod tests {
         let mut ticks = Ticks::new(Instant::now());
         let mut phases = |millis| {
             let cadence = Cadence::at_least(millis).unwrap();
-            let mut phases: Vec<_> = (0..100).map(|_| ticks.phase(cadence).as_micros()).collect();
+            let mut phases: Vec<_> = (0..100).map(|_| ticks.phase(cadence, &[]).as_micros()).collect();
             phases.sort_unstable();
             phases.dedup();
             phases
@@ -114,6 +119,24 @@ mod tests {
     }
 
     #[test]
+    fn parts_of_one_topic_share_an_instant_only_if_there_is_none_left() {
+        let mut ticks = Ticks::new(Instant::now());
+        let cadence = Cadence::at_least(100).unwrap();
+        let mut parts = Vec::new();
+        for _ in 0..8 {
+            parts.push(ticks.phase(cadence, &parts));
+            // Audiences of other topics come in between.
+            for _ in 0..3 {
+                ticks.phase(cadence, &[]);
+            }
+        }
+        let mut millis: Vec<_> = parts.iter().map(Duration::as_millis).collect();
+        millis[..4].sort_unstable();
+        millis[4..].sort_unstable();
+        assert_eq!(millis, [0, 25, 50, 75, 0, 25, 50, 75]);
+    }
+
+    #[test]
     fn each_worker_serves_the_same_topic_at_another_instant_of_the_interval() {
         for millis in Cadence::STEPS.map(u64::from) {
             let cadence = Cadence::at_least(millis).unwrap();
@@ -121,7 +144,7 @@ mod tests {
                 let mut all: Vec<_> = (0..workers).map(|_| Ticks::new(Instant::now())).collect();
                 all.iter_mut().enumerate().for_each(|(worker, ticks)| ticks.stagger(worker, workers));
                 for topic in 0..20 {
-                    let phases = all.iter_mut().map(|ticks| ticks.phase(cadence).as_micros());
+                    let phases = all.iter_mut().map(|ticks| ticks.phase(cadence, &[]).as_micros());
                     let mut phases: Vec<_> = phases.collect();
                     phases.sort_unstable();
                     let period = cadence.period().as_micros();

@@ -15,6 +15,7 @@ use crate::positions::store::backup;
 use crate::settings::{DatabaseUrl, Settings};
 
 mod revoking;
+mod sessions;
 mod shared;
 
 /// The server's clock in these tests: 2026-01-02T03:04:05.678Z.

@@ -24,6 +24,8 @@ use crate::live::wire::encoding::Encoding;
 use crate::settings::Settings;
 
 const LIMIT: usize = 4096;
+/// More than are served together at a cadence, also without the one that takes compressed messages.
+const SEATS: usize = 5;
 /// Areas overlap, touch, hold all or nothing.
 const TOPICS: [&str; 9] = [
     "event:a",
@@ -81,7 +83,7 @@ impl Model {
             step: 0,
             fan_out: None,
         };
-        model.seats = (0..3).map(|number| model.seat(number)).collect();
+        model.seats = (0..SEATS).map(|number| model.seat(number)).collect();
         model
     }
 

@@ -8,7 +8,7 @@ use crate::positions::{Revoke, RevokeError};
 use crate::settings::{LogSettings, Secret};
 
 /// What nothing takes longer than, also on a machine that does much else.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How often each instance asks the store, and as long again for a machine that does much else.
 const SOON: Duration = Duration::from_secs(2);
@@ -17,22 +17,22 @@ const SOON: Duration = Duration::from_secs(2);
 const TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Postgres and Redis, which the instances of a test share.
-struct Servers {
-    postgres: Postgres,
+pub(super) struct Servers {
+    pub(super) postgres: Postgres,
     redis: RedisServer,
 }
 
 /// One instance.
-struct Instance {
-    consumer: Addr<Consumer>,
-    published: Published,
-    metrics: Metrics,
+pub(super) struct Instance {
+    pub(super) consumer: Addr<Consumer>,
+    pub(super) published: Published,
+    pub(super) metrics: Metrics,
     /// What it knew when it started.
     known: Vec<Revocation>,
 }
 
 impl Servers {
-    fn start() -> Self {
+    pub(super) fn start() -> Self {
         Self { postgres: Postgres::start(), redis: RedisServer::start() }
     }
 
@@ -46,9 +46,14 @@ impl Servers {
         Settings::from(Path::new("none"), values).unwrap().log
     }
 
-    async fn instance(&self, name: &str) -> Instance {
+    pub(super) async fn instance(&self, name: &str) -> Instance {
+        self.instance_that_waits(name, 4 * TIMEOUT).await
+    }
+
+    /// One that waits for so long for Postgres.
+    pub(super) async fn instance_that_waits(&self, name: &str, database_timeout: Duration) -> Instance {
         let database = DatabaseUrl::Postgres(Secret::new(&self.postgres.url()));
-        let settings = PositionsSettings { database, database_timeout: 4 * TIMEOUT, max_waiting: 10_000 };
+        let settings = PositionsSettings { database, database_timeout, max_waiting: 10_000 };
         let metrics = Metrics::new(name).unwrap();
         let opened = Opened::load(&settings, &self.log(), name, metrics.log.clone(), drop).await.unwrap();
         let (known, published) = (opened.revocations().to_vec(), Published::default());
@@ -78,7 +83,7 @@ impl Instance {
     }
 }
 
-async fn eventually(what: &str, check: impl Fn() -> bool) {
+pub(super) async fn eventually(what: &str, check: impl Fn() -> bool) {
     let checked = async {
         while !check() {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -198,42 +203,4 @@ async fn without_postgres_nothing_is_revoked_and_that_is_told() {
     servers.postgres.resume();
     one.revoke("joe").await;
     other.publishes("joe").await;
-}
-
-/// A position that another client of the database is about to store, and has not committed yet.
-#[actix::test]
-async fn much_that_waits_is_committed_beside_a_commit_that_waits() {
-    let servers = Servers::start();
-    let one = servers.instance("one").await;
-    let submit = |positions| {
-        let reply = one.consumer.send(Submit(positions));
-        async { reply.await.unwrap() }
-    };
-    let hold = "BEGIN; INSERT INTO positions (device_id, timestamp, latitude, longitude)
-        VALUES ('slow', '2026-01-02T03:04:05.678Z', 1, 2); SELECT pg_sleep(1); ROLLBACK";
-    let mut other = servers.postgres.psql(hold).spawn().unwrap();
-    let sleeping = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'";
-    eventually("the other client", || servers.postgres.sql(sleeping) == "1").await;
-    let first = actix::spawn(submit(vec![position("slow", 0), position("moves", 0)]));
-    let waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted";
-    eventually("the first commit to wait", || servers.postgres.sql(waiting) == "1").await;
-    // Few wait for it. Then there are many, and all go beside it; that of a device that is in both is the newer one.
-    let few = submit((0..10).map(|number| position(&format!("a{number}"), 0)).collect());
-    let mut many: Vec<_> = (0..1000).map(|number| position(&format!("b{number}"), 0)).collect();
-    many.push(position("moves", 10));
-    let (few, many) = futures_util::future::join(few, submit(many)).await;
-    assert_eq!((few.unwrap(), many.unwrap()), (Stored::default(), Stored::default()));
-    assert_eq!(servers.postgres.sql(sleeping), "1");
-    assert!(!first.is_finished());
-    // A stop waits for both.
-    let stopped = one.consumer.send(Stop);
-    assert_eq!(first.await.unwrap().unwrap(), Stored { late: 1, repeated: 0 });
-    stopped.await.unwrap();
-    assert!(other.wait().unwrap().success());
-    assert_eq!(servers.postgres.sql("SELECT count(*) FROM positions"), "1013");
-    let published = one.published.keys();
-    let of =
-        |device: &str| published.iter().filter(|(id, _)| id == device).map(|(_, at)| *at).collect::<Vec<_>>();
-    assert_eq!((of("slow"), of("moves")), (vec![0], vec![10]));
-    assert_eq!(published.len(), 1012);
 }

@@ -3,7 +3,7 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::{AREAS, TOPICS};
+use super::{AREAS, SEATS, TOPICS};
 
 /// What happens. Devices are 0 to 15; a position goes to the events whose bits are set, its place is a whole number of
 /// degrees from 0 to 4.
@@ -28,7 +28,7 @@ pub(super) enum Act {
 }
 
 pub(super) fn act() -> impl Strategy<Value = Act> {
-    let client = || 0..3_usize;
+    let client = || 0..SEATS;
     let every = || prop_oneof![2 => Just(0_u64), 1 => Just(100), 1 => Just(1000)];
     let place = || (0..5_u8, 0..5_u8);
     let bits = prop_oneof![3 => Just(1_u8), 1 => 0..4_u8];

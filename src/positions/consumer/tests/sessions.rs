@@ -1,0 +1,138 @@
+//! Two sessions with the real Postgres: what waits for one is not held up by the other. A row that another client is about to store holds up
+//! whoever stores the same.
+
+use actix::spawn;
+use tokio::task::JoinHandle;
+
+use super::shared::{Instance, PATIENCE, Servers, eventually};
+use super::*;
+use crate::positions::store::server::Held;
+
+type Submitted = JoinHandle<Result<Stored, SubmitError>>;
+
+impl Servers {
+    fn hold(&self, device: &str) -> Held {
+        self.postgres.hold(&format!(
+            "INSERT INTO positions (device_id, timestamp, latitude, longitude)
+            VALUES ('{device}', '2026-01-02T03:04:05.678Z', 1, 2)"
+        ))
+    }
+
+    /// Waits until so many commits are held up.
+    async fn held_up(&self, commits: usize) {
+        let waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted";
+        eventually("held up", || self.postgres.sql(waiting) == commits.to_string()).await;
+    }
+
+    /// The processes of the instance's sessions, the first one's first.
+    fn sessions(&self) -> Vec<String> {
+        let sessions =
+            "SELECT pid FROM pg_stat_activity WHERE application_name = 'processor' ORDER BY backend_start";
+        self.postgres.sql(sessions).lines().map(str::to_owned).collect()
+    }
+}
+
+impl Instance {
+    fn submit(&self, positions: Vec<Position>) -> Submitted {
+        let reply = self.consumer.send(Submit(positions));
+        spawn(async { reply.await.unwrap() })
+    }
+
+    /// So many positions of as many devices, and one more.
+    fn submit_many(&self, count: usize, more: Position) -> Submitted {
+        let many = (0..count).map(|number| position(&format!("b{number}"), 0));
+        self.submit(many.chain([more]).collect())
+    }
+}
+
+#[actix::test]
+async fn much_that_waits_is_committed_beside_a_commit_that_waits() {
+    let servers = Servers::start();
+    let one = servers.instance_that_waits("one", PATIENCE).await;
+    let held = servers.hold("slow");
+    let first = one.submit(vec![position("slow", 0), position("moves", 0)]);
+    servers.held_up(1).await;
+    // That of a device that is in both is the newer one.
+    let many = one.submit_many(1000, position("moves", 10));
+    assert_eq!(many.await.unwrap().unwrap(), Stored::default());
+    eventually("to be published", || one.published.keys().len() == 1001).await;
+    // Few go beside it when they have waited for long.
+    let few = one.submit(vec![position("a", 0)]);
+    assert_eq!(few.await.unwrap().unwrap(), Stored::default());
+    assert!(!first.is_finished());
+    drop(held);
+    assert_eq!(first.await.unwrap().unwrap(), Stored { late: 1, repeated: 0 });
+    eventually("to be published", || one.published.keys().len() == 1003).await;
+    let published = one.published.keys();
+    let moves: Vec<_> = published.iter().filter(|(device, _)| device == "moves").collect();
+    assert_eq!(moves, [&("moves".to_owned(), 10)]);
+    assert_eq!(servers.postgres.sql("SELECT count(*) FROM positions"), "1004");
+}
+
+#[actix::test]
+async fn a_stop_waits_for_both() {
+    let servers = Servers::start();
+    let one = servers.instance_that_waits("one", PATIENCE).await;
+    let held = ["slow", "slower"].map(|device| servers.hold(device));
+    let first = one.submit(vec![position("slow", 0)]);
+    servers.held_up(1).await;
+    let many = one.submit_many(1000, position("slower", 0));
+    servers.held_up(2).await;
+    let [slow, slower] = held;
+    drop(slow);
+    first.await.unwrap().unwrap();
+    // The first one is idle.
+    let stop = one.consumer.send(Stop);
+    let stopped = spawn(stop);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(!stopped.is_finished());
+    drop(slower);
+    assert_eq!(many.await.unwrap().unwrap(), Stored::default());
+    stopped.await.unwrap().unwrap();
+    assert_eq!(one.published.keys().len(), 1002);
+    assert_eq!(servers.sessions(), [""; 0]);
+}
+
+#[actix::test]
+async fn one_that_takes_too_long_holds_up_no_other() {
+    let servers = Servers::start();
+    let one = servers.instance("one").await;
+    let held = servers.hold("slow");
+    let first = one.submit(vec![position("slow", 0)]);
+    servers.held_up(1).await;
+    one.submit_many(1000, position("c", 0)).await.unwrap().unwrap();
+    // It waits for neither when the first one is given up.
+    let mut few = Vec::new();
+    for number in 0.. {
+        few.push(one.submit(vec![position(&format!("a{number}"), 0)]));
+        if first.is_finished() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(matches!(first.await.unwrap(), Err(SubmitError::Store(_))));
+    for one in few {
+        assert_eq!(one.await.unwrap().unwrap(), Stored::default());
+    }
+    assert_eq!((one.metrics.positions.store_up.get(), one.metrics.positions.store_errors.get()), (1, 1));
+    drop(held);
+    one.submit(vec![position("slow", 0)]).await.unwrap().unwrap();
+}
+
+#[actix::test]
+async fn a_connection_that_has_ended_is_found_before_it_is_needed() {
+    let servers = Servers::start();
+    let one = servers.instance_that_waits("one", PATIENCE).await;
+    let before = servers.sessions();
+    assert_eq!(before.len(), 2);
+    servers.postgres.sql(&format!("SELECT pg_terminate_backend({})", before[1]));
+    let is_new = |now: &[String]| now.len() == 2 && now[0] == before[0] && now[1] != before[1];
+    eventually("another session", || is_new(&servers.sessions())).await;
+    let held = servers.hold("slow");
+    let first = one.submit(vec![position("slow", 0)]);
+    servers.held_up(1).await;
+    one.submit_many(1000, position("c", 0)).await.unwrap().unwrap();
+    assert_eq!((one.metrics.positions.store_up.get(), one.metrics.positions.store_errors.get()), (1, 1));
+    drop(held);
+    first.await.unwrap().unwrap();
+}
