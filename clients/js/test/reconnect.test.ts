@@ -135,6 +135,8 @@ describe("a connection that ends", () => {
     await report(2);
     await until("both", () => seen.length === 2);
     assert.deepEqual(seen, [1, 2]);
+    // The server is that of the tests that follow, too.
+    await server.post({ device_id: "1", latitude: 2, longitude: 1, topics: [] });
   });
 
   it("before it began is tried again, with longer and longer pauses", async () => {
