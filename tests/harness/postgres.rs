@@ -1,13 +1,18 @@
 //! A PostgreSQL server of a test's own: Debian's, on a free port, in a folder of its own. Used by unit tests as well.
 
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
 use tempfile::TempDir;
+
+use self::port::free_port;
+
+#[allow(clippy::duplicate_mod, reason = "this file is in unit tests by itself")]
+#[path = "port.rs"]
+mod port;
 
 /// How long a server may take to start or stop.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -26,7 +31,7 @@ impl Postgres {
         let folder = tempfile::tempdir().unwrap();
         run(Command::new("cp").arg("-a").arg(template()).arg(folder.path().join("data")));
         give_away(folder.path());
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let mut server = Self { folder, port, process: None };
         server.resume();
         server

@@ -1,12 +1,17 @@
 //! `RedisServer`: Debian's `redis-server`, on a port of its own, which keeps nothing. Used by unit tests as well.
 
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
+
+pub(crate) use self::port::free_port;
+
+#[allow(clippy::duplicate_mod, reason = "this file is in unit tests by itself")]
+#[path = "port.rs"]
+mod port;
 
 /// A Redis server. Dropped, it ends, whatever state it is in.
 pub(crate) struct RedisServer {
@@ -99,11 +104,6 @@ impl Drop for RedisServer {
         self.child.kill().ok();
         self.child.wait().ok();
     }
-}
-
-/// A port that nothing listens on now.
-pub(crate) fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
 }
 
 /// `None` if it ended before it was ready.

@@ -11,7 +11,7 @@ use nix::unistd::Pid;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::harness::{PATIENCE, Server, command, eventually, folder, get};
+use crate::harness::{PATIENCE, Server, command, eventually, folder, free_port, get};
 
 /// A demo that is not yet started, and the folder in which it may leave something behind.
 fn demo(settings: &[(&str, &str)], arguments: &[&str]) -> (Command, TempDir) {
@@ -94,7 +94,7 @@ async fn client_closed(mut client: crate::harness::Client) -> u16 {
 
 #[test]
 fn it_says_where_to_look_in_one_line_and_ends_at_once() {
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    let port = free_port().to_string();
     let (mut command, folder) = demo(&[("WEB_PORT", "1")], &["--port", &port]);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();

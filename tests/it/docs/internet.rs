@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use super::{block, read};
-use crate::harness::{Client, Server, command, eventually, folder, position};
+use crate::harness::{Client, Server, command, eventually, folder, free_port, position};
 
 /// A page's commands for a shell, which finds the program and these settings. Returns what it printed.
 fn typed(folder: &Path, settings: &[(&str, &str)], script: &str) -> String {
@@ -51,7 +51,7 @@ async fn the_steps_to_the_open_internet_work_as_typed() {
 #[actix::test]
 async fn the_service_that_says_who_someone_is_works_as_written() {
     let (page, folder) = (read("docs/operating.md"), folder());
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    let port = free_port().to_string();
     fs::write(folder.path().join("who.mjs"), block(&page, "js", "createServer").replace("7000", &port))
         .unwrap();
     let mut node = Command::new("node").arg("who.mjs").current_dir(folder.path()).spawn().unwrap();
