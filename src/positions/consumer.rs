@@ -1,6 +1,7 @@
 //! `Consumer`: the actor that moves positions: takes what is submitted, commits it in groups, publishes what is new, and
 //! acknowledges it. Revocations go the same way.
 
+use std::mem;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -43,8 +44,10 @@ pub struct Consumer {
     revoking: Revoking,
     /// The server's clock.
     clock: fn() -> Timestamp,
-    /// When a commit last went well.
-    committed_at: Option<Instant>,
+    /// When a session that is not the first last did what it was to do.
+    other_worked_at: Option<Instant>,
+    /// The first session failed when it was last used, while another worked; that was said.
+    has_first_failed: bool,
     /// Told when the store is closed, once the consumer was told to stop.
     stopping: Option<oneshot::Sender<()>>,
 }
@@ -69,7 +72,8 @@ impl Consumer {
             publish,
             revoking: Revoking::default(),
             clock: Timestamp::now,
-            committed_at: None,
+            other_worked_at: None,
+            has_first_failed: false,
             stopping: None,
         }
     }
@@ -109,7 +113,10 @@ impl Consumer {
         self.use_store(number, ctx, move |mut store| async move {
             let result = store.commit(group.positions()).await;
             let done = move |actor: &mut Self, ctx: &mut Context<Self>| match result {
-                Ok(committed) => actor.committed(group, committed, began.elapsed(), ctx),
+                Ok(committed) => {
+                    actor.worked(number);
+                    actor.committed(group, committed, began.elapsed(), ctx);
+                }
                 Err(error) => {
                     let error = Arc::new(error);
                     actor.refuse(group, &error);
@@ -150,7 +157,6 @@ impl Consumer {
     /// A group is on the disk: counts it, hands it on, and acknowledges it.
     fn committed(&mut self, group: Group, committed: Committed, took: Duration, ctx: &mut Context<Self>) {
         self.store_works();
-        self.committed_at = Some(Instant::now());
         let size = group.positions().len();
         let metrics = &self.metrics;
         metrics.commit_seconds.observe(took.as_secs_f64());
@@ -179,19 +185,33 @@ impl Consumer {
         group.failed(error);
     }
 
-    /// The first session failed at what it began then.
-    fn failed(&mut self, error: &Arc<StoreError>, began: Instant) {
-        if self.has_committed_since(began) {
-            self.one_failed(error);
+    /// A session did what it was to do.
+    fn worked(&mut self, number: usize) {
+        if number == FIRST {
+            self.has_first_failed = false;
         } else {
-            self.store_failed(error);
-            self.refuse_late(error);
+            self.other_worked_at = Some(Instant::now());
         }
     }
 
-    /// True if another session did while the first one was in use since then: the store works.
-    fn has_committed_since(&self, began: Instant) -> bool {
-        self.committed_at.is_some_and(|at| at > began)
+    /// The first session failed at what it began then.
+    fn failed(&mut self, error: &Arc<StoreError>, began: Instant) {
+        if !self.has_other_worked(began) {
+            self.store_failed(error);
+            return self.refuse_late(error);
+        }
+        // The store works, and who waits for it does not wait as long again. But no other session does this:
+        self.refuse_late_revocations(error);
+        if mem::replace(&mut self.has_first_failed, true) {
+            self.metrics.store_errors.inc();
+        } else {
+            self.one_failed(error);
+        }
+    }
+
+    /// True if another session has worked since then, and a moment ago.
+    fn has_other_worked(&self, began: Instant) -> bool {
+        self.other_worked_at.is_some_and(|at| at > began && at.elapsed() < 2 * CHECK_EVERY)
     }
 
     /// One session failed, and the store works.
@@ -206,6 +226,12 @@ impl Consumer {
             while let Some(group) = self.backlog.next_group() {
                 self.refuse(group, error);
             }
+        }
+        self.refuse_late_revocations(error);
+    }
+
+    fn refuse_late_revocations(&mut self, error: &Arc<StoreError>) {
+        if matches!(**error, StoreError::TimedOut(_)) {
             self.revoking.refuse(error);
         }
     }
@@ -244,6 +270,7 @@ impl Consumer {
             };
             let done = move |actor: &mut Self, _: &mut Context<Self>| match result {
                 Ok(revocations) => {
+                    actor.worked(FIRST);
                     actor.store_works();
                     actor.publish_revocations(revocations);
                 }
@@ -269,8 +296,9 @@ impl Consumer {
         let has_failed = self.sessions.is_resting(number);
         self.use_store(number, ctx, move |mut store| async move {
             let result = store.check().await;
-            let done = move |actor: &mut Self, _: &mut Context<Self>| {
-                if let Err(error) = result {
+            let done = move |actor: &mut Self, _: &mut Context<Self>| match result {
+                Ok(()) => actor.worked(number),
+                Err(error) => {
                     // One that has failed before has said so.
                     if !has_failed {
                         actor.one_failed(&error);
@@ -366,6 +394,10 @@ impl Actor for Consumer {
         ctx.run_interval(CHECK_EVERY, |actor, ctx| {
             // What has waited for too long goes beside what holds it up.
             actor.go_on(ctx);
+            // Checks that take turns would leave no moment to close.
+            if actor.stopping.is_some() {
+                return;
+            }
             actor.sessions.others().for_each(|number| actor.check_session(number, ctx));
             if actor.sessions.is_idle(FIRST) {
                 return actor.check_store(ctx);

@@ -90,13 +90,13 @@ async fn a_stop_waits_for_both() {
     assert_eq!(many.await.unwrap().unwrap(), Stored::default());
     stopped.await.unwrap().unwrap();
     assert_eq!(one.published.keys().len(), 1002);
-    assert_eq!(servers.sessions(), [""; 0]);
+    eventually("both to have ended", || servers.sessions().is_empty()).await;
 }
 
 #[actix::test]
 async fn one_that_takes_too_long_holds_up_no_other() {
     let servers = Servers::start();
-    let one = servers.instance("one").await;
+    let one = servers.instance_that_waits("one", Duration::from_secs(6)).await;
     let held = servers.hold("slow");
     let first = one.submit(vec![position("slow", 0)]);
     servers.held_up(1).await;
@@ -123,16 +123,33 @@ async fn one_that_takes_too_long_holds_up_no_other() {
 async fn a_connection_that_has_ended_is_found_before_it_is_needed() {
     let servers = Servers::start();
     let one = servers.instance_that_waits("one", PATIENCE).await;
-    let before = servers.sessions();
-    assert_eq!(before.len(), 2);
-    servers.postgres.sql(&format!("SELECT pg_terminate_backend({})", before[1]));
-    let is_new = |now: &[String]| now.len() == 2 && now[0] == before[0] && now[1] != before[1];
-    eventually("another session", || is_new(&servers.sessions())).await;
+    // Those that it has only while it starts have ended then.
+    eventually("two sessions", || servers.sessions().len() == 2).await;
+    servers.postgres.sql(&format!("SELECT pg_terminate_backend({})", servers.sessions()[1]));
+    let metrics = &one.metrics.positions;
+    eventually("a check", || metrics.store_errors.get() == 1).await;
+    // It rests until the next check, and is used then.
     let held = servers.hold("slow");
     let first = one.submit(vec![position("slow", 0)]);
     servers.held_up(1).await;
     one.submit_many(1000, position("c", 0)).await.unwrap().unwrap();
-    assert_eq!((one.metrics.positions.store_up.get(), one.metrics.positions.store_errors.get()), (1, 1));
+    assert_eq!((metrics.store_up.get(), metrics.store_errors.get()), (1, 1));
     drop(held);
     first.await.unwrap().unwrap();
+}
+
+#[actix::test]
+async fn where_postgres_is_away_for_both_that_is_told_and_a_stop_ends() {
+    let servers = Servers::start();
+    let one = servers.instance("one").await;
+    one.submit_many(1000, position("c", 0)).await.unwrap().unwrap();
+    servers.postgres.freeze();
+    let first = one.submit(vec![position("a", 0)]);
+    eventually("the store to be down", || one.metrics.positions.store_up.get() == 0).await;
+    assert!(matches!(first.await.unwrap(), Err(SubmitError::Store(_))));
+    let waits = one.submit_many(1000, position("d", 0));
+    let stopped = tokio::time::timeout(PATIENCE, one.consumer.send(Stop)).await;
+    stopped.unwrap().unwrap();
+    assert!(waits.await.unwrap().is_err());
+    servers.postgres.thaw();
 }
