@@ -3,6 +3,8 @@
 mod arrived;
 mod backlog;
 pub mod consumer;
+#[cfg(test)]
+mod eventually;
 mod group;
 mod input;
 mod log;

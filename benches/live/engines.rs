@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -13,8 +13,12 @@ use nix::unistd::Pid;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use tempfile::TempDir;
 
+use self::port::free_port;
 use crate::server::{self, Guard, Setup};
 use crate::system;
+
+#[path = "../../tests/harness/port.rs"]
+mod port;
 
 /// How long one of them may take to start.
 const START_LIMIT: Duration = Duration::from_secs(60);
@@ -98,7 +102,7 @@ impl Postgres {
         let mut init = as_its_user(cores, "initdb")?;
         init.args(["--no-sync", "--no-instructions", "-A", "trust", "-U", "processor"]);
         output(init.args(["--encoding", "UTF8", "--locale", "C", "-D"]).arg(&data))?;
-        let port = free_port()?;
+        let port = free_port();
         let log = folder.path().join("log");
         let file = File::create(&log)?;
         let mut command = as_its_user(cores, "postgres")?;
@@ -152,7 +156,7 @@ struct Redis {
 
 impl Redis {
     fn start(cores: &[usize]) -> Result<Self> {
-        let (folder, port) = (server::folder()?, free_port()?);
+        let (folder, port) = (server::folder()?, free_port());
         let mut command = server::command(cores, "redis-server")?;
         command.args([
             "--port",
@@ -208,10 +212,6 @@ fn as_its_user(cores: &[usize], program: &str) -> Result<Command> {
 
 fn is_root() -> bool {
     rustix::process::getuid().is_root()
-}
-
-fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
 fn output(command: &mut Command) -> Result<()> {

@@ -3,15 +3,12 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
-use std::time::Duration;
 
 use super::*;
 use crate::metrics::Metrics;
+use crate::positions::eventually::{PATIENCE, eventually};
 use crate::positions::redis::server::RedisServer;
 use crate::settings::Settings;
-
-/// What nothing takes longer than, also on a machine that does much else.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 const STREAM: &str = "positions:in";
 
@@ -104,15 +101,6 @@ fn add(redis: &RedisServer, devices: &[&str]) {
 /// How many entries were taken and not acknowledged.
 fn pending(redis: &RedisServer) -> usize {
     redis.cli(&["XPENDING", STREAM, "processor"]).lines().next().unwrap().parse().unwrap()
-}
-
-async fn eventually(what: &str, check: impl Fn() -> bool) {
-    let checked = async {
-        while !check() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, checked).await.unwrap_or_else(|_| panic!("waited for {what}"));
 }
 
 #[actix::test]

@@ -1,13 +1,11 @@
 // A server that wants a token: the page asks for it, shows what it allows, and says what it does not.
 
 import assert from "node:assert/strict";
-import { once } from "node:events";
-import { createServer } from "node:net";
-import type { AddressInfo } from "node:net";
 import { test } from "node:test";
 import type { Page } from "playwright-core";
 import { AUTH, jwt } from "../../../clients/js/test/jwt.ts";
 import { until } from "../../../clients/js/test/wait.ts";
+import { freePort } from "../port.ts";
 import { agrees } from "./agrees.ts";
 import { Scene, ready, says, useBrowser } from "./scene.ts";
 import type { PageOptions } from "./scene.ts";
@@ -124,10 +122,7 @@ test("says that access has ended when it is taken away, and shows nothing any lo
 
 test("asks for nothing where a cookie does it", async () => {
   // The page's address must be known to the server before it starts.
-  const free = createServer().listen(0, "127.0.0.1");
-  await once(free, "listening");
-  const { port } = free.address() as AddressInfo;
-  await new Promise((resolve) => free.close(resolve));
+  const port = await freePort();
   const scene = await start({ AUTH_COOKIE: "session", LIVE_WS_ALLOWED_ORIGINS: `http://127.0.0.1:${port}`, WEB_PORT: String(port) });
   const cookie = { name: "session", value: jwt(ALL), domain: "127.0.0.1", path: "/", httpOnly: true };
   const page = await scene.open(HERE, { storageState: { cookies: [{ ...cookie, expires: -1, secure: false, sameSite: "Lax" }], origins: [] } });

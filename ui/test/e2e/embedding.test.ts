@@ -14,6 +14,7 @@ import type { Browser, Page } from "playwright-core";
 import { AUTH, SECRET } from "../../../clients/js/test/jwt.ts";
 import { Server } from "../../../clients/js/test/server.ts";
 import { until } from "../../../clients/js/test/wait.ts";
+import { freePort } from "../port.ts";
 
 const project = join(import.meta.dirname, "../../..");
 /** What a map's style can be: nothing but a ground. */
@@ -85,7 +86,7 @@ async function dot(page: Page): Promise<number | undefined> {
 test("the page that gets its token from a backend shows the event that the token allows, as docs/embedding.md has both", async () => {
   const guide = await readFile(join(project, "docs/embedding.md"), "utf8"), folder = await mkdtemp(join(tmpdir(), "tokens-"));
   const guarded = await Server.start(AUTH);
-  const { port } = await freePort();
+  const port = await freePort();
   for (const [name, language] of [["tokens.mjs", "js"], ["tokens.html", "html"]] as const) {
     const text = (await readFile(join(project, "examples", name), "utf8"));
     assert.ok(guide.includes(`\`\`\`${language}\n${text.trimEnd()}\n\`\`\``), name);
@@ -113,15 +114,6 @@ test("the page that gets its token from a backend shows the event that the token
     await rm(folder, { recursive: true });
   }
 });
-
-/** A port that nobody listens at. */
-async function freePort(): Promise<AddressInfo> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return address;
-}
 
 const packages = new Map<string, string>();
 before(async () => {

@@ -4,13 +4,12 @@ import { execFileSync, spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { chownSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
-import { createServer } from "node:net";
-import type { AddressInfo } from "node:net";
 import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { Proxy } from "../../../clients/js/test/proxy.ts";
 import { Server } from "../../../clients/js/test/server.ts";
+import { freePort } from "../port.ts";
 import { disposeLater } from "./scene.ts";
 
 const running = new Set<ChildProcess>();
@@ -90,13 +89,4 @@ function temporaryFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), "processor-"));
   disposeLater(async () => rmSync(folder, { recursive: true, force: true }));
   return folder;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
 }

@@ -4,8 +4,9 @@
 use actix::spawn;
 use tokio::task::JoinHandle;
 
-use super::shared::{Instance, PATIENCE, Servers, eventually};
+use super::shared::{Instance, Servers};
 use super::*;
+use crate::positions::eventually::{PATIENCE, eventually};
 use crate::positions::store::server::Held;
 
 type Submitted = JoinHandle<Result<Stored, SubmitError>>;

@@ -2,13 +2,11 @@
 
 use super::revoking::of_subject;
 use super::*;
+use crate::positions::eventually::eventually;
 use crate::positions::redis::server::RedisServer;
 use crate::positions::store::server::Postgres;
 use crate::positions::{Revoke, RevokeError};
 use crate::settings::{LogSettings, Secret};
-
-/// What nothing takes longer than, also on a machine that does much else.
-pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How often each instance asks the store, and as long again for a machine that does much else.
 const SOON: Duration = Duration::from_secs(2);
@@ -81,15 +79,6 @@ impl Instance {
     async fn log_is_up(&self, up: i64) {
         eventually("the log", || self.metrics.log.up.get() == up).await;
     }
-}
-
-pub(super) async fn eventually(what: &str, check: impl Fn() -> bool) {
-    let checked = async {
-        while !check() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, checked).await.unwrap_or_else(|_| panic!("waited for {what}"));
 }
 
 #[actix::test]

@@ -14,6 +14,7 @@ use super::running::Running;
 use crate::domain::{Position, Revocation, Timestamp};
 use crate::metrics::Metrics;
 use crate::positions::arrived::Arrived;
+use crate::positions::eventually::{PATIENCE, eventually};
 use crate::positions::log::{Log, Stored, Tail};
 use crate::positions::redis::RedisError;
 use crate::positions::redis::server::RedisServer;
@@ -27,9 +28,6 @@ mod revoking;
 
 /// What the log may take in these tests.
 const TIMEOUT: Duration = Duration::from_millis(500);
-
-/// What nothing takes longer than, also on a machine that does much else.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// One instance: a log, and what its tail was given.
 struct Instance {
@@ -177,16 +175,6 @@ fn at(device: &str, latitude: u32) -> Arrived {
     );
     let position = Position::from_json(&json, timestamp).unwrap();
     Arrived { position, arrival: Timestamp::now(), received: Instant::now() }
-}
-
-/// Asks again and again until `check` says yes.
-async fn eventually(what: &str, check: impl Fn() -> bool) {
-    let checked = async {
-        while !check() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, checked).await.unwrap_or_else(|_| panic!("waited for {what}"));
 }
 
 /// Waits for an append, which must not take longer than the log may.
