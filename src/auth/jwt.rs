@@ -66,9 +66,9 @@ impl Jwt {
     ///
     /// # Errors
     /// [`Refused`] with the reason.
-    pub(super) fn check_now(&self, token: &str, now: Timestamp) -> Option<Result<Principal, Refused>> {
+    pub(super) fn check_now(&self, token: &str) -> Option<Result<Principal, Refused>> {
         match self.key(token) {
-            Ok(key) => key.map(|key| self.principal(token, &key, now)),
+            Ok(key) => key.map(|key| self.principal(token, &key)),
             Err(refused) => Some(Err(refused)),
         }
     }
@@ -79,7 +79,7 @@ impl Jwt {
     /// [`Refused`] with the reason, also if nobody can tell.
     pub(super) async fn check_anew(&self, token: &str) -> Result<Principal, Refused> {
         let key = self.key_anew(token).await?;
-        self.principal(token, &key, Timestamp::now())
+        self.principal(token, &key)
     }
 
     /// The key that a token is to be checked with; `None`: the set does not have it.
@@ -126,15 +126,10 @@ impl Jwt {
     ///
     /// # Errors
     /// [`Refused`] with the reason.
-    pub(super) fn principal(
-        &self,
-        token: &str,
-        key: &DecodingKey,
-        now: Timestamp,
-    ) -> Result<Principal, Refused> {
+    fn principal(&self, token: &str, key: &DecodingKey) -> Result<Principal, Refused> {
         let decoded =
             decode::<Claims>(token, key, &self.validation).map_err(|error| refused(error.kind()))?;
-        decoded.claims.principal(now, self.life)
+        decoded.claims.principal(Timestamp::now(), self.life)
     }
 }
 

@@ -132,7 +132,7 @@ impl From<NotIdentified> for Problem {
             }
             NotIdentified::Unavailable => {
                 let message = "tokens cannot be checked now; post it again later";
-                let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "auth-unavailable", message);
+                let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "auth-unavailable", message);
                 problem.with_header("Retry-After", "1")
             }
         }

@@ -1,7 +1,9 @@
 //! `Consumer`: the actor that moves positions: takes what is submitted, commits it in groups, publishes what is new, and
 //! acknowledges it. Revocations go the same way.
 
-use std::mem;
+mod checking;
+mod revocations;
+
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,13 +17,11 @@ use super::group::{Group, Submission};
 use super::log::Log;
 use super::opened::{Opened, Started};
 use super::publish::Publish;
-use super::revoke::{Revoke, RevokeError};
-use super::revoked::check as check_revoked;
-use super::revoking::{RevokeReply, Revoking, Waiting};
+use super::revoking::Revoking;
 use super::sessions::{FIRST, Sessions};
 use super::store::{Committed, Store, StoreError};
 use super::submit::{Stored, Submit, SubmitError};
-use crate::domain::{Revocation, Timestamp};
+use crate::domain::Timestamp;
 use crate::metrics::PositionsMetrics;
 use crate::settings::PositionsSettings;
 
@@ -44,10 +44,6 @@ pub struct Consumer {
     revoking: Revoking,
     /// The server's clock.
     clock: fn() -> Timestamp,
-    /// When a session that is not the first last did what it was to do.
-    other_worked_at: Option<Instant>,
-    /// The first session failed when it was last used, while another worked; that was said.
-    has_first_failed: bool,
     /// Told when the store is closed, once the consumer was told to stop.
     stopping: Option<oneshot::Sender<()>>,
 }
@@ -72,8 +68,6 @@ impl Consumer {
             publish,
             revoking: Revoking::default(),
             clock: Timestamp::now,
-            other_worked_at: None,
-            has_first_failed: false,
             stopping: None,
         }
     }
@@ -86,11 +80,11 @@ impl Consumer {
 
     /// Does what waits for the store, one thing for each session that is free.
     fn go_on(&mut self, ctx: &mut Context<Self>) {
-        if self.sessions.is_idle(FIRST) {
+        if self.sessions.is_ready(FIRST) {
             self.go_on_with_first(ctx);
         }
         for number in self.sessions.others() {
-            if self.sessions.is_idle(number) && self.backlog.is_worth_another() {
+            if self.sessions.is_ready(number) && self.backlog.is_worth_another() {
                 self.commit_next(number, ctx);
             }
         }
@@ -114,17 +108,16 @@ impl Consumer {
             let result = store.commit(group.positions()).await;
             let done = move |actor: &mut Self, ctx: &mut Context<Self>| match result {
                 Ok(committed) => {
-                    actor.worked(number);
+                    actor.sessions.worked(number);
                     actor.committed(group, committed, began.elapsed(), ctx);
                 }
                 Err(error) => {
                     let error = Arc::new(error);
                     actor.refuse(group, &error);
                     if number == FIRST {
-                        actor.failed(&error, began);
+                        actor.first_failed(&error);
                     } else {
-                        actor.one_failed(&error);
-                        actor.sessions.rest(number);
+                        actor.one_failed(number, &error);
                     }
                 }
             };
@@ -185,180 +178,10 @@ impl Consumer {
         group.failed(error);
     }
 
-    /// A session did what it was to do.
-    fn worked(&mut self, number: usize) {
-        if number == FIRST {
-            self.has_first_failed = false;
-        } else {
-            self.other_worked_at = Some(Instant::now());
-        }
-    }
-
-    /// The first session failed at what it began then.
-    fn failed(&mut self, error: &Arc<StoreError>, began: Instant) {
-        if !self.has_other_worked(began) {
-            self.store_failed(error);
-            return self.refuse_late(error);
-        }
-        // The store works, and who waits for it does not wait as long again. But no other session does this:
-        self.refuse_late_revocations(error);
-        if mem::replace(&mut self.has_first_failed, true) {
-            self.metrics.store_errors.inc();
-        } else {
-            self.one_failed(error);
-        }
-    }
-
-    /// True if another session has worked since then, and a moment ago.
-    fn has_other_worked(&self, began: Instant) -> bool {
-        self.other_worked_at.is_some_and(|at| at > began && at.elapsed() < 2 * CHECK_EVERY)
-    }
-
-    /// One session failed, and the store works.
-    fn one_failed(&self, error: &StoreError) {
-        self.metrics.store_errors.inc();
-        log::warn!("one of two sessions with the store failed, the other goes on: {error}");
-    }
-
-    /// Refuses all that wait if the store took too long: they have waited for it, and would wait as long again.
-    fn refuse_late(&mut self, error: &Arc<StoreError>) {
-        if matches!(**error, StoreError::TimedOut(_)) {
-            while let Some(group) = self.backlog.next_group() {
-                self.refuse(group, error);
-            }
-        }
-        self.refuse_late_revocations(error);
-    }
-
-    fn refuse_late_revocations(&mut self, error: &Arc<StoreError>) {
-        if matches!(**error, StoreError::TimedOut(_)) {
-            self.revoking.refuse(error);
-        }
-    }
-
     /// So many positions do not wait any more.
     fn done_with(&mut self, positions: usize) {
         self.backlog.remove(positions);
         self.metrics.waiting.set(self.backlog.positions() as i64);
-    }
-
-    /// Says so if it did not before.
-    fn store_works(&self) {
-        if self.metrics.store_up.get() == 0 {
-            log::info!("store works again");
-            self.metrics.store_up.set(1);
-        }
-    }
-
-    /// Says why, if it worked before.
-    fn store_failed(&self, error: &StoreError) {
-        self.metrics.store_errors.inc();
-        if self.metrics.store_up.get() == 1 {
-            log::error!("the store failed: {error}; positions are refused until it works again");
-            self.metrics.store_up.set(0);
-        }
-    }
-
-    /// Checks the store, so that readiness knows also when nobody submits whether it is there, or there again; and publishes revocations
-    /// of other instances that it has. So these come also where the log is away, or has lost them.
-    fn check_store(&mut self, ctx: &mut Context<Self>) {
-        let (now, began) = ((self.clock)(), Instant::now());
-        self.use_store(FIRST, ctx, move |mut store| async move {
-            let result = match store.check().await {
-                Ok(()) => store.revocations(now).await,
-                Err(error) => Err(error),
-            };
-            let done = move |actor: &mut Self, _: &mut Context<Self>| match result {
-                Ok(revocations) => {
-                    actor.worked(FIRST);
-                    actor.store_works();
-                    actor.publish_revocations(revocations);
-                }
-                Err(error) => actor.check_failed(error, began),
-            };
-            (store, done)
-        });
-    }
-
-    fn check_failed(&mut self, error: StoreError, began: Instant) {
-        let error = Arc::new(error);
-        // One that did not work before has said so.
-        if self.metrics.store_up.get() == 1 {
-            self.failed(&error, began);
-        } else {
-            self.refuse_late(&error);
-        }
-    }
-
-    /// Checks a session that is not the first: one whose connection has ended must not wait for much to be committed to find that out,
-    /// and one that works again is to be used again.
-    fn check_session(&mut self, number: usize, ctx: &mut Context<Self>) {
-        let has_failed = self.sessions.is_resting(number);
-        self.use_store(number, ctx, move |mut store| async move {
-            let result = store.check().await;
-            let done = move |actor: &mut Self, _: &mut Context<Self>| match result {
-                Ok(()) => actor.worked(number),
-                Err(error) => {
-                    // One that has failed before has said so.
-                    if !has_failed {
-                        actor.one_failed(&error);
-                    }
-                    actor.sessions.rest(number);
-                }
-            };
-            (store, done)
-        });
-    }
-
-    /// Stores a revocation, hands it on, and acknowledges it.
-    fn revoke(&mut self, Waiting { revocation, reply }: Waiting, ctx: &mut Context<Self>) {
-        let (now, began) = ((self.clock)(), Instant::now());
-        self.use_store(FIRST, ctx, move |mut store| async move {
-            let result = store.revoke(&revocation, now).await;
-            let done = move |actor: &mut Self, ctx: &mut Context<Self>| match result {
-                Ok(Some(kept)) => actor.hand_on(kept, reply, ctx),
-                Ok(None) => {
-                    actor.store_works();
-                    reply.send(Err(RevokeError::Full)).ok();
-                }
-                Err(error) => {
-                    let error = Arc::new(error);
-                    reply.send(Err(RevokeError::Store(error.clone()))).ok();
-                    actor.failed(&error, began);
-                }
-            };
-            (store, done)
-        });
-    }
-
-    /// Reads what is revoked, as the store had no time for a check.
-    fn read_revocations(&mut self, ctx: &mut Context<Self>) {
-        let (now, began) = ((self.clock)(), Instant::now());
-        self.use_store(FIRST, ctx, move |mut store| async move {
-            let result = store.revocations(now).await;
-            let done = move |actor: &mut Self, _: &mut Context<Self>| match result {
-                Ok(revocations) => actor.publish_revocations(revocations),
-                Err(error) => actor.check_failed(error, began),
-            };
-            (store, done)
-        });
-    }
-
-    /// Publishes what the store has of revocations, where there is news.
-    fn publish_revocations(&self, revocations: Option<Vec<Revocation>>) {
-        if let Some(some) = revocations.filter(|some| !some.is_empty()) {
-            self.publish.revoked(some);
-        }
-    }
-
-    /// A revocation is on the disk.
-    fn hand_on(&mut self, kept: Revocation, reply: RevokeReply, ctx: &mut Context<Self>) {
-        self.store_works();
-        self.metrics.revocations.inc();
-        let handed_on = wrap_future::<_, Self>(self.log.revoke(kept));
-        ctx.spawn(handed_on.map(|(), _, _| {
-            reply.send(Ok(())).ok();
-        }));
     }
 
     fn close_if_stopping(&mut self, ctx: &mut Context<Self>) {
@@ -399,7 +222,7 @@ impl Actor for Consumer {
                 return;
             }
             actor.sessions.others().for_each(|number| actor.check_session(number, ctx));
-            if actor.sessions.is_idle(FIRST) {
+            if actor.sessions.is_ready(FIRST) {
                 return actor.check_store(ctx);
             }
             // Its use tells whether it works.
@@ -440,30 +263,6 @@ impl Handler<Stop> for Consumer {
             self.go_on(ctx);
         }
         Box::pin(async { receiver.await.unwrap_or_default() })
-    }
-}
-
-impl Handler<Revoke> for Consumer {
-    type Result = ResponseFuture<Result<(), RevokeError>>;
-
-    fn handle(&mut self, Revoke(revocation): Revoke, ctx: &mut Self::Context) -> Self::Result {
-        let refuse = |error| -> Self::Result { Box::pin(async { Err(error) }) };
-        if self.stopping.is_some() || self.sessions.are_closed() {
-            return refuse(RevokeError::Stopping);
-        }
-        if let Err(error) = check_revoked(&revocation.revoked) {
-            return refuse(error.into());
-        }
-        if !revocation.holds((self.clock)()) {
-            return Box::pin(async { Ok(()) });
-        }
-        if !self.revoking.has_room() {
-            return refuse(RevokeError::Busy);
-        }
-        let (reply, receiver) = oneshot::channel();
-        self.revoking.push(Waiting { revocation, reply });
-        self.go_on(ctx);
-        Box::pin(async { receiver.await.unwrap_or(Err(RevokeError::Stopping)) })
     }
 }
 
