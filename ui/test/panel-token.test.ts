@@ -40,6 +40,25 @@ test("opens where a token is needed, takes what is pasted, waits, and closes whe
   assert.equal(await page.inputValue("#token"), "");
 });
 
+test("keeps no token when it has closed, and loses none that is pasted when it has opened again at once", async () => {
+  const page = await browser.open("devices=3");
+  await needed(page);
+  await page.fill("#token", "first");
+  const left = await page.evaluate(async () => {
+    const { fleet } = window.page, input = document.querySelector<HTMLInputElement>("#token")!, dialog = document.querySelector("dialog.token")!;
+    const closed = new Promise((resolve) => dialog.addEventListener("close", resolve));
+    fleet.say({ connection: "connected", access: "open" });
+    const atOnce = input.value;
+    fleet.say({ connection: "closed", access: "needed" });
+    input.value = "second";
+    await closed;
+    return [atOnce, input.value];
+  });
+  assert.deepEqual(left, ["", "second"]);
+  await page.keyboard.press("Escape");
+  await page.waitForFunction(() => document.querySelector<HTMLInputElement>("#token")!.value === "");
+});
+
 test("opens where a token was needed before there was a panel", async () => {
   const page = await browser.open("devices=0&locked");
   assert.equal(await isOpen(page), true);

@@ -32,7 +32,7 @@ export class TokenDialog {
   constructor(context: Context) {
     this.#context = context;
     const cancel = el("button", { type: "button", class: "button" }, "Cancel");
-    cancel.addEventListener("click", () => this.element.close());
+    cancel.addEventListener("click", () => this.#close());
     const form = el("form", { method: "dialog" },
       el("h2", { id: "token-title" }, "A token is needed"),
       el("p", { id: "token-why" }, "This server shows its devices to those who have a token. Paste yours."),
@@ -45,8 +45,10 @@ export class TokenDialog {
     });
     this.#input.addEventListener("input", () => this.#say(undefined));
     this.element = el("dialog", { class: "help token", "aria-labelledby": "token-title" }, form);
-    // It is not to be found on the page afterwards.
-    this.element.addEventListener("close", () => (this.#input.value = ""));
+    // The Escape key closes it as well. The event comes a little later: by then it may be open again, with another token.
+    this.element.addEventListener("close", () => {
+      if (!this.element.open) this.#input.value = "";
+    });
     context.signal.addEventListener("abort", context.fleet.on("status", (status) => this.update(status)));
   }
 
@@ -68,10 +70,16 @@ export class TokenDialog {
       this.#input.select();
     } else if (access === "ended" || connection === "connected") {
       this.#sent(false);
-      this.element.close();
+      this.#close();
     } else if (this.#isSent) {
       this.#say(tokenFault(status));
     }
+  }
+
+  /** What was pasted is not to be found on the page from here on. */
+  #close(): void {
+    this.#input.value = "";
+    this.element.close();
   }
 
   #submit(): void {
