@@ -80,6 +80,7 @@ impl Consumer {
 
     /// Does what waits for the store, one thing for each session that is free.
     fn go_on(&mut self, ctx: &mut Context<Self>) {
+        self.sessions.replace_failed_first();
         if self.sessions.is_ready(FIRST) {
             self.go_on_with_first(ctx);
         }
@@ -108,7 +109,7 @@ impl Consumer {
             let result = store.commit(group.positions()).await;
             let done = move |actor: &mut Self, ctx: &mut Context<Self>| match result {
                 Ok(committed) => {
-                    actor.sessions.worked(number);
+                    actor.store_works(number);
                     actor.committed(group, committed, began.elapsed(), ctx);
                 }
                 Err(error) => {
@@ -149,7 +150,6 @@ impl Consumer {
 
     /// A group is on the disk: counts it, hands it on, and acknowledges it.
     fn committed(&mut self, group: Group, committed: Committed, took: Duration, ctx: &mut Context<Self>) {
-        self.store_works();
         let size = group.positions().len();
         let metrics = &self.metrics;
         metrics.commit_seconds.observe(took.as_secs_f64());

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::store::Store;
 
-/// The session that does everything. Others commit positions beside it.
+/// The place of the session that does everything. Others commit positions beside it.
 pub(super) const FIRST: usize = 0;
 
 /// Ways into the store, at least one.
@@ -84,11 +84,19 @@ impl Sessions {
         self.0[number].state = State::Idle(store);
     }
 
-    /// It did what it was to do.
-    pub(super) fn worked(&mut self, number: usize) {
+    /// Where the first has failed, one that works takes its place and gives it its own, if no future has either.
+    pub(super) fn replace_failed_first(&mut self) {
+        let Session { state: State::Idle(_), has_failed: true, .. } = self.0[FIRST] else { return };
+        if let Some(other) = self.others().find(|number| self.is_ready(*number)) {
+            self.0.swap(FIRST, other);
+        }
+    }
+
+    /// It did what it was to do. True if it had failed before.
+    pub(super) fn worked(&mut self, number: usize) -> bool {
         let session = &mut self.0[number];
-        session.has_failed = false;
         session.worked_at = Some(Instant::now());
+        mem::replace(&mut session.has_failed, false)
     }
 
     /// It did not. True if that is new.

@@ -44,7 +44,7 @@ impl Postgres {
 
     /// The same through a proxy that listens on `port`.
     pub(crate) fn url_through(&self, port: u16) -> String {
-        format!("postgres://processor:s3cret@127.0.0.1:{port}/postgres")
+        url(port, "postgres")
     }
 
     /// Where it listens.
@@ -99,14 +99,17 @@ impl Postgres {
 
     /// Runs SQL with `psql`: the rows it gives, each a line with a `|` between two values.
     pub(crate) fn sql(&self, statement: &str) -> String {
-        let output = self.psql(statement).stderr(Stdio::inherit()).output().unwrap();
-        assert!(output.status.success(), "{statement}");
-        String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
+        sql(&self.url(), statement)
+    }
+
+    /// The same through another database: what is about this one may not be possible through it.
+    pub(crate) fn sql_elsewhere(&self, statement: &str) -> String {
+        sql(&url(self.port, "template1"), statement)
     }
 
     /// Runs SQL in a transaction that is open until what this returns is let go; then it is as if nothing had been done.
     pub(crate) fn hold(&self, statement: &str) -> Held {
-        let mut psql = self.psql("");
+        let mut psql = psql(&self.url(), "");
         let mut psql = psql.args(["-f", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut input = psql.stdin.take().unwrap();
         writeln!(input, "BEGIN;\n{statement};\n\\echo held").unwrap();
@@ -115,13 +118,24 @@ impl Postgres {
         assert_eq!(line, "held\n", "{statement}");
         Held { psql, input: Some(input) }
     }
+}
 
-    /// The command that [`Postgres::sql`] runs.
-    fn psql(&self, statement: &str) -> Command {
-        let mut psql = Command::new("psql");
-        psql.args(["-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-c", statement, &self.url()]);
-        psql
-    }
+fn url(port: u16, database: &str) -> String {
+    format!("postgres://processor:s3cret@127.0.0.1:{port}/{database}")
+}
+
+/// What [`Postgres::sql`] does.
+fn sql(url: &str, statement: &str) -> String {
+    let output = psql(url, statement).stderr(Stdio::inherit()).output().unwrap();
+    assert!(output.status.success(), "{statement}");
+    String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
+}
+
+/// The command that it runs.
+fn psql(url: &str, statement: &str) -> Command {
+    let mut psql = Command::new("psql");
+    psql.args(["-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-c", statement, url]);
+    psql
 }
 
 /// A transaction that is open; see [`Postgres::hold`].

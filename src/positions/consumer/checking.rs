@@ -20,8 +20,7 @@ impl Consumer {
             };
             let done = move |actor: &mut Self, _: &mut Context<Self>| match result {
                 Ok(revocations) => {
-                    actor.sessions.worked(FIRST);
-                    actor.store_works();
+                    actor.store_works(FIRST);
                     actor.publish_revocations(revocations);
                 }
                 Err(error) => actor.check_failed(error),
@@ -36,6 +35,7 @@ impl Consumer {
         if self.metrics.store_up.get() == 1 {
             self.first_failed(&error);
         } else {
+            self.sessions.failed(FIRST);
             self.refuse_late(&error);
         }
     }
@@ -46,7 +46,11 @@ impl Consumer {
         self.use_store(number, ctx, move |mut store| async move {
             let result = store.check().await;
             let done = move |actor: &mut Self, _: &mut Context<Self>| match result {
-                Ok(()) => actor.sessions.worked(number),
+                Ok(()) => {
+                    if actor.sessions.worked(number) && actor.metrics.store_up.get() == 1 {
+                        log::info!("both sessions with the store work again");
+                    }
+                }
                 // One that has failed before has said so.
                 Err(_) if actor.sessions.has_failed(number) => {}
                 Err(error) => actor.one_failed(number, &error),
@@ -62,6 +66,7 @@ impl Consumer {
             self.refuse_late_revocations(error);
             self.one_failed(FIRST, error);
         } else {
+            self.sessions.failed(FIRST);
             self.store_failed(error);
             self.refuse_late(error);
         }
@@ -91,8 +96,9 @@ impl Consumer {
         }
     }
 
-    /// Says so if it did not before.
-    pub(super) fn store_works(&self) {
+    /// The store did what it was to do through this session: says so if it did not before.
+    pub(super) fn store_works(&mut self, number: usize) {
+        self.sessions.worked(number);
         if self.metrics.store_up.get() == 0 {
             log::info!("store works again");
             self.metrics.store_up.set(1);

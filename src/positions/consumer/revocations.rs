@@ -20,9 +20,12 @@ impl Consumer {
         self.use_store(FIRST, ctx, move |mut store| async move {
             let result = store.revoke(&revocation, now).await;
             let done = move |actor: &mut Self, ctx: &mut Context<Self>| match result {
-                Ok(Some(kept)) => actor.hand_on(kept, reply, ctx),
+                Ok(Some(kept)) => {
+                    actor.store_works(FIRST);
+                    actor.hand_on(kept, reply, ctx);
+                }
                 Ok(None) => {
-                    actor.store_works();
+                    actor.store_works(FIRST);
                     reply.send(Err(RevokeError::Full)).ok();
                 }
                 Err(error) => {
@@ -41,7 +44,10 @@ impl Consumer {
         self.use_store(FIRST, ctx, move |mut store| async move {
             let result = store.revocations(now).await;
             let done = move |actor: &mut Self, _: &mut Context<Self>| match result {
-                Ok(revocations) => actor.publish_revocations(revocations),
+                Ok(revocations) => {
+                    actor.store_works(FIRST);
+                    actor.publish_revocations(revocations);
+                }
                 Err(error) => actor.check_failed(error),
             };
             (store, done)
@@ -57,7 +63,6 @@ impl Consumer {
 
     /// A revocation is on the disk.
     fn hand_on(&mut self, kept: Revocation, reply: RevokeReply, ctx: &mut Context<Self>) {
-        self.store_works();
         self.metrics.revocations.inc();
         let handed_on = wrap_future::<_, Self>(self.log.revoke(kept));
         ctx.spawn(handed_on.map(|(), _, _| {

@@ -49,8 +49,6 @@ pub(super) struct PostgresStore {
     /// The number of the newest revocation when they were last read; `None` if they have to be read.
     known_revocation: Option<i64>,
     checks: u32,
-    /// The size of the database is looked at now and then: by the first session.
-    measures: bool,
     bytes: u64,
 }
 
@@ -76,7 +74,6 @@ impl PostgresStore {
             named: None,
             known_revocation: None,
             checks: 0,
-            measures: true,
             bytes: 0,
         }
     }
@@ -181,7 +178,7 @@ impl PostgresStore {
         let number = self.checks;
         // Before it is asked, as that may take longer than a check may.
         self.checks = number.wrapping_add(1);
-        if self.measures && number.is_multiple_of(CHECKS_A_SIZE) {
+        if number.is_multiple_of(CHECKS_A_SIZE) {
             let size = sqlx::query_scalar("SELECT pg_database_size(current_database())");
             let bytes: i64 = size.fetch_one(&mut connection).await?;
             self.bytes = bytes.unsigned_abs();
@@ -262,7 +259,7 @@ impl Store for PostgresStore {
             }
             let connection = self.target.connect_to_commit(self.is_shared).await?;
             let another = Self::new(self.target.clone(), self.is_shared, connection, self.order.clone());
-            Ok(Some(Box::new(Self { measures: false, ..another }) as Box<dyn Store>))
+            Ok(Some(Box::new(another) as Box<dyn Store>))
         })
     }
 

@@ -140,6 +140,53 @@ async fn a_connection_that_has_ended_is_found_before_it_is_needed() {
 }
 
 #[actix::test]
+async fn a_commit_that_fails_beside_the_first_refuses_what_it_had_and_nothing_else() {
+    let servers = Servers::start();
+    let one = servers.instance_that_waits("one", PATIENCE).await;
+    eventually("two sessions", || servers.sessions().len() == 2).await;
+    let second = servers.sessions().remove(1);
+    let [slow, slower] = ["slow", "slower"].map(|device| servers.hold(device));
+    let first = one.submit(vec![position("slow", 0)]);
+    servers.held_up(1).await;
+    let many = one.submit_many(1000, position("slower", 0));
+    servers.held_up(2).await;
+    servers.postgres.sql(&format!("SELECT pg_terminate_backend({second})"));
+    assert!(matches!(many.await.unwrap(), Err(SubmitError::Store(_))));
+    assert_eq!(one.published.keys(), []);
+    assert!(!first.is_finished());
+    drop(slower);
+    // It works again at the next check, while the first one is still held up.
+    one.submit_many(1000, position("slower", 0)).await.unwrap().unwrap();
+    let metrics = &one.metrics.positions;
+    assert_eq!((metrics.store_up.get(), metrics.store_errors.get()), (1, 1));
+    drop(slow);
+    first.await.unwrap().unwrap();
+    assert_eq!(servers.postgres.sql("SELECT count(*) FROM positions"), "1002");
+}
+
+#[actix::test]
+async fn another_takes_the_place_of_a_first_that_cannot_connect_again() {
+    let servers = Servers::start();
+    let one = servers.instance("one").await;
+    eventually("two sessions", || servers.sessions().len() == 2).await;
+    let first = servers.sessions().remove(0);
+    servers.postgres.sql_elsewhere("ALTER DATABASE postgres ALLOW_CONNECTIONS false");
+    servers.postgres.sql_elsewhere(&format!("SELECT pg_terminate_backend({first})"));
+    let metrics = &one.metrics.positions;
+    eventually("a check", || metrics.store_errors.get() == 1).await;
+    // Few go to the first one only, and so do revocations.
+    for number in 0..100 {
+        one.submit(vec![position(&format!("a{number}"), 0)]).await.unwrap().unwrap();
+    }
+    one.revoke("ann").await;
+    tokio::time::sleep(2 * CHECK_EVERY).await;
+    one.submit(vec![position("b", 0)]).await.unwrap().unwrap();
+    assert_eq!((metrics.store_up.get(), metrics.store_errors.get()), (1, 1));
+    servers.postgres.sql_elsewhere("ALTER DATABASE postgres ALLOW_CONNECTIONS true");
+    eventually("two sessions again", || servers.sessions().len() == 2).await;
+}
+
+#[actix::test]
 async fn where_postgres_is_away_for_both_that_is_told_and_a_stop_ends() {
     let servers = Servers::start();
     let one = servers.instance("one").await;

@@ -61,7 +61,7 @@ impl Servers {
 }
 
 impl Instance {
-    async fn revoke(&self, name: &str) {
+    pub(super) async fn revoke(&self, name: &str) {
         self.consumer.send(Revoke(of_subject(name))).await.unwrap().unwrap();
     }
 
