@@ -11,6 +11,7 @@ mod key_set;
 mod refused;
 mod revocations;
 mod token;
+mod turns;
 
 pub use self::authenticator::{Authenticator, Check};
 pub use self::claims::Claims;

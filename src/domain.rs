@@ -1,6 +1,7 @@
 //! What everything else talks about: positions, the topics they are published to, and who may read and report them. Pure, no I/O.
 
 pub mod area;
+mod client_network;
 pub mod credentials;
 pub mod draft;
 pub mod json;
@@ -13,6 +14,7 @@ pub mod timestamp;
 pub mod topic;
 
 pub use area::{Area, AreaError, Bounds, Point};
+pub use client_network::ClientNetwork;
 pub use credentials::Credentials;
 pub use draft::{Field, FieldError, PositionDraft};
 pub use pattern::{NamePattern, PatternError, TopicPattern};

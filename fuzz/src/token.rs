@@ -67,7 +67,7 @@ fn said_of(token: &str) -> Result<Arc<Principal>, Refused> {
         let settings = Settings::from(Path::new("/nonexistent"), environment.into()).unwrap();
         Authenticator::new(&settings.auth, Metrics::new("fuzz").unwrap().auth).unwrap().unwrap()
     });
-    match authenticator.check(Credentials::of_token(token), Shown::OnArrival) {
+    match authenticator.check(Credentials::of_token(token), Shown::OnRenewal) {
         Check::Done(said) => said,
         Check::Later(_) => panic!("{token:?}: there is nobody to ask"),
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 
 use crate::auth::{Authenticator, Check, Refused, Shown};
-use crate::domain::{Credentials, NotIdentified, Principal, Timestamp, Topic};
+use crate::domain::{ClientNetwork, Credentials, NotIdentified, Principal, Timestamp, Topic};
 use crate::ingest::{Checked, Grant, Reporters};
 use crate::live::{self, Identified};
 #[cfg(feature = "ui")]
@@ -23,8 +23,8 @@ pub(super) struct PostGate(pub(super) Arc<Authenticator>);
 pub(super) struct PageGate(pub(super) Arc<Authenticator>);
 
 impl live::Authority for LiveGate {
-    fn identify(&self, credentials: Credentials, is_known: bool) -> Identified {
-        let shown = if is_known { Shown::Elsewhere } else { Shown::OnArrival };
+    fn identify(&self, credentials: Credentials, stranger: Option<ClientNetwork>) -> Identified {
+        let shown = stranger.map_or(Shown::OnRenewal, Shown::OnArrival);
         match self.0.check(credentials, shown) {
             Check::Done(result) => Identified::Done(result.map_err(not_identified)),
             Check::Later(result) => {
@@ -47,8 +47,8 @@ impl live::Authority for LiveGate {
 }
 
 impl Reporters for PostGate {
-    fn identify(&self, credentials: Credentials) -> Result<Checked, NotIdentified> {
-        match self.0.check(credentials, Shown::Elsewhere) {
+    fn identify(&self, credentials: Credentials, from: ClientNetwork) -> Result<Checked, NotIdentified> {
+        match self.0.check(credentials, Shown::InRequest(from)) {
             Check::Done(result) => Ok(Checked::Granted(Grant::Of(result.map_err(not_identified)?))),
             Check::Later(result) => {
                 Ok(Checked::Later(Box::pin(async { result.await.map(Grant::Of).map_err(not_identified) })))
@@ -66,8 +66,12 @@ impl Reporters for PostGate {
 
 #[cfg(feature = "ui")]
 impl Visitors for PageGate {
-    fn check(&self, credentials: Credentials) -> BoxFuture<'static, Result<(), NotIdentified>> {
-        let check = self.0.check(credentials, Shown::Elsewhere);
+    fn check(
+        &self,
+        credentials: Credentials,
+        from: ClientNetwork,
+    ) -> BoxFuture<'static, Result<(), NotIdentified>> {
+        let check = self.0.check(credentials, Shown::InRequest(from));
         Box::pin(async {
             let result = match check {
                 Check::Done(result) => result,

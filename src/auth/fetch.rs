@@ -5,11 +5,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
 use ureq::Agent;
 use ureq::config::ConfigBuilder;
 use ureq::http::{HeaderName, HeaderValue};
 use ureq::typestate::AgentScope;
+
+use super::turns::{Turns, Whose};
 
 /// Most requests under way at the same time.
 const MAX_UNDER_WAY: usize = 32;
@@ -17,7 +18,7 @@ const MAX_UNDER_WAY: usize = 32;
 /// Makes requests.
 pub(super) struct Fetcher {
     agent: Agent,
-    permits: Arc<Semaphore>,
+    turns: Arc<Turns>,
     timeout: Duration,
     /// Longest body that is read, in bytes.
     max_bytes: u64,
@@ -57,10 +58,10 @@ impl Fetcher {
             .max_idle_connections_per_host(MAX_UNDER_WAY)
             .user_agent("processor")
             .build();
-        Self { agent: config.into(), permits: Arc::new(Semaphore::new(MAX_UNDER_WAY)), timeout, max_bytes }
+        Self { agent: config.into(), turns: Turns::new(MAX_UNDER_WAY), timeout, max_bytes }
     }
 
-    /// GETs `url` with these headers.
+    /// GETs `url` with these headers, in the turn of whose behalf it is.
     ///
     /// # Errors
     /// [`FetchError`] if there is no whole response in time.
@@ -68,14 +69,14 @@ impl Fetcher {
         &self,
         url: &str,
         headers: Vec<(&'static str, String)>,
+        whose: Whose,
     ) -> Result<Response, FetchError> {
-        let (agent, permits, url, max_bytes) =
-            (self.agent.clone(), self.permits.clone(), url.to_owned(), self.max_bytes);
+        let (agent, url, max_bytes) = (self.agent.clone(), url.to_owned(), self.max_bytes);
         let fetch = async {
-            let permit = permits.acquire_owned().await.map_err(|_| FetchError::Thread)?;
+            let turn = self.turns.take(whose).await;
             let request = move || {
                 // The thread has it, as it goes on when nobody waits for it any more.
-                let _permit = permit;
+                let _turn = turn;
                 get(&agent, &url, headers, max_bytes)
             };
             tokio::task::spawn_blocking(request).await.map_err(|_| FetchError::Thread)?

@@ -9,7 +9,7 @@ use ring::digest;
 use super::claims::{Claims, Life};
 use super::fetch::{FetchError, Fetcher};
 use super::refused::Refused;
-use crate::domain::{Credentials, Principal, Timestamp};
+use crate::domain::{ClientNetwork, Credentials, Principal, Timestamp};
 use crate::settings::PageUrl;
 
 /// Longest answer, in bytes.
@@ -30,20 +30,24 @@ type Answer = Result<Arc<Principal>, Refused>;
 /// Where credentials were shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shown {
-    /// By someone who connects and is not known yet.
-    OnArrival,
-    /// On a connection of someone who is known, in a post, or for the page.
-    Elsewhere,
+    /// By someone from there who connects and is not known yet.
+    OnArrival(ClientNetwork),
+    /// In a post, or for the page, by someone from there.
+    InRequest(ClientNetwork),
+    /// On a connection of someone who is known.
+    OnRenewal,
 }
 
 /// A URL that is asked.
 pub(super) struct Asked {
     url: PageUrl,
     cookie: Option<String>,
-    /// Requests about those who connect, of whom there may be any number.
+    /// About those who connect, of whom there may be any number.
     arrivals: Fetcher,
-    /// Requests about all else, which strangers must not hold up.
-    others: Fetcher,
+    /// About those who post or open the page.
+    requests: Fetcher,
+    /// About those who are known already, whom no stranger must hold up.
+    renewals: Fetcher,
     life: Life,
     answers: Mutex<Answers>,
 }
@@ -65,8 +69,8 @@ impl Asked {
     /// `url` is asked; credentials in a cookie are of this name. Nobody stays for longer than `max_life`.
     pub(super) fn new(url: &PageUrl, cookie: Option<String>, max_life: Duration, timeout: Duration) -> Self {
         let life = Life { max: max_life, skew: Duration::ZERO };
-        let [arrivals, others] = [(); 2].map(|()| Fetcher::new(timeout, MAX_BYTES));
-        Self { url: url.clone(), cookie, arrivals, others, life, answers: Mutex::default() }
+        let [arrivals, requests, renewals] = [(); 3].map(|()| Fetcher::new(timeout, MAX_BYTES));
+        Self { url: url.clone(), cookie, arrivals, requests, renewals, life, answers: Mutex::default() }
     }
 
     /// An answer that still holds.
@@ -86,8 +90,12 @@ impl Asked {
     pub(super) async fn ask(&self, credentials: &Credentials, shown: Shown) -> Answer {
         // A revocation that comes meanwhile is newer than the answer.
         let asked_at = Timestamp::now();
-        let fetcher = if shown == Shown::OnArrival { &self.arrivals } else { &self.others };
-        let response = match fetcher.get(&self.url.text(), self.headers(credentials)).await {
+        let (fetcher, whose) = match shown {
+            Shown::OnArrival(network) => (&self.arrivals, Some(network)),
+            Shown::InRequest(network) => (&self.requests, Some(network)),
+            Shown::OnRenewal => (&self.renewals, None),
+        };
+        let response = match fetcher.get(&self.url.text(), self.headers(credentials), whose).await {
             Ok(response) => response,
             // What no header can carry is no credential.
             Err(FetchError::Header) => return Err(Refused::Malformed),

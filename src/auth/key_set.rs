@@ -138,7 +138,7 @@ impl KeySet {
     }
 
     async fn fetch(&self) -> Result<Keys, KeySetError> {
-        let response = self.fetcher.get(&self.url.text(), Vec::new()).await?;
+        let response = self.fetcher.get(&self.url.text(), Vec::new(), None).await?;
         if response.status != 200 {
             return Err(KeySetError::Status(response.status));
         }

@@ -7,7 +7,7 @@ use actix_web::http::{StatusCode, header};
 use futures_util::future::BoxFuture;
 
 use super::bearer::{self, BearerToken};
-use crate::domain::{Credentials, NotIdentified, Position, Principal};
+use crate::domain::{ClientNetwork, Credentials, NotIdentified, Position, Principal};
 use crate::http::{Problem, head as http_head};
 
 /// Who may post.
@@ -47,11 +47,11 @@ pub enum Grant {
 
 /// Whoever knows the tokens of those who report.
 pub trait Reporters: Send + Sync + 'static {
-    /// Says for which devices whoever shows these may report.
+    /// Says for which devices whoever shows these, and is there, may report.
     ///
     /// # Errors
     /// [`NotIdentified`] if it may for none.
-    fn identify(&self, credentials: Credentials) -> Result<Checked, NotIdentified>;
+    fn identify(&self, credentials: Credentials, from: ClientNetwork) -> Result<Checked, NotIdentified>;
 
     /// Looks again at one of them.
     ///
@@ -84,7 +84,7 @@ impl Access for TokenAccess {
                 path: head.uri.path().to_owned(),
                 ..Credentials::default()
             };
-            return Ok(reporters.identify(credentials)?);
+            return Ok(reporters.identify(credentials, http_head::peer(head).into())?);
         }
         if self.operator.token.is_none() && self.operator.check_local(head).is_ok() {
             return Ok(Checked::Granted(Grant::Every));

@@ -9,12 +9,17 @@ use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use futures_util::future::BoxFuture;
 
 use super::reply;
-use crate::domain::{Credentials, NotIdentified, credentials};
+use crate::domain::{ClientNetwork, Credentials, NotIdentified, credentials};
+use crate::http::head as http_head;
 
 /// Whoever knows the credentials of those who open the page.
 pub trait Visitors: Send + Sync + 'static {
-    /// Says whether whoever shows these may see it. The future ends in bounded time.
-    fn check(&self, credentials: Credentials) -> BoxFuture<'static, Result<(), NotIdentified>>;
+    /// Says whether whoever shows these, and is there, may see it. The future ends in bounded time.
+    fn check(
+        &self,
+        credentials: Credentials,
+        from: ClientNetwork,
+    ) -> BoxFuture<'static, Result<(), NotIdentified>>;
 }
 
 /// Who is asked, and the cookie that credentials may come in.
@@ -40,7 +45,7 @@ impl Guard {
             // One answer is for the page and all of its files.
             path: "/".to_owned(),
         };
-        self.visitors.check(shown).await.map_err(response)
+        self.visitors.check(shown, http_head::peer(head).into()).await.map_err(response)
     }
 }
 

@@ -2,16 +2,21 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
+
+const SLOW: Duration = Duration::from_millis(100);
 
 /// What becomes of a request.
 #[derive(Clone)]
 pub(crate) enum Answer {
     /// A response with this status, these further headers, each a line, and this body.
     Is(u16, String, String),
+    /// That a tenth of a second later.
+    Slow(u16, String, String),
     /// None, while the connection stays.
     Silence,
     /// The connection ends.
@@ -80,8 +85,12 @@ async fn serve(mut stream: TcpStream, state: Arc<Mutex<State>>) {
             state.heads.push(head.clone());
             (state.answer)(&head)
         };
+        let is_slow = matches!(answer, Answer::Slow(..));
         let written = match answer {
-            Answer::Is(status, headers, body) => {
+            Answer::Is(status, headers, body) | Answer::Slow(status, headers, body) => {
+                if is_slow {
+                    tokio::time::sleep(SLOW).await;
+                }
                 let length = body.len();
                 let response =
                     format!("HTTP/1.1 {status} X\r\nContent-Length: {length}\r\n{headers}\r\n{body}");

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use processor::domain::ClientNetwork;
 use processor::live::wire::opening::Opening;
 use processor::live::wire::outgoing::Outgoing;
 use processor::live::wire::request::Request;
@@ -152,7 +153,7 @@ impl MessageHandler for Gate {
         Handled::Done
     }
 
-    fn admit<'a>(&'a self, opening: &'a Opening) -> Decision<'a> {
+    fn admit<'a>(&'a self, opening: &'a Opening, _: ClientNetwork) -> Decision<'a> {
         Decision::Later(Box::pin(async move {
             self.0.acquire().await.unwrap().forget();
             if opening.target() == b"/open" { Ok(Admitted::Anyone) } else { Err(Denied::NotAllowed) }
@@ -200,7 +201,7 @@ impl MessageHandler for Blocked {
         Handled::Done
     }
 
-    fn admit<'a>(&'a self, opening: &'a Opening) -> Decision<'a> {
+    fn admit<'a>(&'a self, opening: &'a Opening, _: ClientNetwork) -> Decision<'a> {
         if opening.target() == b"/blocked" {
             self.entered.add_permits(1);
             self.go_on.lock().unwrap().recv().ok();

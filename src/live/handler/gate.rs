@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 
 use super::message_handler::{Admitted, Decision, Denied};
-use crate::domain::{Credentials, NotIdentified, Principal, Topic};
+use crate::domain::{ClientNetwork, Credentials, NotIdentified, Principal, Topic};
 use crate::live::client::{Awaited, AwaitedPlaces, Identity, Subjects};
 use crate::live::wire::close::{self, CloseReason};
 use crate::live::wire::credentials;
@@ -15,8 +15,8 @@ use crate::settings::LiveSettings;
 
 /// Whoever knows credentials.
 pub trait Authority: Send + Sync + 'static {
-    /// Says who shows these; `is_known` if that is a client of which it is known already who it is.
-    fn identify(&self, credentials: Credentials, is_known: bool) -> Identified;
+    /// Says who shows these. `stranger`: where someone is who is not known yet; `None`: it is a client that is known.
+    fn identify(&self, credentials: Credentials, stranger: Option<ClientNetwork>) -> Identified;
 
     /// True if the principal's token was revoked.
     fn is_revoked(&self, principal: &Principal) -> bool;
@@ -79,7 +79,7 @@ impl Gate {
 
     /// Decides about a client that wants to connect. One whose credentials are not accepted gets its connection and is then told so:
     /// a browser cannot read a handshake that was refused.
-    pub(super) fn admit(&self, opening: &Opening) -> Decision<'_> {
+    pub(super) fn admit(&self, opening: &Opening, from: ClientNetwork) -> Decision<'_> {
         let mut credentials = credentials::of(opening, self.cookie.as_deref());
         // What browsers send by themselves for whatever page connects, as they do a cookie.
         if !self.are_origins_checked && opening.has("origin") && !credentials.is_bearer() {
@@ -88,7 +88,7 @@ impl Gate {
         if credentials.is_empty() {
             return Decision::Now(self.awaited());
         }
-        match self.authority.identify(credentials, false) {
+        match self.authority.identify(credentials, Some(from)) {
             Identified::Done(result) => Decision::Now(self.decide(result)),
             Identified::Later(result) => Decision::Later(Box::pin(async { self.decide(result.await) })),
         }

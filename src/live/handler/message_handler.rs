@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use futures_util::future::LocalBoxFuture;
 
+use crate::domain::ClientNetwork;
 use crate::live::client::{Awaited, Client, Identity};
 use crate::live::wire::close::{self, CloseReason};
 use crate::live::wire::opening::Opening;
@@ -111,11 +112,11 @@ pub trait MessageHandler: 'static {
         }
     }
 
-    /// Decides about a client whose handshake is in order but not answered yet.
+    /// Decides about a client from there whose handshake is in order but not answered yet.
     ///
     /// As provided: every client may connect.
-    fn admit<'a>(&'a self, opening: &'a Opening) -> Decision<'a> {
-        let _ = opening;
+    fn admit<'a>(&'a self, opening: &'a Opening, from: ClientNetwork) -> Decision<'a> {
+        let _ = (opening, from);
         Decision::Now(Ok(Admitted::Anyone))
     }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::gate::{Gate, Identified, close_reason};
 use super::message_handler::{Admitted, Decision, Handled, MessageHandler};
 use crate::domain::topic::KIND_NAMES;
-use crate::domain::{Credentials, NotIdentified, Principal, Timestamp, Topic, TopicError};
+use crate::domain::{ClientNetwork, Credentials, NotIdentified, Principal, Timestamp, Topic, TopicError};
 use crate::live::client::Client;
 use crate::live::fanout::{Hub, NotSubscribed, Wish};
 use crate::live::wire::cadence::Cadence;
@@ -84,8 +84,8 @@ impl SubscriptionHandler {
             client.send(&Outgoing::Authenticated { id: id.as_deref(), principal: None });
             return Handled::Done;
         };
-        let is_known = client.principal().is_some();
-        match gate.authority().identify(Credentials::of_token(token), is_known) {
+        let stranger = client.principal().is_none().then(|| client.vitals.remote.ip().into());
+        match gate.authority().identify(Credentials::of_token(token), stranger) {
             Identified::Done(result) => {
                 identified(&self.hub, gate, client, result, id.as_deref());
                 Handled::Done
@@ -281,9 +281,9 @@ impl MessageHandler for SubscriptionHandler {
         }
     }
 
-    fn admit<'a>(&'a self, opening: &'a Opening) -> Decision<'a> {
+    fn admit<'a>(&'a self, opening: &'a Opening, from: ClientNetwork) -> Decision<'a> {
         match &self.gate {
-            Some(gate) => gate.admit(opening),
+            Some(gate) => gate.admit(opening, from),
             None => Decision::Now(Ok(Admitted::Anyone)),
         }
     }

@@ -22,6 +22,7 @@ use super::check::{self, Response};
 use super::client_address;
 use super::pending::Place;
 use super::refusal::{self, Refusal};
+use crate::domain::ClientNetwork;
 use crate::live::connection::{self, Accepted, Worker, poll_read};
 use crate::live::handler::{Admitted, Decision};
 use crate::live::registry::{Admission, Permit};
@@ -85,16 +86,16 @@ impl Host {
         let response = check::check(&opening, settings)?;
         // Those for whom there is no place are not decided about.
         self.admission.check(dialogue.remote.ip())?;
-        let admitted = self.decide(&opening).await?;
+        let admitted = self.decide(&opening, dialogue.remote.ip().into()).await?;
         // From here to the connection nothing may wait: who has a permit must hear of a drain.
         let permit = self.admission.admit(dialogue.remote.ip())?;
         Ok(LetIn { response, admitted, permit })
     }
 
     /// Lets the handler decide. A panic in it refuses this client and no other.
-    async fn decide(&self, opening: &Opening) -> Result<Admitted, Refusal> {
+    async fn decide(&self, opening: &Opening, from: ClientNetwork) -> Result<Admitted, Refusal> {
         let decision = async {
-            match self.worker.handler.admit(opening) {
+            match self.worker.handler.admit(opening, from) {
                 Decision::Now(decided) => decided,
                 Decision::Later(decision) => decision.await,
             }

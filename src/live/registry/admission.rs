@@ -1,11 +1,12 @@
 //! `Admission`: how many connections there may be, in all and from one address; none more once the server drains.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, PoisonError};
 
 use tokio::sync::Notify;
 
+use crate::domain::ClientNetwork;
 use crate::live::sync::{Mutex, MutexGuard};
 
 /// How many sockets may shake hands at the same time while all places are taken, those of the server or of one address.
@@ -27,7 +28,7 @@ struct Counts {
     draining: bool,
     all: Tally,
     /// Only addresses that have any.
-    per_address: HashMap<IpAddr, Tally>,
+    per_address: HashMap<ClientNetwork, Tally>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,15 +47,16 @@ impl Tally {
 
 impl Counts {
     fn of(&self, address: IpAddr) -> Tally {
-        self.per_address.get(&key(address)).copied().unwrap_or_default()
+        self.per_address.get(&address.into()).copied().unwrap_or_default()
     }
 
     /// Changes what is counted of an address.
     fn change(&mut self, address: IpAddr, change: impl FnOnce(&mut Tally)) {
-        let tally = self.per_address.entry(key(address)).or_default();
+        let network = address.into();
+        let tally = self.per_address.entry(network).or_default();
         change(tally);
         if *tally == Tally::default() {
-            self.per_address.remove(&key(address));
+            self.per_address.remove(&network);
         }
     }
 }
@@ -82,14 +84,6 @@ pub(crate) struct Arrival {
 pub(crate) struct Permit {
     admission: Arc<Admission>,
     address: IpAddr,
-}
-
-/// What is counted as one address. Of IPv6 it is the network of 64 bits: whoever has one address there has them all.
-fn key(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
-        v4 => v4,
-    }
 }
 
 impl Admission {
@@ -221,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_network_of_ipv6_is_one_address_and_a_mapped_address_is_ipv4() {
+    fn a_network_of_ipv6_is_one_address() {
         let admission = Admission::new(10, 1);
         let admit = |address: &str| admission.admit(address.parse().unwrap());
         let _place = admit("2001:db8:0:1::1").unwrap();

@@ -175,3 +175,55 @@ async fn a_url_that_is_slow_dead_huge_or_garbage_keeps_nobody_waiting_and_nobody
     answers.change(|_| claims("ann", ""));
     assert_eq!(client.ask(json!({ "type": "auth", "token": "new" })).await["type"], "authenticated");
 }
+
+#[actix::test]
+async fn one_address_with_very_many_keeps_no_other_waiting() {
+    const CROWD: usize = 600;
+    let folder = folder();
+    let answers = Answers::start(|_| Answer::Slow(401, String::new(), String::new())).await;
+    let others = [("LIVE_WS_TRUSTED_PROXIES", "127.0.0.1"), ("AUTH_TIMEOUT_MS", "9000")];
+    let server = start(folder.path(), &answers, &others);
+    let come = async |address: &str, token: usize| {
+        let mut raw = Raw(TcpStream::connect(server.live).await.unwrap());
+        let headers = format!("X-Forwarded-For: {address}\r\nAuthorization: Bearer {token}");
+        raw.write(upgrade_with(&headers).as_bytes()).await;
+        raw
+    };
+    let crowd = join_all((0..CROWD).map(|token| come("192.0.2.1", token))).await;
+    // More than may be asked about at a time.
+    eventually("the first to be answered", async || answers.heads().len() > 32).await;
+    come("192.0.2.2", CROWD).await.head().await;
+    let heads = answers.heads();
+    let last = format!("Bearer {CROWD}");
+    assert!(heads.iter().any(|head| header(head, "authorization") == Some(&last)));
+    // As it came when nearly all of the crowd waited, it would be one of the last otherwise.
+    assert!(heads.len() < CROWD - 64, "{}", heads.len());
+    drop(crowd);
+}
+
+#[actix::test]
+async fn those_who_post_keep_no_renewal_waiting() {
+    let folder = folder();
+    let answers = Answers::start(|_| claims("ann", "")).await;
+    let server = start(folder.path(), &answers, &[("AUTH_TIMEOUT_MS", "9000")]);
+    let mut client = Client::bearer(server.live, "t").await;
+    client.subscribe("event:e").await;
+    answers.change(|head| match header(head, "authorization") {
+        Some("Bearer newer") => claims("ann", ""),
+        _ => Answer::Silence,
+    });
+    // As many as are asked about at a time, each of whom may wait for nine seconds.
+    let posts = join_all((0..40).map(|number| async move {
+        let mut raw = Raw(TcpStream::connect(server.ops).await.unwrap());
+        let post = format!(
+            "POST /positions HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {number}\r\nContent-Length: 2\r\n\r\n[]"
+        );
+        raw.write(post.as_bytes()).await;
+        raw
+    }))
+    .await;
+    eventually("as many as may to be asked about", async || answers.heads().len() == 1 + 32).await;
+    let answer = client.ask(json!({ "type": "auth", "token": "newer" })).await;
+    assert_eq!(answer["type"], "authenticated");
+    drop(posts);
+}
