@@ -6,6 +6,7 @@ Usage: proxy.py PROGRAM, in the top folder of the repository. Each instance has 
 import asyncio
 import json
 import os
+import random
 import re
 import signal
 import socket
@@ -24,6 +25,8 @@ from websockets.exceptions import ConnectionClosed
 CONFIGURATION = Path("deploy/compose/haproxy.cfg")
 TOKEN = "a-long-random-text"
 CLIENTS = 60
+# As in tests/harness/port.rs. Those that were given are taken out.
+PORTS = list(range(20_000, 32_000))
 # How far the proxy may be from an even spread: connections that come at the same time are counted a little later.
 UNEVEN = 2
 DRAIN_DELAY = 3.0
@@ -36,13 +39,17 @@ DRAIN = {
 }
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports that were free just now. All are held while they are looked for, so that none is named twice."""
-    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in held]
-    for one in held:
-        one.close()
-    return ports
+def free_port() -> int:
+    """A port of 127.0.0.1 that was free just now, below those that the system gives away: no other connection takes one while an instance
+    that keeps to it is away."""
+    while True:
+        port = random.choice(PORTS)
+        try:
+            socket.create_server(("127.0.0.1", port)).close()
+        except OSError:
+            continue
+        PORTS.remove(port)
+        return port
 
 
 async def eventually(what: str, is_so, seconds: float = 20):
@@ -68,7 +75,7 @@ class Instance:
 
     def __init__(self, program: str, number: int, folder: Path):
         self.program, self.folder = Path(program).resolve(), folder
-        self.live, self.map, self.ops = free_ports(3)
+        self.live, self.map, self.ops = free_port(), free_port(), free_port()
         self.variables = {
             f"PROCESSOR_{number}_LIVE": f"127.0.0.1:{self.live}",
             f"PROCESSOR_{number}_MAP": f"127.0.0.1:{self.map}",
@@ -109,7 +116,7 @@ class Proxy:
     """HAProxy with the configuration as it is; its addresses come from the environment."""
 
     def __init__(self, instances: list[Instance], folder: Path):
-        (self.port,) = free_ports(1)
+        self.port = free_port()
         # 20,000 connections need more descriptors than a test may have.
         variables = {"PROXY_BIND": f"127.0.0.1:{self.port}", "PROXY_MAXCONN": "2000", "PATH": os.environ["PATH"]}
         for one in instances:
