@@ -154,13 +154,14 @@ async fn postgres_is_frozen() {
     scene.instances.postgres.freeze();
     scene.all_say(503, "store failed").await;
     scene.posts_are_refused().await;
-    // Nobody waits for longer than DATABASE_TIMEOUT_MS, here a second (and for a machine that does much else).
+    // Nobody waits for much longer than DATABASE_TIMEOUT_MS, here a second: who has waited for half a second behind one session is
+    // taken by the other when the store is next checked, within a second, and has that time anew. (The rest is for the machine.)
     let server = scene.instances.get(0);
     for step in 0..5 {
         let began = Instant::now();
         let position = json!({ "device_id": "late", "timestamp": time(step), "latitude": 1, "longitude": 2 });
         assert_eq!(server.post(position.to_string()).await.0, 503);
-        assert!(began.elapsed() < Duration::from_millis(1800), "{:?}", began.elapsed());
+        assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
     }
     scene.instances.postgres.thaw();
     eventually("posts that are taken", async || {

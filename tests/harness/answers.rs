@@ -2,11 +2,12 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::thread;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinHandle;
+use tokio::sync::oneshot;
 
 const SLOW: Duration = Duration::from_millis(100);
 
@@ -25,11 +26,13 @@ pub(crate) enum Answer {
     Endless,
 }
 
-/// An HTTP server that answers as a test tells it to.
+/// An HTTP server that answers as a test tells it to, on a thread of its own: a test waits on its thread for a server that starts, and
+/// that may ask already.
 pub(crate) struct Answers {
     pub(crate) address: SocketAddr,
     state: Arc<Mutex<State>>,
-    task: JoinHandle<()>,
+    /// Dropped, it ends the thread.
+    _end: oneshot::Sender<()>,
 }
 
 struct State {
@@ -44,13 +47,16 @@ impl Answers {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let state = Arc::new(Mutex::new(State { answer: Box::new(answer), heads: Vec::new() }));
+        let listener = listener.into_std().unwrap();
+        let (end, ended) = oneshot::channel();
         let shared = state.clone();
-        let task = tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, shared.clone()));
-            }
+        thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                tokio::select! { () = accept(listener, shared) => {} _ = ended => {} }
+            });
         });
-        Self { address, state, task }
+        Self { address, state, _end: end }
     }
 
     /// Answers otherwise from now on.
@@ -64,9 +70,10 @@ impl Answers {
     }
 }
 
-impl Drop for Answers {
-    fn drop(&mut self) {
-        self.task.abort();
+async fn accept(listener: std::net::TcpListener, state: Arc<Mutex<State>>) {
+    let listener = TcpListener::from_std(listener).unwrap();
+    while let Ok((stream, _)) = listener.accept().await {
+        tokio::spawn(serve(stream, state.clone()));
     }
 }
 

@@ -7,7 +7,7 @@ use processor::live::wire::request::Request;
 use processor::live::{Client as LiveClient, Handled, MessageHandler, ScaffoldHandler};
 
 use crate::harness::header::{CLOSE, FIN};
-use crate::harness::{Client, Live, Raw, eventually};
+use crate::harness::{Client, Live, Raw};
 
 /// Panics at the topic `panic`.
 struct Panicky;
@@ -66,9 +66,9 @@ async fn a_panic_ends_its_connection_and_no_other() {
     live.gauge_is(2).await;
     client.text(r#"{"type":"subscribe","topic":"panic"}"#).await;
     assert_eq!(client.closed().await, (1011, "internal error".into()));
-    eventually("its end", async || closes(&live) == 1.0).await;
-    assert_eq!(live.metrics.live.connections.get(), 1);
-    assert_eq!(live.metric("processor_live_closes_total", "internal"), 1.0);
+    // The gauge comes last.
+    live.gauge_is(1).await;
+    assert_eq!((live.metric("processor_live_closes_total", "internal"), closes(&live)), (1.0, 1.0));
     assert_eq!(live.metric("processor_live_panics_total", ""), 1.0);
     bystander.text(r#"{"type":"subscribe","topic":"x"}"#).await;
     assert_eq!(bystander.json().await["code"], "not-implemented");
@@ -93,8 +93,8 @@ async fn a_client_s_close_is_answered_with_its_code() {
         assert_eq!(client.read().await.unwrap(), (FIN | CLOSE, answer.to_vec()));
         assert_eq!(client.read().await, None);
     }
-    eventually("four ends", async || closes(&live) == 4.0).await;
-    assert_eq!(live.metrics.live.connections.get(), 0);
+    live.gauge_is(0).await;
+    assert_eq!(closes(&live), 4.0);
     for label in ["normal", "client_other", "client_going_away", "no_status"] {
         assert_eq!(live.metric("processor_live_closes_total", label), 1.0, "{label}");
     }

@@ -20,10 +20,13 @@ async fn a_locked_store_refuses_posts_keeps_clients_and_recovers_by_itself() {
     let (status, response) = server.post(position("1", 2, 1.0).to_string()).await;
     assert_eq!((status, &response["error"]), (503, &json!("not-stored")));
     assert!(response["message"].as_str().unwrap().contains("locked"), "{response}");
-    assert_eq!(server.get("/readyz").await, (503, r#"{"status":"store failed"}"#.into()));
-    assert_eq!(server.get("/healthz").await.0, 200);
     server.logged("the store failed");
+    // Said before it is noted.
+    let failed = async || server.get("/readyz").await == (503, r#"{"status":"store failed"}"#.into());
+    eventually("the failure to be noted", failed).await;
+    assert_eq!(server.get("/healthz").await.0, 200);
     assert_eq!(server.connections().await, 1.0);
+    assert!(server.log().iter().all(|line| !line.contains("store works again")), "{:?}", server.log());
     drop(lock);
     eventually("readiness", async || server.get("/readyz").await.0 == 200).await;
     server.logged("store works again");
@@ -54,7 +57,7 @@ async fn a_full_disk_refuses_posts_and_recovers_by_itself() {
         client.json().await;
     };
     assert_eq!((refused.0, &refused.1["error"]), (503, &json!("not-stored")), "{}", refused.1);
-    assert_eq!(server.get("/readyz").await.0, 503);
+    eventually("the failure to be noted", async || server.get("/readyz").await.0 == 503).await;
     assert_eq!(server.connections().await, 1.0);
     // There is room again.
     let unlimit = format!("--pid={}", server.pid());

@@ -148,13 +148,13 @@ async fn simulated_devices_reach_a_subscriber() {
     ];
     let mut simulation = command(folder.path(), &[]).args(arguments).spawn().unwrap();
     let mut devices = std::collections::HashSet::new();
-    for _ in 0..15 {
+    // It posts until its second is over, and does not catch up: how often is the machine's matter.
+    while devices.len() < 3 {
         let position = client.json().await;
         assert_eq!((&position["type"], &position["topic"]), (&json!("position"), &json!("event:rally-42")));
         assert!((position["latitude"].as_f64().unwrap() - 52.52).abs() < 0.2);
         devices.insert(position["device_id"].to_string());
     }
-    assert_eq!(devices.len(), 3);
     assert!(simulation.wait().unwrap().success());
 }
 

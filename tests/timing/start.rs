@@ -23,7 +23,8 @@ fn large_store(folder: &Path, devices: u32) {
 #[actix::test]
 async fn while_it_loads_it_is_alive_but_not_ready_and_a_signal_ends_it_at_once() {
     let _turn = alone().await;
-    const DEVICES: u32 = 100_000;
+    // It is asked four times before it has loaded them.
+    const DEVICES: u32 = 300_000;
     let folder = folder();
     large_store(folder.path(), DEVICES);
     let mut server = Server::spawn_starting(command(folder.path(), &[]));

@@ -221,7 +221,9 @@ async fn no_position_is_delivered_outside_of_the_claims() {
         }
         if round == 40 {
             server.revoke(&json!({ "topic": "event:1*" })).await;
-            // Every connection looks at that behind what it was doing.
+            // Every connection looks at that behind what it was doing. It is told to by the registry, which is asked for its list behind
+            // that; and takes what it is told before what comes from its client.
+            server.connections().await;
             for reader in &mut readers {
                 reader.read().await;
                 reader.revoked = true;

@@ -99,7 +99,8 @@ async fn a_client_that_reads_slowly_or_not_at_all_does_not_hold_up_the_exit() {
     let began = Instant::now();
     server.signal(Signal::SIGTERM);
     assert_eq!(server.ended(PATIENCE).code(), Some(0));
-    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    // Sooner than any time that a client has for a head, for reading, or behind its end. (The rest is for the machine.)
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
 }
 
 #[actix::test]
