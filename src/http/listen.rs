@@ -77,8 +77,7 @@ pub(super) async fn accept<F>(
                 let stream = Rc::new(stream);
                 let state = Rc::new(ConnectionState::new(limits, Instant::now()));
                 let entry = table.add(state.clone());
-                let dispatcher =
-                    dispatch(TrackedSocket { stream: stream.clone(), state: state.clone() }, peer);
+                let dispatcher = dispatch(TrackedSocket::new(stream.clone(), state.clone()), peer);
                 let task = actix_rt::spawn(serve(dispatcher, stream, state, entry, table.clone()));
                 table.set_task(task.abort_handle());
                 // The tasks that were told to end close their sockets in their turn.

@@ -1,10 +1,15 @@
-//! `TrackedSocket`: a socket that tells the connection's state what goes through it.
+//! `TrackedSocket`: a socket that tells the connection's state what goes through it, and hands over one request at a time.
+//!
+//! `actix-http` makes requests of all that it has read, some thousand at once if a client sends them without waiting for the responses, and
+//! while a response cannot be written it looks for more without rest. Here bytes behind the end of a head wait until it has looked at
+//! that, and while a response is made or is stuck.
 
-use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
+use std::{io, mem};
 
+use actix_web::web::BytesMut;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -15,8 +20,73 @@ use super::state::ConnectionState;
 /// What the HTTP dispatcher reads from and writes to.
 pub(super) struct TrackedSocket {
     /// Shared with the connection's task, which writes a response of its own when the time is over.
-    pub(super) stream: Rc<TcpStream>,
+    stream: Rc<TcpStream>,
     pub(super) state: Rc<ConnectionState>,
+    /// What was read and is not handed over yet: at most what one read gives.
+    held: BytesMut,
+    head_end: HeadEnd,
+    /// What was handed over last ends a head, perhaps: it is to be looked at before there is more.
+    is_to_be_seen: bool,
+}
+
+impl TrackedSocket {
+    /// `state` is told of what goes through `stream`.
+    pub(super) fn new(stream: Rc<TcpStream>, state: Rc<ConnectionState>) -> Self {
+        let (held, head_end) = (BytesMut::new(), HeadEnd::default());
+        Self { stream, state, held, head_end, is_to_be_seen: false }
+    }
+
+    /// Reads what has come, up to the size of `buffer`, into `held`. 0 at the end of the stream.
+    fn poll_hold(&mut self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(self.stream.poll_read_ready(context))?;
+            let place = buffer.initialize_unfilled();
+            match self.stream.try_read(place) {
+                Ok(count) => {
+                    self.held.extend_from_slice(&place[..count]);
+                    return Poll::Ready(Ok(count));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+}
+
+/// Finds the end of a request's head: an empty line. Lines end with LF, or CR and LF, as the parser has it (RFC 9112 section 2.2). There are
+/// such lines in bodies as well, which does no harm.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum HeadEnd {
+    /// Within a line.
+    #[default]
+    InLine,
+    /// Behind its LF.
+    Lf,
+    /// Behind that and a CR.
+    LfCr,
+}
+
+impl HeadEnd {
+    /// Behind which of these bytes, which follow those before, the head ends.
+    fn find(&mut self, bytes: &[u8]) -> Option<usize> {
+        let mut at = 0;
+        loop {
+            if *self == Self::InLine {
+                at += memchr::memchr(b'\n', &bytes[at..])? + 1;
+                *self = Self::Lf;
+            }
+            let byte = bytes.get(at)?;
+            at += 1;
+            *self = match (*self, byte) {
+                (_, b'\n') => {
+                    *self = Self::InLine;
+                    return Some(at);
+                }
+                (Self::Lf, b'\r') => Self::LfCr,
+                _ => Self::InLine,
+            };
+        }
+    }
 }
 
 impl AsyncRead for TrackedSocket {
@@ -25,24 +95,30 @@ impl AsyncRead for TrackedSocket {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
         // The connection's task looks at this too, but the dispatcher may read for ever without giving it a turn.
-        if self.state.over_allowance().is_some() {
+        if this.state.over_allowance().is_some() {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
-        loop {
-            ready!(self.stream.poll_read_ready(context))?;
-            match self.stream.try_read(buffer.initialize_unfilled()) {
-                Ok(count) => {
-                    buffer.advance(count);
-                    if count > 0 {
-                        self.state.received(count, Instant::now());
-                    }
-                    return Poll::Ready(Ok(()));
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Poll::Ready(Err(error)),
-            }
+        if mem::take(&mut this.is_to_be_seen) {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
         }
+        if this.held.is_empty() && ready!(this.poll_hold(context, buffer))? == 0 {
+            return Poll::Ready(Ok(()));
+        }
+        if !this.state.takes_more(context.waker()) {
+            this.state.holds(true);
+            return Poll::Pending;
+        }
+        let most = this.held.len().min(buffer.remaining());
+        let end = this.head_end.find(&this.held[..most]);
+        this.is_to_be_seen = end.is_some();
+        let given = this.held.split_to(end.unwrap_or(most));
+        buffer.put_slice(&given);
+        this.state.received(given.len(), Instant::now());
+        this.state.holds(!this.held.is_empty());
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -71,5 +147,39 @@ impl AsyncWrite for TrackedSocket {
         // It fails if the client is gone already.
         SockRef::from(&*self.stream).shutdown(std::net::Shutdown::Write).ok();
         Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The parts into which heads fall.
+    fn parts(pieces: &[&str]) -> Vec<String> {
+        let (mut end, mut parts, mut part) = (HeadEnd::default(), Vec::new(), String::new());
+        for piece in pieces {
+            let mut rest = *piece;
+            while let Some(at) = end.find(rest.as_bytes()) {
+                part.push_str(&rest[..at]);
+                parts.push(std::mem::take(&mut part));
+                rest = &rest[at..];
+            }
+            part.push_str(rest);
+        }
+        parts.push(part);
+        parts
+    }
+
+    #[test]
+    fn a_head_ends_with_an_empty_line_however_it_comes() {
+        let text = "GET / HTTP/1.1\r\nA: b\r\n\r\nGET /\n\n\nPOST\r\n\n{\r}\n\rx\n\r\nrest\r\n";
+        let expected =
+            ["GET / HTTP/1.1\r\nA: b\r\n\r\n", "GET /\n\n", "\nPOST\r\n\n", "{\r}\n\rx\n\r\n", "rest\r\n"];
+        assert_eq!(parts(&[text]), expected);
+        for size in 1..text.len() {
+            let pieces: Vec<_> =
+                text.as_bytes().chunks(size).map(|piece| str::from_utf8(piece).unwrap()).collect();
+            assert_eq!(parts(&pieces), expected, "{size}");
+        }
     }
 }

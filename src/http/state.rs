@@ -3,7 +3,8 @@
 //! `actix-http` waits for bodies, and discards what follows an early response, without a deadline. The socket and the
 //! middleware tell the state what happens, and the connection's task asks it for the deadline.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::task::Waker;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -108,8 +109,10 @@ pub(super) struct ConnectionState {
     since: Cell<Instant>,
     /// Since when the socket takes no more of a response.
     blocked: Cell<Option<Instant>>,
-    /// Bytes came behind the request that is being answered: part of the next one.
+    /// The socket holds bytes that came behind the request that is being answered: part of the next one.
     ahead: Cell<bool>,
+    /// Whoever would read on, which it may not now.
+    reader: RefCell<Option<Waker>>,
     /// Any byte was read.
     spoke: Cell<bool>,
 }
@@ -123,6 +126,7 @@ impl ConnectionState {
             since: Cell::new(now),
             blocked: Cell::new(None),
             ahead: Cell::new(false),
+            reader: RefCell::new(None),
             spoke: Cell::new(false),
         }
     }
@@ -130,28 +134,58 @@ impl ConnectionState {
     fn enter(&self, stage: Stage, now: Instant) {
         self.stage.set(stage);
         self.since.set(now);
+        self.wake_reader();
     }
 
-    /// The socket gave `count` bytes.
+    fn wake_reader(&self) {
+        if let Some(reader) = self.reader.take() {
+            reader.wake();
+        }
+    }
+
+    /// True if more may be handed over: not while a response is made, nor while one is stuck. Wakes `reader` when that changes.
+    pub(super) fn takes_more(&self, reader: &Waker) -> bool {
+        let takes_more = !self.is_stuck() && self.stage.get() != Stage::Response;
+        if !takes_more {
+            self.reader.replace(Some(reader.clone()));
+        }
+        takes_more
+    }
+
+    /// A response is made, and the socket takes no more of it.
+    fn is_stuck(&self) -> bool {
+        self.blocked.get().is_some() && matches!(self.stage.get(), Stage::Idle | Stage::Head)
+    }
+
+    /// Whether the socket holds bytes that are not handed over.
+    pub(super) fn holds(&self, some: bool) {
+        self.ahead.set(some);
+    }
+
+    /// The socket handed over `count` bytes.
     pub(super) fn received(&self, count: usize, now: Instant) {
         self.spoke.set(true);
         match self.stage.get() {
             Stage::Idle => self.enter(Stage::Head, now),
-            Stage::Head => {}
+            Stage::Head | Stage::Response => {}
             Stage::Body { bytes, .. } => {
                 self.stage.set(Stage::Body { bytes: bytes.saturating_add(count), last: now });
             }
-            Stage::Response => self.ahead.set(true),
             Stage::Early { left } => self.stage.set(Stage::Early { left: left.saturating_sub(count) }),
         }
     }
 
     /// The socket took some of a response (true), or none now. A long response is still being written after it was made.
     pub(super) fn sent(&self, some: bool, now: Instant) {
-        if some && self.stage.get() == Stage::Idle {
+        // The next request is waited for from when the response is taken, also if some of it is here and has to wait.
+        let waits = self.stage.get() == Stage::Idle || (self.stage.get() == Stage::Head && self.ahead.get());
+        if some && waits {
             self.since.set(now);
         }
         self.blocked.set(if some { None } else { self.blocked.get().or(Some(now)) });
+        if some {
+            self.wake_reader();
+        }
     }
 
     /// The head of a request was read.
@@ -159,7 +193,6 @@ impl ConnectionState {
         if matches!(self.stage.get(), Stage::Early { .. }) {
             return;
         }
-        self.ahead.set(false);
         self.enter(if has_body { Stage::Body { bytes: 0, last: now } } else { Stage::Response }, now);
     }
 
@@ -180,7 +213,7 @@ impl ConnectionState {
             }
             Stage::Idle | Stage::Head | Stage::Response => {}
         }
-        self.enter(if self.ahead.replace(false) { Stage::Head } else { Stage::Idle }, now);
+        self.enter(if self.ahead.get() { Stage::Head } else { Stage::Idle }, now);
         false
     }
 
@@ -201,6 +234,8 @@ impl ConnectionState {
         let since = self.since.get();
         let stage = match self.stage.get() {
             Stage::Idle => Some((since + IDLE, CloseReason::Idle)),
+            // The head is not looked at meanwhile.
+            Stage::Head if self.is_stuck() => None,
             Stage::Head => Some((since + HEAD, CloseReason::Head)),
             Stage::Body { bytes, last } => {
                 let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
@@ -270,7 +305,7 @@ mod tests {
     fn part_of_a_next_request_that_came_too_early_has_its_deadline_too() {
         let (connection, now) = connection();
         connection.request_began(false, now);
-        connection.received(3, now + SECOND);
+        connection.holds(true);
         assert!(!connection.response_made(now + 2 * SECOND));
         assert_eq!(connection.deadline(), Some((now + 2 * SECOND + HEAD, CloseReason::Head)));
     }
@@ -329,6 +364,20 @@ mod tests {
         // As long as it is taken, the next request is not waited for.
         connection.sent(true, now + 70 * SECOND);
         assert_eq!(connection.deadline(), Some((now + 70 * SECOND + IDLE, CloseReason::Idle)));
+    }
+
+    #[test]
+    fn what_waits_for_a_response_to_be_taken_has_time_after_that() {
+        let (connection, now) = connection();
+        connection.request_began(false, now);
+        connection.holds(true);
+        assert!(!connection.response_made(now));
+        connection.sent(false, now + SECOND);
+        assert_eq!(connection.deadline(), Some((now + SECOND + WRITE, CloseReason::Write)));
+        assert!(!connection.takes_more(Waker::noop()));
+        connection.sent(true, now + 9 * SECOND);
+        assert!(connection.takes_more(Waker::noop()));
+        assert_eq!(connection.deadline(), Some((now + 9 * SECOND + HEAD, CloseReason::Head)));
     }
 
     #[test]

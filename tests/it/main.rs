@@ -33,6 +33,8 @@ mod logging;
 mod made_pages;
 mod ops;
 mod options;
+#[cfg(feature = "ui")]
+mod pipelining;
 mod restart;
 mod running;
 mod spread;
