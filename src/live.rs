@@ -14,7 +14,7 @@ pub mod server;
 mod sync;
 pub mod wire;
 
-pub use client::{Awaited, Client, Identity, Vitals};
+pub use client::{Awaited, Client, Identity, Unwelcome, Vitals};
 pub use fanout::{Hub, Hubs, NotSubscribed, Wish};
 pub use handler::{
     Admitted, Authority, Decision, Denied, Gate, Handled, Identified, Message, MessageHandler,

@@ -7,7 +7,7 @@ mod subjects;
 mod vitals;
 
 pub use self::handle::Client;
-pub use self::standing::{Awaited, Identity};
-pub(crate) use self::standing::{AwaitedPlaces, Standing};
+pub use self::standing::{Awaited, Identity, Unwelcome};
+pub(crate) use self::standing::{Standing, UnknownPlace, UnknownPlaces};
 pub(crate) use self::subjects::Subjects;
 pub use self::vitals::Vitals;

@@ -23,7 +23,7 @@ use self::socket::Socket;
 pub(crate) use self::socket::poll_read;
 use self::transport::Transport;
 pub(crate) use self::worker::Worker;
-use super::client::{Client, Standing};
+use super::client::{Client, Standing, Unwelcome};
 use super::handler::Admitted;
 use super::outbox::Outbox;
 use super::registry::Permit;
@@ -53,7 +53,7 @@ pub(crate) fn open(accepted: Accepted, worker: Rc<Worker>) {
         Admitted::Anyone => (Standing::Anyone, None),
         Admitted::Awaited(awaited) => (Standing::Awaited(awaited), None),
         Admitted::Known(identity) => (Standing::Known(identity), None),
-        Admitted::Refused(reason) => (Standing::Refused, Some(reason)),
+        Admitted::Refused(Unwelcome { reason, place }) => (Standing::Refused { _place: place }, Some(reason)),
     };
     let outbox = Outbox::new(Socket(stream), worker.settings.outbox_bytes, worker.budget.clone());
     let shared: Rc<Outbox> = outbox.clone();

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::subjects::Place;
 use crate::domain::Principal;
+use crate::live::wire::close::CloseReason;
 
 /// Whether it is known who a client is.
 #[derive(Debug)]
@@ -17,7 +18,7 @@ pub(crate) enum Standing {
     /// It is known.
     Known(Identity),
     /// It is only to be told why it is not welcome.
-    Refused,
+    Refused { _place: UnknownPlace },
 }
 
 /// A client has to say who it is.
@@ -25,7 +26,7 @@ pub(crate) enum Standing {
 pub struct Awaited {
     /// Within this time.
     pub(crate) limit: Duration,
-    pub(crate) _place: AwaitedPlace,
+    pub(crate) _place: UnknownPlace,
 }
 
 /// Who a client is, with its place among the connections of its subject.
@@ -35,32 +36,39 @@ pub struct Identity {
     pub(crate) _place: Place,
 }
 
-/// How many clients may be awaited at the same time; shared by all workers.
+/// A client is none, and has a place until it has been told so.
 #[derive(Debug)]
-pub(crate) struct AwaitedPlaces {
+pub struct Unwelcome {
+    pub(crate) reason: CloseReason,
+    pub(crate) place: UnknownPlace,
+}
+
+/// How many clients of which it is not known who they are, or who are not welcome, may be there at the same time; shared by all workers.
+#[derive(Debug)]
+pub(crate) struct UnknownPlaces {
     limit: usize,
     taken: AtomicUsize,
 }
 
 /// A place among those who are awaited, until it is dropped.
 #[derive(Debug)]
-pub(crate) struct AwaitedPlace(Arc<AwaitedPlaces>);
+pub(crate) struct UnknownPlace(Arc<UnknownPlaces>);
 
-impl AwaitedPlaces {
+impl UnknownPlaces {
     /// So many may be.
     pub(crate) fn new(limit: usize) -> Arc<Self> {
         Arc::new(Self { limit, taken: AtomicUsize::new(0) })
     }
 
     /// A place, if there is one.
-    pub(crate) fn claim(self: &Arc<Self>) -> Option<AwaitedPlace> {
-        let place = AwaitedPlace(self.clone());
+    pub(crate) fn claim(self: &Arc<Self>) -> Option<UnknownPlace> {
+        let place = UnknownPlace(self.clone());
         // One that is too many gives its place back when it is dropped.
         (self.taken.fetch_add(1, Ordering::Relaxed) < self.limit).then_some(place)
     }
 }
 
-impl Drop for AwaitedPlace {
+impl Drop for UnknownPlace {
     fn drop(&mut self) {
         self.0.taken.fetch_sub(1, Ordering::Relaxed);
     }
@@ -72,7 +80,7 @@ mod tests {
 
     #[test]
     fn so_many_are_awaited_and_no_more() {
-        let places = AwaitedPlaces::new(2);
+        let places = UnknownPlaces::new(2);
         let first = places.claim().unwrap();
         let _second = places.claim().unwrap();
         assert!(places.claim().is_none() && places.claim().is_none());

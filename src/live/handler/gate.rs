@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 
 use super::message_handler::{Admitted, Decision, Denied};
 use crate::domain::{ClientNetwork, Credentials, NotIdentified, Principal, Topic};
-use crate::live::client::{Awaited, AwaitedPlaces, Identity, Subjects};
+use crate::live::client::{Awaited, Identity, Subjects, UnknownPlace, UnknownPlaces, Unwelcome};
 use crate::live::wire::close::{self, CloseReason};
 use crate::live::wire::credentials;
 use crate::live::wire::opening::Opening;
@@ -43,7 +43,7 @@ pub struct Gate {
     are_origins_checked: bool,
     deadline: Duration,
     subjects: Arc<Subjects>,
-    awaited: Arc<AwaitedPlaces>,
+    unknown: Arc<UnknownPlaces>,
 }
 
 /// How a connection ends because of it.
@@ -73,7 +73,7 @@ impl Gate {
             deadline,
             subjects: Subjects::new(settings.max_connections_per_subject),
             // The others are for those who are known.
-            awaited: AwaitedPlaces::new(settings.max_connections.div_ceil(4)),
+            unknown: UnknownPlaces::new(settings.max_connections.div_ceil(4)),
         })
     }
 
@@ -100,14 +100,21 @@ impl Gate {
             Err(NotIdentified::Unavailable) => Err(Denied::Unavailable),
             // Such as `Authorization: Basic`, which is for a proxy.
             Err(NotIdentified::Missing) => self.awaited(),
-            Err(error) => Ok(Admitted::Refused(close_reason(error))),
+            // Such a one takes no place of those who are known, as anybody can make up a token.
+            Err(error) => {
+                Ok(Admitted::Refused(Unwelcome { reason: close_reason(error), place: self.unknown()? }))
+            }
         }
     }
 
     /// The client has to say who it is, unless too many have to already.
     fn awaited(&self) -> Result<Admitted, Denied> {
-        let place = self.awaited.claim().ok_or(Denied::TooManyUnknown)?;
-        Ok(Admitted::Awaited(Awaited { limit: self.deadline, _place: place }))
+        Ok(Admitted::Awaited(Awaited { limit: self.deadline, _place: self.unknown()? }))
+    }
+
+    /// A place among those who are not known.
+    fn unknown(&self) -> Result<UnknownPlace, Denied> {
+        self.unknown.claim().ok_or(Denied::TooManyUnknown)
     }
 
     /// Who someone is, with a place among the connections of the subject, if there is one.

@@ -6,8 +6,8 @@ use std::rc::Rc;
 use futures_util::future::LocalBoxFuture;
 
 use crate::domain::ClientNetwork;
-use crate::live::client::{Awaited, Client, Identity};
-use crate::live::wire::close::{self, CloseReason};
+use crate::live::client::{Awaited, Client, Identity, Unwelcome};
+use crate::live::wire::close;
 use crate::live::wire::opening::Opening;
 use crate::live::wire::outgoing::ErrorCode;
 use crate::live::wire::request::{InvalidRequest, Request};
@@ -64,7 +64,7 @@ pub enum Admitted {
     /// It is known who it is.
     Known(Identity),
     /// Only to be told, in the close frame, why it is none: browsers show nothing of a handshake that was refused.
-    Refused(CloseReason),
+    Refused(Unwelcome),
 }
 
 /// A client does not get a connection: its handshake is refused.

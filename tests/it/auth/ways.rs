@@ -175,6 +175,33 @@ async fn those_who_have_said_nothing_yet_leave_places_for_those_who_have() {
 }
 
 #[actix::test]
+async fn those_whose_tokens_are_made_up_leave_places_for_those_whose_are_not() {
+    let folder = folder();
+    let settings = jwt_and(&[("LIVE_WS_MAX_CONNECTIONS", "8"), ("LIVE_WS_CLOSE_TIMEOUT_MS", "30000")]);
+    let server = Server::start(folder.path(), &settings);
+    let come = async || {
+        let mut raw = Raw(tokio::net::TcpStream::connect(server.live).await.unwrap());
+        raw.write(upgrade_with("Authorization: Bearer made.up.one").as_bytes()).await;
+        let head = raw.head().await;
+        (raw, head)
+    };
+    // They do not answer the close frame.
+    let mut stay = Vec::new();
+    for _ in 0..2 {
+        let (mut raw, head) = come().await;
+        assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+        assert_eq!(raw.close_code().await, 4401);
+        stay.push(raw);
+    }
+    let (_, head) = come().await;
+    assert!(head.starts_with("HTTP/1.1 503 "), "{head}");
+    Client::bearer(server.live, &token("ann", event())).await.subscribe("event:e").await;
+    // One that goes gives its place back.
+    drop(stay.pop());
+    eventually("a place", async || come().await.1.starts_with("HTTP/1.1 101 ")).await;
+}
+
+#[actix::test]
 async fn before_it_is_known_who_it_is_a_client_sends_no_more_than_a_token() {
     let folder = folder();
     let server = Server::start(folder.path(), &JWT);
