@@ -1,5 +1,6 @@
 //! Who connects and who posts: credentials become principals. Knows no WebSockets and no HTTP server.
 
+mod answers;
 mod authenticator;
 mod claims;
 mod crypto;

@@ -130,7 +130,10 @@ impl KeySet {
             Err(error) if !reading.failed => {
                 let kept = self.keys.read().unwrap_or_else(PoisonError::into_inner).len();
                 let url = self.url.without_query();
-                log::warn!("AUTH_JWKS_URL: {url}: {error}; {kept} keys of before are used");
+                match kept {
+                    0 => log::warn!("AUTH_JWKS_URL: {url}: {error}; nobody gets in until it works"),
+                    _ => log::warn!("AUTH_JWKS_URL: {url}: {error}; {kept} keys of before are used"),
+                }
             }
             Err(_) => {}
         }
