@@ -38,6 +38,10 @@ pub struct Stop;
 pub struct Consumer {
     metrics: Arc<PositionsMetrics>,
     sessions: Sessions,
+    /// Why the store does not work, if it does not.
+    fault: Option<String>,
+    /// When it could not store something last, though it was there. What is stored ends that.
+    refused_at: Option<Instant>,
     log: Box<dyn Log>,
     publish: Rc<dyn Publish>,
     backlog: Backlog,
@@ -59,11 +63,13 @@ impl Consumer {
         let publish: Rc<dyn Publish> = Rc::new(publish);
         let Started { sessions, log } = opened.start(publish.clone());
         metrics.store_up.set(1);
-        measure(&metrics, &*sessions[FIRST]);
+        sessions.first().into_iter().for_each(|store| measure(&metrics, store));
         Self {
             backlog: Backlog::new(settings.max_waiting),
             metrics,
-            sessions: Sessions::new(sessions),
+            sessions,
+            fault: None,
+            refused_at: None,
             log,
             publish,
             revoking: Revoking::default(),
@@ -109,17 +115,15 @@ impl Consumer {
             let result = store.commit(group.positions()).await;
             let done = move |actor: &mut Self, ctx: &mut Context<Self>| match result {
                 Ok(committed) => {
+                    actor.refused_at = None;
                     actor.store_works(number);
                     actor.committed(group, committed, began.elapsed(), ctx);
                 }
                 Err(error) => {
                     let error = Arc::new(error);
+                    // Noted first: whoever is told finds that this instance is not ready.
+                    actor.session_failed(number, &error);
                     actor.refuse(group, &error);
-                    if number == FIRST {
-                        actor.first_failed(&error);
-                    } else {
-                        actor.one_failed(number, &error);
-                    }
                 }
             };
             (store, done)
@@ -225,7 +229,8 @@ impl Actor for Consumer {
             if actor.sessions.is_ready(FIRST) {
                 return actor.check_store(ctx);
             }
-            // Its use tells whether it works.
+            // Its use tells whether it works, unless it rests as it has failed.
+            actor.check_session(FIRST, ctx);
             actor.revoking.read_soon();
         });
     }

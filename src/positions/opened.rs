@@ -1,13 +1,13 @@
 //! `Opened`: a store that is open and loaded, and the log that goes with it.
 
-use std::iter;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use super::log::{InProcess, Log, RedisLog};
 use super::publish::Publish;
 use super::redis::RedisError;
-use super::store::{self, Store, StoreError};
+use super::sessions::Sessions;
+use super::store::{self, Another, Store, StoreError};
 use crate::domain::{Position, Revocation, Timestamp};
 use crate::metrics::LogMetrics;
 use crate::settings::{LogSettings, PositionsSettings};
@@ -15,7 +15,7 @@ use crate::settings::{LogSettings, PositionsSettings};
 /// A store that is open and loaded, and the log that goes with it, which does not run yet.
 pub struct Opened {
     store: Box<dyn Store>,
-    another: Option<Box<dyn Store>>,
+    another: Option<Another>,
     revocations: Vec<Revocation>,
     redis: Option<RedisLog>,
     metrics: Arc<LogMetrics>,
@@ -24,7 +24,7 @@ pub struct Opened {
 /// A store that is open, and its log, which runs.
 pub(super) struct Started {
     /// The sessions with the store: the first, and another if it may have one.
-    pub(super) sessions: Vec<Box<dyn Store>>,
+    pub(super) sessions: Sessions,
     pub(super) log: Box<dyn Log>,
 }
 
@@ -64,7 +64,10 @@ impl Opened {
         let mut store = store::open(&settings.database, settings.database_timeout, is_shared).await?;
         store.load(&mut each).await?;
         let revocations = store.revocations(Timestamp::now()).await?.unwrap_or_default();
-        let another = store.another().await?;
+        let another = store.another().await;
+        if let Some(Another { fault: Some(fault), .. }) = &another {
+            log::warn!("one of two sessions with the store cannot be opened yet, the other goes on: {fault}");
+        }
         Ok(Self { store, another, revocations, redis, metrics })
     }
 
@@ -85,6 +88,6 @@ impl Opened {
             Some(redis) => Box::new(redis.start(tail)),
             None => Box::new(InProcess::new(tail, &self.metrics)),
         };
-        Started { sessions: iter::once(self.store).chain(self.another).collect(), log }
+        Started { sessions: Sessions::new(self.store, self.another), log }
     }
 }

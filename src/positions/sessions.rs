@@ -1,9 +1,9 @@
 //! `Sessions`: ways into the store, one or two: which of them are free, which have failed.
 
-use std::mem;
 use std::time::{Duration, Instant};
+use std::{iter, mem};
 
-use super::store::Store;
+use super::store::{Another, Store, StoreError};
 
 /// The place of the session that does everything. Others commit positions beside it.
 pub(super) const FIRST: usize = 0;
@@ -13,8 +13,8 @@ pub(super) struct Sessions(Vec<Session>);
 
 struct Session {
     state: State,
-    /// It has failed, and not worked since.
-    has_failed: bool,
+    /// Why it has failed, if it has not worked since.
+    fault: Option<String>,
     /// When it was last taken.
     taken_at: Instant,
     /// When it last did what it was to do.
@@ -32,15 +32,25 @@ enum State {
 }
 
 impl Sessions {
-    /// All of them, the first one first.
-    pub(super) fn new(stores: Vec<Box<dyn Store>>) -> Self {
-        let session = |store| Session {
+    /// The first one, and another if there is one.
+    pub(super) fn new(first: Box<dyn Store>, another: Option<Another>) -> Self {
+        let session = |store, fault: Option<StoreError>| Session {
             state: State::Idle(store),
-            has_failed: false,
             taken_at: Instant::now(),
-            worked_at: None,
+            // It was opened just now.
+            worked_at: fault.is_none().then(Instant::now),
+            fault: fault.map(|fault| fault.to_string()),
         };
-        Self(stores.into_iter().map(session).collect())
+        let another = another.map(|Another { store, fault }| session(store, fault));
+        Self(iter::once(session(first, None)).chain(another).collect())
+    }
+
+    /// The first, if it is free.
+    pub(super) fn first(&self) -> Option<&dyn Store> {
+        match &self.0[FIRST].state {
+            State::Idle(store) => Some(&**store),
+            State::InUse | State::Closed => None,
+        }
     }
 
     /// The numbers of all but the first.
@@ -48,10 +58,20 @@ impl Sessions {
         FIRST + 1..self.0.len()
     }
 
-    /// True if it is free, and may be taken for more than a check: one that has failed may not. (The first may: there may be no other.)
+    /// True if it is free, and may be taken for more than a check: one that has failed may not, unless it is the first and no other works.
     pub(super) fn is_ready(&self, number: usize) -> bool {
-        let Session { state, has_failed, .. } = &self.0[number];
-        matches!(state, State::Idle(_)) && (number == FIRST || !has_failed)
+        let is_free = matches!(self.0[number].state, State::Idle(_));
+        is_free && (!self.has_failed(number) || (number == FIRST && self.have_all_failed()))
+    }
+
+    /// True if all have failed, and not worked since.
+    pub(super) fn have_all_failed(&self) -> bool {
+        self.0.iter().all(|session| session.fault.is_some())
+    }
+
+    /// True if all work, as far as is known.
+    pub(super) fn do_all_work(&self) -> bool {
+        self.0.iter().all(|session| session.fault.is_none())
     }
 
     /// True if a future has one.
@@ -86,7 +106,7 @@ impl Sessions {
 
     /// Where the first has failed, one that works takes its place and gives it its own, if no future has either.
     pub(super) fn replace_failed_first(&mut self) {
-        let Session { state: State::Idle(_), has_failed: true, .. } = self.0[FIRST] else { return };
+        let Session { state: State::Idle(_), fault: Some(_), .. } = self.0[FIRST] else { return };
         if let Some(other) = self.others().find(|number| self.is_ready(*number)) {
             self.0.swap(FIRST, other);
         }
@@ -96,24 +116,29 @@ impl Sessions {
     pub(super) fn worked(&mut self, number: usize) -> bool {
         let session = &mut self.0[number];
         session.worked_at = Some(Instant::now());
-        mem::replace(&mut session.has_failed, false)
+        session.fault.take().is_some()
     }
 
-    /// It did not. True if that is new.
-    pub(super) fn failed(&mut self, number: usize) -> bool {
-        !mem::replace(&mut self.0[number].has_failed, true)
+    /// It did not. True if that is new, or the reason is.
+    pub(super) fn failed(&mut self, number: usize, error: &StoreError) -> bool {
+        let fault = Some(error.to_string());
+        mem::replace(&mut self.0[number].fault, fault.clone()) != fault
     }
 
     /// True if it has failed, and not worked since.
     pub(super) fn has_failed(&self, number: usize) -> bool {
-        self.0[number].has_failed
+        self.0[number].fault.is_some()
     }
 
-    /// True if another has worked since the first was last taken, within this time.
-    pub(super) fn has_other_worked(&self, within: Duration) -> bool {
-        let since = self.0[FIRST].taken_at;
-        let worked = self.0[self.others()].iter().filter_map(|session| session.worked_at);
-        worked.filter(|at| *at > since).any(|at| at.elapsed() < within)
+    /// True if another has worked within this time, and has not failed since.
+    pub(super) fn does_other_work(&self, within: Duration) -> bool {
+        let worked = |session: &Session| session.worked_at.filter(|_| session.fault.is_none());
+        self.0[self.others()].iter().filter_map(worked).any(|at| at.elapsed() < within)
+    }
+
+    /// How long ago the first was last taken.
+    pub(super) fn first_took(&self) -> Duration {
+        self.0[FIRST].taken_at.elapsed()
     }
 
     /// Takes all for good that are free.

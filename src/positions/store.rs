@@ -9,7 +9,7 @@ mod topics;
 use std::time::Duration;
 
 pub use self::error::{Defect, Loss, StoreError};
-pub(super) use self::interface::{Committed, MAX_REVOCATIONS, Store};
+pub(super) use self::interface::{Another, Committed, MAX_REVOCATIONS, Store};
 use self::postgres::PostgresStore;
 #[cfg(test)]
 pub(super) use self::postgres::server;

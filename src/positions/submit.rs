@@ -30,9 +30,7 @@ pub enum SubmitError {
     /// The server stops.
     #[error("the server is shutting down")]
     Stopping,
-    /// The store's reason.
-    #[error(
-        "the store failed: {0}. They may be stored all the same; posting them again changes nothing then"
-    )]
+    /// The store's reason, which the log has: it may name what is not for whoever posts, such as the database's users and files.
+    #[error("the store failed. They may be stored all the same; posting them again changes nothing then")]
     Store(#[source] Arc<StoreError>),
 }

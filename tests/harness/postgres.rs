@@ -107,6 +107,11 @@ impl Postgres {
         sql(&url(self.port, "template1"), statement)
     }
 
+    /// Whether anybody may connect who is not connected yet.
+    pub(crate) fn let_connect(&self, may: bool) {
+        self.sql_elsewhere(&format!("ALTER DATABASE postgres ALLOW_CONNECTIONS {may}"));
+    }
+
     /// Runs SQL in a transaction that is open until what this returns is let go; then it is as if nothing had been done.
     pub(crate) fn hold(&self, statement: &str) -> Held {
         let mut psql = psql(&self.url(), "");

@@ -1,12 +1,20 @@
 //! Whether the store works: checks, and what is said and refused where a session fails.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use actix::Context;
 
-use super::{CHECK_EVERY, Consumer};
+use super::Consumer;
 use crate::positions::sessions::FIRST;
 use crate::positions::store::StoreError;
+
+/// A session that has worked within this time works, as far as is known; one that does nothing else is checked more often.
+const RECENTLY: Duration = Duration::from_secs(5);
+
+/// For so long a store that could not store something is not taken to work again by checks alone, as these store nothing. After that it is:
+/// who takes no posts to an instance that is not ready would never find out.
+const DOUBT: Duration = Duration::from_secs(10);
 
 impl Consumer {
     /// Checks the store, so that readiness knows also when nobody submits whether it is there, or there again; and publishes revocations
@@ -30,54 +38,62 @@ impl Consumer {
     }
 
     pub(super) fn check_failed(&mut self, error: StoreError) {
-        let error = Arc::new(error);
-        // One that did not work before has said so.
-        if self.metrics.store_up.get() == 1 {
-            self.first_failed(&error);
-        } else {
-            self.sessions.failed(FIRST);
-            self.refuse_late(&error);
+        // One that did not work before was counted.
+        if self.fault.is_none() {
+            self.metrics.store_errors.inc();
         }
+        self.note_failure(FIRST, &Arc::new(error));
     }
 
-    /// Checks a session that is not the first: one whose connection has ended must not wait for much to be committed to find that out,
+    /// Checks a session that does nothing else: one whose connection has ended must not wait for much to be committed to find that out,
     /// and one that works again is to be used again.
     pub(super) fn check_session(&mut self, number: usize, ctx: &mut Context<Self>) {
         self.use_store(number, ctx, move |mut store| async move {
             let result = store.check().await;
             let done = move |actor: &mut Self, _: &mut Context<Self>| match result {
-                Ok(()) => {
-                    if actor.sessions.worked(number) && actor.metrics.store_up.get() == 1 {
-                        log::info!("both sessions with the store work again");
+                Ok(()) => actor.store_works(number),
+                Err(error) => {
+                    if !actor.sessions.has_failed(number) {
+                        actor.metrics.store_errors.inc();
                     }
+                    actor.note_failure(number, &Arc::new(error));
                 }
-                // One that has failed before has said so.
-                Err(_) if actor.sessions.has_failed(number) => {}
-                Err(error) => actor.one_failed(number, &error),
             };
             (store, done)
         });
     }
 
-    /// The first session failed at what it was to do.
-    pub(super) fn first_failed(&mut self, error: &Arc<StoreError>) {
-        if self.sessions.has_other_worked(2 * CHECK_EVERY) {
-            // The store works, and who waits for it does not wait as long again. But no other session does revocations.
-            self.refuse_late_revocations(error);
-            self.one_failed(FIRST, error);
-        } else {
-            self.sessions.failed(FIRST);
+    /// A session failed at what it was to do for someone.
+    pub(super) fn session_failed(&mut self, number: usize, error: &Arc<StoreError>) {
+        self.metrics.store_errors.inc();
+        self.note_failure(number, error);
+    }
+
+    fn note_failure(&mut self, number: usize, error: &Arc<StoreError>) {
+        if error.is_of_storing() {
+            // That is the same through every session.
+            self.refused_at = Some(Instant::now());
+            return self.store_failed(error);
+        }
+        let is_new = self.sessions.failed(number, error);
+        let others_work =
+            if number == FIRST { self.do_others_work(error) } else { !self.sessions.have_all_failed() };
+        if !others_work {
             self.store_failed(error);
             self.refuse_late(error);
+        } else if is_new {
+            log::warn!("one of two sessions with the store failed, the other goes on: {error}");
         }
     }
 
-    /// One session failed, and the store works.
-    pub(super) fn one_failed(&mut self, number: usize, error: &StoreError) {
-        self.metrics.store_errors.inc();
-        if self.sessions.failed(number) {
-            log::warn!("one of two sessions with the store failed, the other goes on: {error}");
-        }
+    /// True if another session than the first works, which failed like this.
+    fn do_others_work(&self, error: &StoreError) -> bool {
+        // What takes too long for one may do so for all: then it counts what they did meanwhile.
+        let within = match error {
+            StoreError::TimedOut(_) => self.sessions.first_took().min(RECENTLY),
+            _ => RECENTLY,
+        };
+        self.sessions.does_other_work(within)
     }
 
     /// Refuses all that wait if the store took too long: they have waited for it, and would wait as long again.
@@ -86,31 +102,36 @@ impl Consumer {
             while let Some(group) = self.backlog.next_group() {
                 self.refuse(group, error);
             }
-        }
-        self.refuse_late_revocations(error);
-    }
-
-    fn refuse_late_revocations(&mut self, error: &Arc<StoreError>) {
-        if matches!(**error, StoreError::TimedOut(_)) {
             self.revoking.refuse(error);
         }
     }
 
-    /// The store did what it was to do through this session: says so if it did not before.
+    /// A session did what it was to do. Says so if the store did not work before.
     pub(super) fn store_works(&mut self, number: usize) {
-        self.sessions.worked(number);
-        if self.metrics.store_up.get() == 0 {
-            log::info!("store works again");
+        let had_failed = self.sessions.worked(number);
+        if self.refused_at.is_some_and(|at| at.elapsed() < DOUBT) {
+            return;
+        }
+        if self.fault.take().is_some() {
             self.metrics.store_up.set(1);
+            match self.refused_at.take() {
+                Some(_) => log::info!("store works again, as far as can be known until something is stored"),
+                None => log::info!("store works again"),
+            }
+        } else if had_failed && self.sessions.do_all_work() {
+            log::info!("both sessions with the store work again");
         }
     }
 
-    /// Says why, if it worked before.
-    fn store_failed(&self, error: &StoreError) {
-        self.metrics.store_errors.inc();
-        if self.metrics.store_up.get() == 1 {
-            log::error!("the store failed: {error}; positions are refused until it works again");
-            self.metrics.store_up.set(0);
+    /// Says why, if it worked before or the reason is another.
+    fn store_failed(&mut self, error: &StoreError) {
+        let fault = error.to_string();
+        self.metrics.store_up.set(0);
+        match &self.fault {
+            None => log::error!("the store failed: {fault}; positions are refused until it works again"),
+            Some(before) if *before != fault => log::warn!("the store still does not work: {fault}"),
+            Some(_) => {}
         }
+        self.fault = Some(fault);
     }
 }

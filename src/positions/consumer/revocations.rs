@@ -30,8 +30,8 @@ impl Consumer {
                 }
                 Err(error) => {
                     let error = Arc::new(error);
-                    reply.send(Err(RevokeError::Store(error.clone()))).ok();
-                    actor.first_failed(&error);
+                    actor.session_failed(FIRST, &error);
+                    reply.send(Err(RevokeError::Store(error))).ok();
                 }
             };
             (store, done)
@@ -44,10 +44,8 @@ impl Consumer {
         self.use_store(FIRST, ctx, move |mut store| async move {
             let result = store.revocations(now).await;
             let done = move |actor: &mut Self, _: &mut Context<Self>| match result {
-                Ok(revocations) => {
-                    actor.store_works(FIRST);
-                    actor.publish_revocations(revocations);
-                }
+                // That they are read, if they had to be, does not tell that anything can be stored.
+                Ok(revocations) => actor.publish_revocations(revocations),
                 Err(error) => actor.check_failed(error),
             };
             (store, done)

@@ -3,18 +3,18 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Why the store did not do what it was asked for.
+/// Why the store did not do what it was asked for. Each says all of its causes, so none has a source that would say them again.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// A file or folder cannot be made, read or replaced.
-    #[error("{what} {}: {source}", .path.display())]
+    #[error("{what} {}: {error}", .path.display())]
     File {
         /// What was tried.
         what: &'static str,
         /// With which file.
         path: PathBuf,
         /// The system's reason.
-        source: std::io::Error,
+        error: std::io::Error,
     },
     /// Another process uses the file.
     #[error("another process uses it ({holder}): one file serves one process")]
@@ -23,8 +23,8 @@ pub enum StoreError {
         holder: String,
     },
     /// The database's own reason, such as a full disk or that it cannot be reached.
-    #[error("{0}")]
-    Database(#[from] sqlx::Error),
+    #[error("{}", reason(.0))]
+    Database(sqlx::Error),
     /// It did not answer.
     #[error("it did not answer within {} ms", .0.as_millis())]
     TimedOut(Duration),
@@ -41,8 +41,8 @@ pub enum StoreError {
         is_shared: bool,
     },
     /// The tables cannot be made or changed.
-    #[error("its tables cannot be made or brought to this version: {0}")]
-    Migration(#[source] sqlx::migrate::MigrateError),
+    #[error("its tables cannot be made or brought to this version: {}", migration_reason(.0))]
+    Migration(sqlx::migrate::MigrateError),
     /// A newer version of this program was here.
     #[error("it has schema version {found}, this program knows {known}; use the program that made it")]
     Newer {
@@ -92,6 +92,51 @@ pub enum StoreError {
     },
 }
 
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+impl StoreError {
+    /// True if the database was there and could not or would not store something: a full disk, a right that is missing. A check, which
+    /// stores nothing, does not see that.
+    pub(in crate::positions) fn is_of_storing(&self) -> bool {
+        let Self::Database(sqlx::Error::Database(error)) = self else { return false };
+        error.code().is_some_and(|code| is_of_storing(&code))
+    }
+}
+
+/// The classes of Postgres (PostgreSQL's documentation, appendix A): invalid transaction state (read-only), rights and tables, resources, limits,
+/// the system, defects. The primary codes of SQLite (sqlite.org/rescode.html): `BUSY`, `LOCKED`, `READONLY`, `IOERR`, `CORRUPT`, `FULL`.
+fn is_of_storing(code: &str) -> bool {
+    match code.len() {
+        5 => ["25", "42", "53", "54", "58", "XX"].iter().any(|class| code.starts_with(class)),
+        _ => code.parse().is_ok_and(|code: u32| matches!(code & 0xff, 5 | 6 | 8 | 10 | 11 | 13)),
+    }
+}
+
+/// What the database says, once; and its code, which its documentation explains.
+fn reason(error: &sqlx::Error) -> String {
+    match error {
+        sqlx::Error::Database(error) => match error.code() {
+            Some(code) => format!("{} ({code})", error.message()),
+            None => error.message().to_owned(),
+        },
+        sqlx::Error::Io(error) => error.to_string(),
+        other => other.to_string(),
+    }
+}
+
+fn migration_reason(error: &sqlx::migrate::MigrateError) -> String {
+    use sqlx::migrate::MigrateError::{Execute, ExecuteMigration};
+    match error {
+        Execute(error) => reason(error),
+        ExecuteMigration(error, number) => format!("number {number}: {}", reason(error)),
+        other => other.to_string(),
+    }
+}
+
 /// What happened to a store's file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Loss {
@@ -123,11 +168,28 @@ pub enum Loss {
 pub enum Defect {
     /// It cannot be opened or read.
     #[error("{0}")]
-    Unreadable(#[source] Box<StoreError>),
+    Unreadable(Box<StoreError>),
     /// What SQLite's integrity check found.
     #[error("{0}")]
     Integrity(String),
     /// It is another database.
     #[error("it has no table of positions")]
     NoTable,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_check_cannot_see_is_told_from_what_it_can() {
+        // A full disk, a missing right; of SQLite a full disk, a failed write, a lock of another process, a full log.
+        for code in ["53100", "42501", "13", "778", "5", "517"] {
+            assert!(is_of_storing(code), "{code}");
+        }
+        // An ended connection, a password, too large a number; of SQLite a constraint, and that it is no database.
+        for code in ["57P01", "08006", "28P01", "22003", "19", "26", "x"] {
+            assert!(!is_of_storing(code), "{code}");
+        }
+    }
 }

@@ -24,6 +24,13 @@ pub(in crate::positions) struct Committed {
     pub(in crate::positions) untold: Vec<Arrived>,
 }
 
+/// Another session with a store.
+pub(in crate::positions) struct Another {
+    pub(in crate::positions) store: Box<dyn Store>,
+    /// Why it could not be opened yet; its next use tries again.
+    pub(in crate::positions) fault: Option<StoreError>,
+}
+
 /// A store that is open. One whose last use failed is opened again by the next.
 pub(in crate::positions) trait Store {
     /// Gives the newest position of every device to `each`, one after the other; the store knows them afterwards.
@@ -84,10 +91,7 @@ pub(in crate::positions) trait Store {
 
     /// Another session with the same store, which commits positions beside this one and knows what this one knows of devices; `None`
     /// where commits must come one after the other.
-    ///
-    /// # Errors
-    /// [`StoreError`] if it cannot be opened.
-    fn another(&self) -> LocalBoxFuture<'_, Result<Option<Box<dyn Store>>, StoreError>>;
+    fn another(&self) -> LocalBoxFuture<'_, Option<Another>>;
 
     /// Closes it.
     ///

@@ -9,7 +9,7 @@ mod schema;
 mod tail;
 mod time;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::pin::pin;
 use std::rc::Rc;
@@ -25,7 +25,7 @@ use self::connect::{Target, check_writable};
 use self::newest::newest;
 use self::tail::SharedTail;
 use super::error::StoreError;
-use super::interface::{Committed, Store};
+use super::interface::{Another, Committed, Store};
 use crate::domain::{Position, Revocation, Timestamp};
 use crate::positions::arrived::Arrived;
 use crate::positions::log::Tail;
@@ -48,8 +48,15 @@ pub(super) struct PostgresStore {
     named: Option<HashSet<Arc<str>>>,
     /// The number of the newest revocation when they were last read; `None` if they have to be read.
     known_revocation: Option<i64>,
-    checks: u32,
-    bytes: u64,
+    /// Of the database; its sessions share it.
+    size: Rc<Size>,
+}
+
+/// The size of a database, which is looked at now and then.
+#[derive(Default)]
+struct Size {
+    checks: Cell<u32>,
+    bytes: Cell<u64>,
 }
 
 impl PostgresStore {
@@ -61,21 +68,15 @@ impl PostgresStore {
         let target = Target::new(url, timeout)?;
         let connection = target.connect_to_commit(is_shared).await?;
         schema::upgrade(&target).await?;
-        Ok(Self::new(target, is_shared, connection, Rc::default()))
-    }
-
-    fn new(target: Target, is_shared: bool, connection: PgConnection, order: Rc<RefCell<Order>>) -> Self {
-        let connection = Some(connection);
-        Self {
+        Ok(Self {
             target,
             is_shared,
-            connection,
-            order,
+            connection: Some(connection),
+            order: Rc::default(),
             named: None,
             known_revocation: None,
-            checks: 0,
-            bytes: 0,
-        }
+            size: Rc::default(),
+        })
     }
 
     /// The open connection, taken: whoever has it puts it back if all went well.
@@ -175,13 +176,13 @@ impl PostgresStore {
         let mut connection = self.take().await?;
         check_writable(&mut connection).await?;
         schema::check_tables(&mut connection).await?;
-        let number = self.checks;
+        let number = self.size.checks.get();
         // Before it is asked, as that may take longer than a check may.
-        self.checks = number.wrapping_add(1);
+        self.size.checks.set(number.wrapping_add(1));
         if number.is_multiple_of(CHECKS_A_SIZE) {
             let size = sqlx::query_scalar("SELECT pg_database_size(current_database())");
             let bytes: i64 = size.fetch_one(&mut connection).await?;
-            self.bytes = bytes.unsigned_abs();
+            self.size.bytes.set(bytes.unsigned_abs());
         }
         self.connection = Some(connection);
         Ok(())
@@ -244,7 +245,7 @@ impl Store for PostgresStore {
     }
 
     fn bytes(&self) -> u64 {
-        self.bytes
+        self.size.bytes.get()
     }
 
     fn tail(&self, publish: Rc<dyn Publish>) -> Box<dyn Tail> {
@@ -252,14 +253,25 @@ impl Store for PostgresStore {
     }
 
     /// Where other instances insert too, so may this one at two places; alone, whoever has the lock is the only one that does.
-    fn another(&self) -> LocalBoxFuture<'_, Result<Option<Box<dyn Store>>, StoreError>> {
+    fn another(&self) -> LocalBoxFuture<'_, Option<Another>> {
         Box::pin(async {
             if !self.is_shared {
-                return Ok(None);
+                return None;
             }
-            let connection = self.target.connect_to_commit(self.is_shared).await?;
-            let another = Self::new(self.target.clone(), self.is_shared, connection, self.order.clone());
-            Ok(Some(Box::new(another) as Box<dyn Store>))
+            let (connection, fault) = match self.target.connect_to_commit(self.is_shared).await {
+                Ok(connection) => (Some(connection), None),
+                Err(error) => (None, Some(error)),
+            };
+            let store = Self {
+                target: self.target.clone(),
+                is_shared: self.is_shared,
+                connection,
+                order: self.order.clone(),
+                named: None,
+                known_revocation: None,
+                size: self.size.clone(),
+            };
+            Some(Another { store: Box::new(store), fault })
         })
     }
 

@@ -18,7 +18,7 @@ pub use self::backup::{backup, restore};
 use self::database::Database;
 pub use self::lock::StoreLock;
 use super::error::StoreError;
-use super::interface::{Committed, Store};
+use super::interface::{Another, Committed, Store};
 use crate::domain::{Position, Revocation, Timestamp};
 use crate::positions::arrived::Arrived;
 use crate::positions::log::Tail;
@@ -141,8 +141,8 @@ impl Store for SqliteStore {
     }
 
     /// SQLite has one writer at a time.
-    fn another(&self) -> LocalBoxFuture<'_, Result<Option<Box<dyn Store>>, StoreError>> {
-        Box::pin(async { Ok(None) })
+    fn another(&self) -> LocalBoxFuture<'_, Option<Another>> {
+        Box::pin(async { None })
     }
 
     fn close(self: Box<Self>) -> LocalBoxFuture<'static, Result<(), StoreError>> {

@@ -19,6 +19,12 @@ impl Servers {
         ))
     }
 
+    /// Ends a session, and lets nobody connect.
+    fn end_for_good(&self, session: &str) {
+        self.postgres.let_connect(false);
+        self.postgres.sql_elsewhere(&format!("SELECT pg_terminate_backend({session})"));
+    }
+
     /// Waits until so many commits are held up.
     async fn held_up(&self, commits: usize) {
         let waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted";
@@ -90,7 +96,7 @@ async fn a_stop_waits_for_both() {
     drop(slower);
     assert_eq!(many.await.unwrap().unwrap(), Stored::default());
     stopped.await.unwrap().unwrap();
-    assert_eq!(one.published.keys().len(), 1002);
+    assert_eq!(servers.postgres.sql("SELECT count(*) FROM positions"), "1002");
     eventually("both to have ended", || servers.sessions().is_empty()).await;
 }
 
@@ -128,7 +134,11 @@ async fn a_connection_that_has_ended_is_found_before_it_is_needed() {
     eventually("two sessions", || servers.sessions().len() == 2).await;
     servers.postgres.sql(&format!("SELECT pg_terminate_backend({})", servers.sessions()[1]));
     let metrics = &one.metrics.positions;
-    eventually("a check", || metrics.store_errors.get() == 1).await;
+    eventually("a check", || {
+        assert_eq!(metrics.store_up.get(), 1);
+        metrics.store_errors.get() == 1
+    })
+    .await;
     // It rests until the next check, and is used then.
     let held = servers.hold("slow");
     let first = one.submit(vec![position("slow", 0)]);
@@ -169,11 +179,13 @@ async fn another_takes_the_place_of_a_first_that_cannot_connect_again() {
     let servers = Servers::start();
     let one = servers.instance("one").await;
     eventually("two sessions", || servers.sessions().len() == 2).await;
-    let first = servers.sessions().remove(0);
-    servers.postgres.sql_elsewhere("ALTER DATABASE postgres ALLOW_CONNECTIONS false");
-    servers.postgres.sql_elsewhere(&format!("SELECT pg_terminate_backend({first})"));
-    let metrics = &one.metrics.positions;
-    eventually("a check", || metrics.store_errors.get() == 1).await;
+    let (first, metrics) = (servers.sessions().remove(0), &one.metrics.positions);
+    servers.end_for_good(&first);
+    eventually("a check", || {
+        assert_eq!(metrics.store_up.get(), 1);
+        metrics.store_errors.get() == 1
+    })
+    .await;
     // Few go to the first one only, and so do revocations.
     for number in 0..100 {
         one.submit(vec![position(&format!("a{number}"), 0)]).await.unwrap().unwrap();
@@ -182,8 +194,59 @@ async fn another_takes_the_place_of_a_first_that_cannot_connect_again() {
     tokio::time::sleep(2 * CHECK_EVERY).await;
     one.submit(vec![position("b", 0)]).await.unwrap().unwrap();
     assert_eq!((metrics.store_up.get(), metrics.store_errors.get()), (1, 1));
-    servers.postgres.sql_elsewhere("ALTER DATABASE postgres ALLOW_CONNECTIONS true");
+    servers.postgres.let_connect(true);
     eventually("two sessions again", || servers.sessions().len() == 2).await;
+}
+
+#[actix::test]
+async fn a_first_that_cannot_connect_again_refuses_nothing_while_the_other_is_busy() {
+    let servers = Servers::start();
+    let one = servers.instance_that_waits("one", PATIENCE).await;
+    eventually("two sessions", || servers.sessions().len() == 2).await;
+    let (session, metrics) = (servers.sessions().remove(0), &one.metrics.positions);
+    let [slow, slower] = ["slow", "slower"].map(|device| servers.hold(device));
+    let first = one.submit(vec![position("slow", 0)]);
+    servers.held_up(1).await;
+    let many = one.submit_many(1000, position("slower", 0));
+    servers.held_up(2).await;
+    drop(slow);
+    first.await.unwrap().unwrap();
+    servers.end_for_good(&session);
+    eventually("a check", || metrics.store_errors.get() == 1).await;
+    let few = one.submit(vec![position("a", 0)]);
+    tokio::time::sleep(2 * CHECK_EVERY).await;
+    assert!(!few.is_finished());
+    drop(slower);
+    many.await.unwrap().unwrap();
+    few.await.unwrap().unwrap();
+    eventually("the store to work", || metrics.store_up.get() == 1).await;
+    servers.postgres.let_connect(true);
+}
+
+#[actix::test]
+async fn one_that_could_not_store_works_again_when_it_has_stored() {
+    let servers = Servers::start();
+    let one = servers.instance("one").await;
+    let metrics = &one.metrics.positions;
+    servers.postgres.sql(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+            $$ BEGIN RAISE 'no space left on device' USING ERRCODE = 'disk_full'; END $$;
+        CREATE TRIGGER refuse BEFORE INSERT ON positions FOR EACH ROW EXECUTE FUNCTION refuse()",
+    );
+    for number in 0..3 {
+        let refused = one.submit(vec![position(&format!("a{number}"), 0)]).await.unwrap();
+        assert!(matches!(refused, Err(SubmitError::Store(_))));
+        assert_eq!(metrics.store_up.get(), 0);
+    }
+    // Checks succeed, as they store nothing.
+    let began = Instant::now();
+    while began.elapsed() < 3 * CHECK_EVERY {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        assert_eq!(metrics.store_up.get(), 0);
+    }
+    servers.postgres.sql("DROP TRIGGER refuse ON positions");
+    one.submit(vec![position("b", 0)]).await.unwrap().unwrap();
+    assert_eq!((metrics.store_up.get(), metrics.store_errors.get()), (1, 3));
 }
 
 #[actix::test]

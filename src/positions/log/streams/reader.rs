@@ -139,6 +139,12 @@ impl Reader {
         self.answered = Instant::now();
         let may_miss = self.place.as_ref().is_none_or(|place| stream.may_miss(place));
         if may_miss {
+            if self.place.is_some() {
+                let (key, redis) = (&self.key, &self.common.redis);
+                log::warn!(
+                    "{key} at {redis} was emptied or trimmed before all was read: what is missing is read from the store"
+                );
+            }
             self.place = Some(stream.end());
         }
         if may_miss || was_long_away {

@@ -130,11 +130,13 @@ impl Writer {
         if let Err((rest, error)) = self.append_newest(kept).await {
             if self.queue.is_closed() {
                 let waiting = rest.len();
-                log::warn!(
-                    "the log at {} is away ({error}) at the end: the newest positions of {waiting} devices are stored, and reach \
-                     clients of other instances when these read the store, or the devices report again",
-                    self.redis
-                );
+                if waiting > 0 {
+                    log::warn!(
+                        "the log at {} is away ({error}) at the end: the newest positions of {waiting} devices are stored, and reach \
+                         clients of other instances when these read the store, or the devices report again",
+                        self.redis
+                    );
+                }
                 return false;
             }
             log::debug!("the log at {} is away: {error}", self.redis);
@@ -144,10 +146,13 @@ impl Writer {
         if self.queue.back(MAX_AT_ONCE) {
             self.backoff.reset();
             self.metrics.up.set(1);
-            log::info!(
-                "the log at {} works again; newest positions of {count} devices were appended to it",
-                self.redis
-            );
+            match count {
+                0 => log::info!("the log at {} works again", self.redis),
+                _ => log::info!(
+                    "the log at {} works again; newest positions of {count} devices were appended to it",
+                    self.redis
+                ),
+            }
         }
         true
     }

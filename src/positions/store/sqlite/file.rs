@@ -21,7 +21,7 @@ pub(super) fn wal_of(file: &Path) -> PathBuf {
 
 pub(super) fn fault(what: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> StoreError {
     let path = path.to_owned();
-    move |source| StoreError::File { what, path, source }
+    move |error| StoreError::File { what, path, error }
 }
 
 /// Removes a database that is not needed, and all that belongs to it.

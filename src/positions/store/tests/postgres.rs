@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::domain::Revoked;
+use crate::positions::store::Another;
 use crate::positions::store::postgres::server::Postgres;
 use crate::settings::Secret;
 
@@ -169,6 +170,22 @@ async fn a_frozen_database_is_given_up_and_taken_up_again() {
     store.check().await.unwrap();
     assert_eq!(server.sql("SELECT count(*), count(DISTINCT timestamp) FROM positions"), "4|4");
     store.close().await.unwrap();
+}
+
+/// A session that cannot be had while an instance starts is one that has to be opened, not a reason not to start.
+#[actix::test]
+async fn another_session_may_be_opened_later() {
+    let server = Postgres::start();
+    let store = open(&url(&server), PATIENCE, true).await.unwrap();
+    server.let_connect(false);
+    let Another { store: mut other, fault } = store.another().await.unwrap();
+    let fault = fault.unwrap();
+    assert!(matches!(fault, StoreError::Database(_)), "{fault}");
+    assert!(other.check().await.is_err());
+    server.let_connect(true);
+    assert_eq!(other.commit(&[at("a", 1)]).await.unwrap().verdicts, [New]);
+    store.close().await.unwrap();
+    other.close().await.unwrap();
 }
 
 /// An instance that stores may end before it tells the others; who posts again, as nobody answered, has them told: of what is stored, as
