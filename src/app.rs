@@ -72,10 +72,10 @@ impl App {
         }
 
         let (host, port) = (settings.live.host, settings.live.port);
-        log::info!("live server starting on :{port}");
+        log::info!("live server starting on :{port} as instance {}", settings.instance_id);
         let cannot_listen = || format!("setting LIVE_WS_HOST, LIVE_WS_PORT: cannot listen on {host}:{port}");
         let authenticator = Authenticator::new(&settings.auth, metrics.auth.clone())?;
-        say_who_may_read(&settings, authenticator.is_some());
+        say_who_may_read(&settings);
         let mut live = live_server(&settings, &metrics, authenticator.clone());
         live.bind().with_context(cannot_listen)?;
 
@@ -105,7 +105,10 @@ impl App {
         })?;
         log::info!("store ready with {} devices in {database}", opened.devices());
         if let Some(redis) = &settings.log.redis {
-            log::info!("what instances store reaches all of them through the log at {redis}");
+            let (name, shards) = (&settings.log.stream, settings.log.shards);
+            log::info!(
+                "instances hear of each other through the log {name} in {shards} streams at {redis}, the same for all"
+            );
         }
 
         if let Some(authenticator) = &authenticator {
@@ -216,19 +219,39 @@ fn start_ops(
     let ops = OpsServer::new(settings.ops.clone(), metrics.clone(), watch, rooms)
         .start()
         .with_context(|| format!("setting OPS_HOST, OPS_PORT: cannot listen on {host}:{port}"))?;
+    say_who_reaches_ops(settings);
+    log::info!("ops server ready on {}", ops.address());
+    Ok(ops)
+}
+
+/// Says what the ops server shows, and what it refuses, where others than programs of this machine reach it.
+fn say_who_reaches_ops(settings: &Settings) {
+    let ops = &settings.ops;
+    let host = ops.host;
+    if host.is_loopback() {
+        return;
+    }
     let is_open_to_tokens = !matches!(settings.auth.authority, Authority::Nobody);
-    if settings.ops.ingest_token.is_none() && !is_open_to_tokens && !host.is_loopback() {
+    if ops.ingest_token.is_none() && !is_open_to_tokens {
         log::warn!(
             "OPS_HOST {host} is reachable from outside and OPS_INGEST_TOKEN is not set: posts get 403"
         );
     }
-    if settings.ops.revoke_token.is_none() && is_open_to_tokens && !host.is_loopback() {
+    if ops.revoke_token.is_none() && is_open_to_tokens {
         log::warn!(
             "OPS_HOST {host} is reachable from outside and OPS_REVOKE_TOKEN is not set: revocations get 403"
         );
     }
-    log::info!("ops server ready on {}", ops.address());
-    Ok(ops)
+    for (token, setting, path) in [
+        (&ops.metrics_token, "OPS_METRICS_TOKEN", "/metrics"),
+        (&ops.connections_token, "OPS_CONNECTIONS_TOKEN", "/connections"),
+    ] {
+        if token.is_none() {
+            log::info!(
+                "OPS_HOST {host} is reachable from outside and {setting} is not set: everyone there sees {path}"
+            );
+        }
+    }
 }
 
 /// The reader of the input stream, where one is set.
@@ -245,6 +268,9 @@ fn start_input(
         let reply = consumer.send(Submit(positions));
         Box::pin(async { reply.await.unwrap_or(Err(SubmitError::Stopping)) })
     };
+    if let Some(stream) = &input.stream {
+        log::info!("positions are taken from the input stream {stream} as well");
+    }
     Ok(reader.map(|reader| reader.start(Box::new(submit))))
 }
 
@@ -286,11 +312,24 @@ async fn stop_web(web: Option<web::Running>, delay: Duration) {
     }
 }
 
-/// Says so where everyone can see everything.
-fn say_who_may_read(settings: &Settings, is_asked: bool) {
-    let host = settings.live.host;
-    if !is_asked && !host.is_loopback() {
-        log::info!("AUTH is none: everyone who reaches LIVE_WS_HOST {host} may read all positions");
+/// Says who says who someone is; or that nobody does, where others than programs of this machine may be clients.
+fn say_who_may_read(settings: &Settings) {
+    let live = &settings.live;
+    match &settings.auth.authority {
+        Authority::Jwt(jwt) => log::info!("AUTH is jwt: tokens are checked by {}", jwt.keys),
+        Authority::Http(url) => log::info!("AUTH is http: {} is asked who someone is", url.without_query()),
+        Authority::Nobody if !live.host.is_loopback() => {
+            log::info!(
+                "AUTH is none: everyone who reaches LIVE_WS_HOST {} may read all positions",
+                live.host
+            );
+        }
+        Authority::Nobody if !live.trusted_proxies.is_empty() || settings.web.live_url.is_some() => {
+            log::info!(
+                "AUTH is none: everyone whom a proxy passes on to the live server may read all positions"
+            );
+        }
+        Authority::Nobody => {}
     }
 }
 

@@ -3,6 +3,7 @@
 //! In the library, as a program compiles again what it calls of one: so it calls only [`main`].
 
 use std::io::Write as _;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -81,7 +82,8 @@ struct DemoArguments {
 
 #[derive(clap::Args)]
 struct TokenArguments {
-    /// Read this token (- reads it from the standard input) and say what the server would say; exit code 0 if it would accept it.
+    /// Read this token (- reads it from the standard input) and say why it would be refused; exit code 0 if it would not be, unless it was
+    /// revoked, which only the server knows.
     #[arg(long, value_name = "TOKEN", exclusive = true)]
     inspect: Option<String>,
     /// Who it is of.
@@ -123,9 +125,9 @@ struct SimulateArguments {
     /// Positions a second of each device, 0.001 to 1000.
     #[arg(long, default_value_t = 1.0, value_parser = rate)]
     rate: f64,
-    /// Where to post.
-    #[arg(long, default_value = "http://127.0.0.1:9090/positions")]
-    url: String,
+    /// Where to post; to the server that runs with these settings if not given.
+    #[arg(long)]
+    url: Option<String>,
     /// The event they take part in; its topic is `event:` and this.
     #[arg(long)]
     event: Option<String>,
@@ -275,6 +277,9 @@ async fn token(arguments: TokenArguments) -> anyhow::Result<()> {
         };
     }
     // To the millisecond: a revocation holds for tokens that were issued before.
+    if arguments.topics.is_empty() && arguments.devices.is_empty() {
+        log::warn!("without --topics and --devices its bearer may read nothing and report for no device");
+    }
     let now = Timestamp::now().as_millis() as f64 / 1000.0;
     let claims = auth::Claims {
         sub: arguments.sub,
@@ -319,26 +324,32 @@ fn say(line: &str) -> anyhow::Result<()> {
 }
 
 async fn check_health() -> anyhow::Result<()> {
-    let settings = Settings::load()?;
-    let mut address = std::net::SocketAddr::new(settings.ops.host, settings.ops.port);
-    if address.ip().is_unspecified() {
-        address.set_ip(if address.is_ipv6() {
-            [0, 0, 0, 0, 0, 0, 0, 1].into()
-        } else {
-            [127, 0, 0, 1].into()
-        });
-    }
-    Ok(health::check(address).await?)
+    Ok(health::check(ops_address()?).await?)
+}
+
+/// Where the ops server with these settings is reached from this machine.
+fn ops_address() -> anyhow::Result<SocketAddr> {
+    let ops = Settings::load()?.ops;
+    let host = match ops.host {
+        IpAddr::V4(host) if host.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(host) if host.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        host => host,
+    };
+    Ok(SocketAddr::new(host, ops.port))
 }
 
 #[cfg(feature = "simulate")]
 async fn simulate(arguments: SimulateArguments) -> anyhow::Result<()> {
+    let url = match arguments.url {
+        Some(url) => url,
+        None => format!("http://{}/positions", ops_address()?),
+    };
     let simulation = Simulation {
         devices: arguments.devices as usize,
         names: Names::Numbers,
         progress: log::Level::Info,
         rate: arguments.rate,
-        url: arguments.url,
+        url,
         event: arguments.event,
         courier_event: None,
         token: arguments.token,

@@ -24,8 +24,8 @@ const PER_KIND: u32 = 10;
 const WINDOW: Duration = Duration::from_secs(60);
 
 /// What is written unless `RUST_LOG` says otherwise. actix-server tells of its threads, actix-http of everyone who does not
-/// speak HTTP; an operator has no use for that.
-const DEFAULT_FILTER: &str = "info,actix_server=warn,actix_http=off";
+/// speak HTTP, and sqlx repeats what Postgres says of errors that are told anyway; an operator has no use for that.
+const DEFAULT_FILTER: &str = "info,actix_server=warn,actix_http=off,sqlx::postgres::notice=off";
 
 /// The log that was started. [`Logging::flush`] before the process ends.
 #[derive(Clone)]

@@ -113,7 +113,7 @@ impl Settings {
         let auth = AuthSettings::read(read, &live);
         let ops = OpsSettings::read(read);
         let web = WebSettings::read(read);
-        if web.auth && matches!(auth.authority, Authority::Nobody) && read.is_sound(&table::AUTH) {
+        if web.auth && auth.is_off(read) {
             let allowed = "false while AUTH is none: nobody is asked who he is";
             read.fault(&table::WEB_AUTH, &web.auth, allowed.to_owned());
         }

@@ -1,5 +1,6 @@
 //! `AuthSettings`: how it is known who connects and who posts, and how it is read.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -67,7 +68,25 @@ pub enum JwtKeys {
     Set(PageUrl),
 }
 
+/// What they are, for the log.
+impl fmt::Display for JwtKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Secret(_) => write!(f, "AUTH_JWT_SECRET"),
+            Self::PublicKey(file) => write!(f, "the public key in {}", file.display()),
+            Self::Set(url) => write!(f, "the keys at {}", url.without_query()),
+        }
+    }
+}
+
 impl AuthSettings {
+    /// True if nobody is asked, as that is what is wanted: not for a fault in these settings.
+    pub(super) fn is_off(&self, read: &mut Reader) -> bool {
+        matches!(self.authority, Authority::Nobody)
+            && read.is_sound(&table::AUTH)
+            && read.value(&table::AUTH) == Mode::Nobody
+    }
+
     pub(super) fn read(read: &mut Reader, live: &LiveSettings) -> Self {
         let days: u32 = read.value(&table::AUTH_MAX_TOKEN_DAYS);
         let cookie = read.optional(&table::AUTH_COOKIE);
@@ -130,7 +149,7 @@ impl Sources {
     /// The names of those that are set and are for JWTs.
     fn of_jwt(&self) -> Vec<&'static str> {
         let named = [
-            (self.secret.is_some(), table::AUTH_JWT_SECRET.variable),
+            (self.secret.is_some(), "AUTH_JWT_SECRET (or AUTH_JWT_SECRET_FILE)"),
             (self.public_key.is_some(), table::AUTH_JWT_PUBLIC_KEY_FILE.variable),
             (self.key_set.is_some(), table::AUTH_JWKS_URL.variable),
             (self.algorithm.is_some(), table::AUTH_JWT_ALGORITHM.variable),
@@ -149,17 +168,20 @@ fn authority(read: &mut Reader, has_cookie: bool) -> Authority {
     if !read.is_sound(&table::AUTH) {
         return Authority::Nobody;
     }
-    let mut stray = if mode == Mode::Jwt { Vec::new() } else { sources.of_jwt() };
+    let of_jwt = if mode == Mode::Jwt { Vec::new() } else { sources.of_jwt() };
+    let mut stray: Vec<_> = of_jwt.into_iter().map(|name| (name, "AUTH=jwt")).collect();
     if mode != Mode::Http && sources.url.is_some() {
-        stray.push(table::AUTH_HTTP_URL.variable);
+        stray.push((table::AUTH_HTTP_URL.variable, "AUTH=http"));
     }
     if mode == Mode::Nobody && has_cookie {
-        stray.push(table::AUTH_COOKIE.variable);
+        stray.push((table::AUTH_COOKIE.variable, "AUTH=jwt and AUTH=http"));
     }
     if !stray.is_empty() {
-        let (names, is) = (stray.join(", "), if stray.len() == 1 { "is" } else { "are" });
-        let allowed = format!("the one of none, jwt and http that {names}, which {is} set, belong to");
-        read.fault(&table::AUTH, &mode, allowed);
+        let stray: Vec<_> = stray
+            .into_iter()
+            .map(|(name, whose)| format!("{name}, which is set and is for {whose}"))
+            .collect();
+        read.fault(&table::AUTH, &mode, format!("only without {}", stray.join("; and without ")));
         return Authority::Nobody;
     }
     match mode {

@@ -4,16 +4,37 @@ use super::Settings;
 use super::setting::{Default, Entry};
 use super::table;
 
+/// A token of the operator's should have as many bytes: those that `openssl rand -hex` makes of 64 random bits.
+const TOKEN_BYTES: usize = 16;
+
 impl Settings {
     /// What `processor check` and the log of a start warn of, a sentence each.
     pub fn warnings(&self) -> Vec<String> {
-        let mut warnings = Vec::new();
+        let mut warnings = self.short_tokens();
         if cfg!(feature = "ui") {
             warnings.extend(self.page_that_may_not_connect());
         } else {
             warnings.extend(self.page_that_is_not_there());
         }
         warnings
+    }
+
+    /// Tokens that can be guessed.
+    fn short_tokens(&self) -> Vec<String> {
+        let ops = &self.ops;
+        let tokens = [
+            (&ops.ingest_token, "OPS_INGEST_TOKEN"),
+            (&ops.revoke_token, "OPS_REVOKE_TOKEN"),
+            (&ops.connections_token, "OPS_CONNECTIONS_TOKEN"),
+            (&ops.metrics_token, "OPS_METRICS_TOKEN"),
+        ];
+        let short = tokens.into_iter().filter_map(|(token, setting)| {
+            let bytes = token.as_ref()?.reveal().len();
+            (bytes < TOKEN_BYTES).then(|| {
+                format!("{setting} has {bytes} bytes, which can be guessed: openssl rand -hex 32 makes a better one")
+            })
+        });
+        short.collect()
     }
 
     /// The page is loaded from the web server itself, whose origin the live server refuses. (Where `WEB_LIVE_URL` is set a

@@ -86,7 +86,8 @@ fn check_prints_the_effective_settings_and_no_secret() {
     let folder = folder();
     std::fs::create_dir(folder.path().join("settings")).unwrap();
     std::fs::write(folder.path().join("settings/race.toml"), "live_ws_ping_interval_ms = 5000\n").unwrap();
-    let settings = [("PROCESSOR_ENV", "race"), ("OPS_INGEST_TOKEN", "s3cret"), ("INSTANCE_ID", "a-1")];
+    let settings =
+        [("PROCESSOR_ENV", "race"), ("OPS_INGEST_TOKEN", "s3cret-0123456789"), ("INSTANCE_ID", "a-1")];
     let (output, errors) = run(folder.path(), &settings, &["check"]);
     assert_eq!((output.status.code(), errors.as_str()), (Some(0), ""));
     let page = String::from_utf8(output.stdout).unwrap();

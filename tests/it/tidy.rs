@@ -73,10 +73,11 @@ const ONLY_IN: &[(&str, &[&str])] = &[
         "jsonwebtoken",
         &["auth/crypto.rs", "auth/jwt.rs", "auth/jwt/tests.rs", "auth/key_set.rs", "auth/token.rs"],
     ),
-    (" ring::", &["auth/crypto.rs", "auth/http.rs"]),
+    (" ring::", &["auth/crypto.rs", "auth/answers.rs"]),
     (
         "sqlx",
         &[
+            "logging.rs",
             "positions/store/error.rs",
             "positions/store/postgres.rs",
             "positions/store/postgres/connect.rs",

@@ -103,7 +103,7 @@ fn what_makes_no_sense_is_refused_and_says_what_is_allowed() {
     let cases: &[(&[(&str, &str)], &str)] = &[
         (
             &[secret],
-            "setting AUTH: \"none\" is not allowed: the one of none, jwt and http that AUTH_JWT_SECRET",
+            "setting AUTH: \"none\" is not allowed: only without AUTH_JWT_SECRET (or AUTH_JWT_SECRET_FILE), which is set",
         ),
         (&[("AUTH", "yes")], "none, jwt or http"),
         (
@@ -140,7 +140,7 @@ fn what_makes_no_sense_is_refused_and_says_what_is_allowed() {
         (&[("AUTH", "http")], "AUTH_HTTP_URL must be set"),
         (
             &[("AUTH", "http"), ("AUTH_HTTP_URL", "http://127.0.0.1/"), secret],
-            "AUTH_JWT_SECRET, which is set, belong",
+            "only without AUTH_JWT_SECRET (or AUTH_JWT_SECRET_FILE), which is set and is for AUTH=jwt",
         ),
         (
             &[("AUTH", "jwt"), secret, ("AUTH_COOKIE", "session")],

@@ -37,9 +37,9 @@ async fn the_steps_to_the_open_internet_work_as_typed() {
         let line = step(part).replace("127.0.0.1:9090", &server.ops.to_string());
         typed(folder.path(), &[], &line)
     };
-    assert_eq!(sent("cat truck-1.token"), r#"{"accepted":1}"#);
-    assert!(step("wscat").contains(r#"-H "Authorization: Bearer $(cat ann.token)""#));
-    let ann = fs::read_to_string(folder.path().join("ann.token")).unwrap();
+    assert_eq!(sent("cat secrets/truck-1.token"), r#"{"accepted":1}"#);
+    assert!(step("wscat").contains(r#"-H "Authorization: Bearer $(cat secrets/ann.token)""#));
+    let ann = fs::read_to_string(folder.path().join("secrets/ann.token")).unwrap();
     let mut ann = Client::bearer(server.live, ann.trim()).await;
     assert_eq!(ann.subscribe("device:truck-1").await["snapshot"].as_array().unwrap().len(), 1);
     assert_eq!(server.get("/metrics").await.0, 401);
