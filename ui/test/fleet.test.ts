@@ -151,6 +151,14 @@ describe("the fleet", () => {
     assert.ok(sent().some(({ topic, every_ms }) => topic === "event:e" && every_ms === 10_000));
   });
 
+  it("knows the server's time as soon as that is told, also where no news comes", async () => {
+    await open();
+    answer(sent()[0]!, [at("a", 13.5, 52.5)]);
+    const { id } = Socket.last.sent.map((text) => JSON.parse(text) as Sent).find(({ type }) => type === "hello")!;
+    say({ type: "welcome", id, server_time: new Date(Date.now() - 3_600_000).toISOString() });
+    assert.ok(Math.abs(fleet.now() - Date.now() + 3_600_000) < 60_000, `${fleet.now() - Date.now()} ms`);
+  });
+
   it("has the devices of events, wherever they are, and only those if that is asked for", async () => {
     await open("?event=e");
     const requests = sent();

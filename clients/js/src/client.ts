@@ -276,12 +276,13 @@ export class ProcessorClient extends Emitter<ClientEvents> implements Disposable
   }
 
   #welcome(message: Message): void {
-    const { id, server_time = "", limits } = message;
-    const server = Date.parse(server_time);
+    const { id, server_time, limits } = message;
+    const server = Date.parse(server_time!);
     this.#isRefused = false;
-    if (id === this.#hello.id && server) {
+    if (server && id === this.#hello.id) {
       this.#clock.learn(this.#hello.sent, Date.now(), server);
       this.#tokens.time();
+      this.emit("time", server);
     }
     if (limits?.message_bytes) this.#topics.messageBytes = limits.message_bytes;
     this.#mayDo(message);

@@ -150,6 +150,8 @@ export interface ClientEvents {
   error: ServerError;
   /** The server has said what this client may do, and it is not what it was. */
   access: Access;
+  /** The server has told its time, ms since 1970: `now()` and ages go by it from here on. */
+  time: number;
 }
 
 /** What the iterator of a subscription gives: where a device is now; without `position`, it has left. */

@@ -81,6 +81,8 @@ class Feed {
     // Nobody has a newer one: the page asks its visitor when this one is refused.
     const client = (this.#client = this.#connect({ getToken: (why) => (why === "renew" ? undefined : this.#token) }));
     client.on("access", () => (this.#isIn = true));
+    // A clock may have been set since the page was told of the time, and no news may come for long.
+    client.on("time", () => this.#tellStatus());
     client.on("statechange", (state) => this.#noteEnd(state));
     this.#watch = new Watch(client, this.#look, this.#wanted, {
       touched: (id) => this.#teller.touch(id),
