@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { after, afterEach, before, test } from "node:test";
 import type { Page } from "playwright-core";
+import { until } from "../../clients/js/test/wait.ts";
 import { PanelBrowser } from "./panel/browser.ts";
 
 let browser: PanelBrowser;
@@ -17,7 +18,7 @@ const text = (page: Page, selector: string) => page.locator(selector).first().in
 async function says(page: Page, selector: string, wanted: RegExp | string): Promise<void> {
   const pattern = typeof wanted === "string" ? { source: wanted.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"), flags: "" } : wanted;
   await page.waitForFunction(([selector, source, flags]) => new RegExp(source!, flags).test((document.querySelector<HTMLElement>(selector!)?.innerText ?? "").trim()),
-    [selector, pattern.source, pattern.flags], { timeout: 5000 }).catch(async () => assert.fail(`${selector} is "${await text(page, selector)}", not ${wanted}`));
+    [selector, pattern.source, pattern.flags], { timeout: 20_000 }).catch(async () => assert.fail(`${selector} is "${await text(page, selector)}", not ${wanted}`));
 }
 const selected = (page: Page) => page.evaluate(() => window.page.state.shown.selected);
 /** The names in the list from above, those rows that are on the page. */
@@ -44,8 +45,8 @@ test("the status line: connected, trying again, closed; seconds are not read out
     }
   });
   await page.evaluate(() => window.page.fleet.say({ connection: "waiting", until: Date.now() + 60_000, message: "server shutting down" }));
-  await says(page, ".status", /^Not connected: server shutting down\s+trying again in (60|59) s$/);
-  await says(page, ".status", /in (58|57) s$/);
+  await says(page, ".status", /^Not connected: server shutting down\s+trying again in (60|[1-5]\d) s$/);
+  await says(page, ".status", /in [1-5]\d s$/);
   const changes = await page.evaluate(() => (window as unknown as { changes: string[] }).changes);
   assert.deepEqual(changes.filter((change) => change !== ""), ["Not connected: server shutting down"], "said once, without the seconds");
   await page.evaluate(() => window.page.fleet.say({ connection: "closed", message: "closed by the page" }));
@@ -79,12 +80,12 @@ test("the list has what is in view, in the order that is chosen, and follows", a
   assert.deepEqual(await names(page), ["A truck", "van 2", "van 10"]);
   await page.check("#order-distance");
   assert.deepEqual(await names(page), ["van 10", "A truck", "van 2"]);
-  assert.match(await text(page, ".row"), /van 10\s+54 km\/h NE\s+[56] s\s+\d m|km/);
+  assert.match(await text(page, ".row:has-text('van 10')"), /^van 10\s+54 km\/h NE\s+\d+ s\s+\d m$/);
   const states = await page.locator(".row .mark").evaluateAll((marks) => marks.map((mark) => [mark.getAttribute("data-age"), mark.hasAttribute("data-moving")]));
   assert.deepEqual(states.sort(), [["fresh", true], ["lost", false], ["stale", false]]);
   assert.match((await page.locator("#list").innerText()).replaceAll("\n", " "), /lost.*stale|stale.*lost/, "not by the mark alone");
-  await page.getByRole("option", { name: /^van 10 54 km\/h NE \d s \d m$/ }).waitFor({ timeout: 2000 });
-  await page.getByRole("option", { name: /^A truck old 2 h lost$/ }).waitFor({ timeout: 2000 });
+  await page.getByRole("option", { name: /^van 10 54 km\/h NE \d+ s \d m$/ }).waitFor();
+  await page.getByRole("option", { name: /^A truck old 2 h lost$/ }).waitFor();
   await says(page, ".list-ages", "1 stale, 1 lost");
   await page.evaluate(() => window.page.map.go([39, 52, 41, 53]));
   await says(page, ".list-count", "1 device in view");
@@ -129,8 +130,8 @@ test("the order is held while the pointer is over the list, and no longer", asyn
   await says(page, "#list", /out of view/);
   await page.mouse.move(800, 400);
   await put(page, last);
-  await page.waitForFunction(() => document.querySelectorAll(".row:not([hidden])").length === 3);
-  assert.equal((await names(page))[0], last);
+  // It may have been made anew before that one came.
+  await until("the order of now", async () => (await names(page)).join() === [last, "d", order[1]].join());
 });
 
 test("the row that the keys have come to stays in its place when the order changes", async () => {
@@ -185,16 +186,19 @@ test("a search filters all devices that are known, and looks up those that are n
 
 test("the card has everything, in the units that are chosen, and grows old", async () => {
   const page = await browser.open("devices=3&event=rally&event=tour");
-  await put(page, "van", {
-    timestamp: new Date(Date.now() - 58_000).toISOString(), longitude: 13.404954, latitude: 52.520008, speed: 14.2, heading: 47, altitude: 36, accuracy: 6.2,
+  const van = (age: number) => put(page, "van", {
+    timestamp: new Date(Date.now() - age).toISOString(), longitude: 13.404954, latitude: 52.520008, speed: 14.2, heading: 47, altitude: 36, accuracy: 6.2,
     attributes: { name: "Van 17", engine: { rpm: 2100 }, note: "y".repeat(300), ...Object.fromEntries(Array.from({ length: 20 }, (_, index) => [`k${index}`, index])) },
   }, ["tour"]);
+  await van(30_000);
   await page.evaluate(() => window.page.state.set({ selected: "van" }));
   await says(page, ".card", /^Van 17\s+van\s/);
   await says(page, ".facts", /^Coordinates\s+52\.520008, 13\.404954\s+Speed\s+51 km\/h\s+Heading\s+NE, 47°\s+Altitude\s+36 m\s+Accuracy\s+± 6 m$/);
   await says(page, ".card-events", /^tour$/);
-  await says(page, ".card-age", /^Fresh\s+5\d s ago/);
+  await says(page, ".card-age", /^Fresh\s+[345]\d s ago/);
   assert.match(await page.locator(".card time").getAttribute("title") ?? "", /^\d+ \w+ 2\d\d\d.* UTC$/);
+  // Still fresh, but for a few seconds only.
+  await van(57_000);
   await says(page, ".card-age", /^Stale\s+1 min ago/);
   await says(page, ".attributes", /engine › rpm\s+2100\s+note\s+y{120}…\s+Show all/);
   await page.click(".attributes .link-button:visible");
@@ -276,7 +280,7 @@ test("events are added, counted, filtered by, refused and removed", async () => 
   assert.equal(await page.getAttribute("#event-name", "aria-invalid"), null);
   await page.evaluate(() => window.page.fleet.say({ refused: new Map([["<b>bold</b>", "this connection has 1000 subscriptions"]]) }));
   await says(page, ".chip.refused", /<b>bold<\/b>\s+0\s+Refused: this connection has 1000 subscriptions/);
-  await page.waitForFunction(() => location.search === "?event=rally-42&event=%3Cb%3Ebold%3C/b%3E&only=1&devices=90", undefined, { timeout: 3000 });
+  await page.waitForFunction(() => location.search === "?event=rally-42&event=%3Cb%3Ebold%3C/b%3E&only=1&devices=90");
   for (let index = 2; index < 16; index++) await add(`event ${index}`);
   await add("one too many");
   await says(page, "#event-fault", /At most 16/);

@@ -1,4 +1,4 @@
-// A free port for a program that cannot choose one itself.
+// Free ports for a program that cannot choose one itself, or must have the same when it is started again.
 
 import { once } from "node:events";
 import { createServer } from "node:net";
@@ -15,4 +15,10 @@ export async function freePort(): Promise<number> {
     await once(server, "close");
     return port;
   }
+}
+
+/** Settings of a server that is to have its ports again: those that the system chooses are anybody's as soon as it lets them go. */
+export async function keptPorts(): Promise<Record<string, string>> {
+  const [live, ops, web] = [await freePort(), await freePort(), await freePort()];
+  return { LIVE_WS_PORT: String(live), OPS_PORT: String(ops), WEB_PORT: String(web) };
 }

@@ -172,12 +172,17 @@ describe("a server that wants tokens", () => {
     t.after(() => void (Date.now = real));
     for (const hours of [-6, 6]) {
       Date.now = () => real() + hours * 3_600_000;
-      await using it = await begin(() => jwt(ALL, 3));
+      // Both are noted as they happen, however late the test looks.
+      let began = 0, renewed = 0;
+      await using it = await begin((why) => {
+        if (why === "renew") renewed ||= performance.now();
+        return jwt(ALL, 3);
+      });
+      it.client.on("statechange", ({ name }) => name === "connected" && (began ||= performance.now()));
       await until("a snapshot", () => it.subscription.live);
-      assert.ok(Math.abs(it.client.now() - real()) < 1_000);
-      const began = performance.now();
-      await until("a renewal", () => it.asked.length === 2);
-      assert.ok(performance.now() - began > 600, `${performance.now() - began}`);
+      assert.ok(Math.abs(it.client.now() - real()) < 5_000);
+      await until("a renewal", () => it.asked.length >= 2);
+      assert.ok(renewed - began > 600, `${renewed - began}`);
       await new Promise((resolve) => setTimeout(resolve, 3_000));
       assert.deepEqual([it.proxy.accepted, it.asked.length < 7], [1, true], `${it.asked}`);
       Date.now = real;

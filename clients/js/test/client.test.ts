@@ -6,7 +6,7 @@ import { ProcessorClient } from "../src/index.ts";
 import type { Change, ServerError, State, Subscription } from "../src/index.ts";
 import { Proxy } from "./proxy.ts";
 import { Server, stamp } from "./server.ts";
-import { next, until } from "./wait.ts";
+import { PATIENCE, next, until } from "./wait.ts";
 
 const moscow = { latitude: 55.75, longitude: 37.62 };
 const oslo = { latitude: 59.91, longitude: 10.75 };
@@ -144,9 +144,12 @@ describe("a client", () => {
     const seen: Change[] = [];
     const iterator = subscription[Symbol.asyncIterator]();
     seen.push((await iterator.next()).value);
+    const left = next(subscription, "left");
     for (let n = 0; n < 20; n++) await server.post({ device_id: "i1", ...oslo, speed: n, topics: ["event:i"] });
     await server.post({ device_id: "i2", ...oslo, topics: ["event:i"] });
     await server.post({ device_id: "i2", ...oslo });
+    // That it is not there is true before it has come, too.
+    await left;
     await until("the last", () => subscription.devices.get("i1")?.speed === 19 && !subscription.devices.has("i2"));
     seen.push((await iterator.next()).value, (await iterator.next()).value);
     assert.deepEqual(seen.map(({ device_id, position }) => [device_id, position?.speed]), [["i1", undefined], ["i1", 19], ["i2", undefined]]);
@@ -200,9 +203,11 @@ describe("a client", () => {
     const now = Date.now;
     t.mock.method(Date, "now", () => now() + ahead);
     using client = new ProcessorClient(server.url);
+    const told = next(client, "time");
     const subscription = client.subscribe("device:clock");
     await next(subscription, "snapshot");
     await until("the server's time", () => Math.abs(client.now() - now()) < 5_000);
+    assert.ok(Math.abs((await told) - now()) < PATIENCE);
   });
 
   it("asks again for what was not read as it was too fast", async () => {

@@ -129,9 +129,10 @@ describe("a connection that ends", () => {
     it.subscription.on("position", ({ latitude }) => seen.push(latitude));
     const report = (latitude: number) => server.post({ device_id: "1", latitude, longitude: 1, topics: ["event:e"] });
     it.proxy.delay = 500;
-    await report(1);
+    const first = report(1);
     await until("the first to be on its way", () => it.proxy.waiting > 0);
     it.proxy.delay = 0;
+    await first;
     await report(2);
     await until("both", () => seen.length === 2);
     assert.deepEqual(seen, [1, 2]);

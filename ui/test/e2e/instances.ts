@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { Proxy } from "../../../clients/js/test/proxy.ts";
 import { Server } from "../../../clients/js/test/server.ts";
-import { freePort } from "../port.ts";
+import { freePort, keptPorts } from "../port.ts";
 import { disposeLater } from "./scene.ts";
 
 const running = new Set<ChildProcess>();
@@ -29,7 +29,7 @@ export async function startInstances(env: Record<string, string>): Promise<Insta
   const proxy = await Proxy.start(() => instances?.servers[instances.to]?.live ?? 0);
   disposeLater(() => proxy[Symbol.asyncDispose]());
   const start = async (name: string) => {
-    const server = await Server.start({ ...joined, INSTANCE_ID: name, WEB_LIVE_URL: proxy.url, ...env });
+    const server = await Server.start({ ...joined, INSTANCE_ID: name, WEB_LIVE_URL: proxy.url, ...(await keptPorts()), ...env });
     disposeLater(() => server[Symbol.asyncDispose]());
     return server;
   };

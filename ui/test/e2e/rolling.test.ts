@@ -9,8 +9,8 @@ import { CONNECTION_ERROR, openPage, ready, says, useBrowser } from "./scene.ts"
 useBrowser();
 
 const DEVICES = 30;
-/** Longest time, ms, that a page may be without a connection: the server told it to come back within half a second. */
-const BLINK = 2_000;
+/** Longest time, ms, that a page may be without a connection: the server told it to come back within half a second, and a busy machine takes a while to connect it. */
+const BLINK = 5_000;
 
 test("a rolling restart is a blink of the connection's state", async () => {
   const instances = await startInstances({ LIVE_WS_DRAIN_TIMEOUT_MS: "8000", LIVE_WS_DRAIN_SPREAD_MS: "500", LIVE_WS_RECONNECT_SPREAD_MS: "500" });
