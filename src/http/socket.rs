@@ -1,13 +1,13 @@
 //! `TrackedSocket`: a socket that tells the connection's state what goes through it, and hands over one request at a time.
 //!
 //! `actix-http` makes requests of all that it has read, some thousand at once if a client sends them without waiting for the responses, and
-//! while a response cannot be written it looks for more without rest. Here bytes behind the end of a head wait until it has looked at
-//! that, and while a response is made or is stuck.
+//! while a response cannot be written it looks for more without rest. Here the end of a second head waits until it has looked at the
+//! first, and all waits while a response is made or is stuck.
 
+use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
-use std::{io, mem};
 
 use actix_web::web::BytesMut;
 use socket2::SockRef;
@@ -25,31 +25,79 @@ pub(super) struct TrackedSocket {
     /// What was read and is not handed over yet: at most what one read gives.
     held: BytesMut,
     head_end: HeadEnd,
-    /// What was handed over last ends a head, perhaps: it is to be looked at before there is more.
-    is_to_be_seen: bool,
+    /// The dispatcher has been given the end of a head since it looked last.
+    has_head: bool,
 }
 
 impl TrackedSocket {
     /// `state` is told of what goes through `stream`.
     pub(super) fn new(stream: Rc<TcpStream>, state: Rc<ConnectionState>) -> Self {
         let (held, head_end) = (BytesMut::new(), HeadEnd::default());
-        Self { stream, state, held, head_end, is_to_be_seen: false }
+        Self { stream, state, held, head_end, has_head: false }
     }
 
-    /// Reads what has come, up to the size of `buffer`, into `held`. 0 at the end of the stream.
-    fn poll_hold(&mut self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<usize>> {
+    /// Reads what has come into the room that `buffer` has left, without taking that.
+    fn poll_receive(&self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<usize>> {
         loop {
             ready!(self.stream.poll_read_ready(context))?;
-            let place = buffer.initialize_unfilled();
-            match self.stream.try_read(place) {
-                Ok(count) => {
-                    self.held.extend_from_slice(&place[..count]);
-                    return Poll::Ready(Ok(count));
-                }
+            match self.stream.try_read(buffer.initialize_unfilled()) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Poll::Ready(Err(error)),
+                result => return Poll::Ready(result),
             }
         }
+    }
+
+    /// How many of these bytes the dispatcher may have before it looks: up to the last byte of the second head's end.
+    fn allowed(&mut self, bytes: &[u8]) -> usize {
+        let mut from = 0;
+        loop {
+            let before = self.head_end;
+            let Some(length) = self.head_end.find(&bytes[from..]) else { return bytes.len() };
+            if std::mem::replace(&mut self.has_head, true) {
+                let last = from + length - 1;
+                self.head_end = before;
+                self.head_end.find(&bytes[from..last]);
+                return last;
+            }
+            from += length;
+        }
+    }
+
+    fn poll_hand_over(
+        &mut self,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let mut held = std::mem::take(&mut self.held);
+        let received = if held.is_empty() { ready!(self.poll_receive(context, buffer))? } else { 0 };
+        if received == 0 && held.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        if !self.state.takes_more(context.waker()) {
+            held.extend_from_slice(&buffer.initialize_unfilled()[..received]);
+            self.held = held;
+            self.state.holds(true);
+            return Poll::Pending;
+        }
+        let given = if held.is_empty() {
+            let given = self.allowed(&buffer.initialize_unfilled()[..received]);
+            self.held.extend_from_slice(&buffer.initialize_unfilled()[given..received]);
+            buffer.advance(given);
+            given
+        } else {
+            let most = held.len().min(buffer.remaining());
+            let given = self.allowed(&held[..most]);
+            buffer.put_slice(&held.split_to(given));
+            self.held = held;
+            given
+        };
+        self.state.holds(!self.held.is_empty());
+        if given == 0 {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        self.state.received(given, Instant::now());
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -100,25 +148,12 @@ impl AsyncRead for TrackedSocket {
         if this.state.over_allowance().is_some() {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
-        if mem::take(&mut this.is_to_be_seen) {
-            context.waker().wake_by_ref();
-            return Poll::Pending;
+        let result = this.poll_hand_over(context, buffer);
+        if result.is_pending() {
+            // It looks at what it has now.
+            this.has_head = false;
         }
-        if this.held.is_empty() && ready!(this.poll_hold(context, buffer))? == 0 {
-            return Poll::Ready(Ok(()));
-        }
-        if !this.state.takes_more(context.waker()) {
-            this.state.holds(true);
-            return Poll::Pending;
-        }
-        let most = this.held.len().min(buffer.remaining());
-        let end = this.head_end.find(&this.held[..most]);
-        this.is_to_be_seen = end.is_some();
-        let given = this.held.split_to(end.unwrap_or(most));
-        buffer.put_slice(&given);
-        this.state.received(given.len(), Instant::now());
-        this.state.holds(!this.held.is_empty());
-        Poll::Ready(Ok(()))
+        result
     }
 }
 
