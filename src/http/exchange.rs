@@ -2,10 +2,10 @@
 
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
-use actix_web::body::MessageBody;
-use actix_web::dev::{Payload, ServiceRequest};
+use actix_web::body::{BodySize, BoxBody, MessageBody};
+use actix_web::dev::{Payload, ResponseHead, ServiceRequest, ServiceResponse};
 use actix_web::error::PayloadError;
 use actix_web::http::ConnectionType;
 use actix_web::web::Bytes;
@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use super::state::ConnectionState;
 
-/// One request, from its head to its response.
+/// One request, from its head until its response is written, or given up.
 pub(super) struct Exchange {
     /// `None` only where a test has no socket.
     state: Option<Rc<ConnectionState>>,
@@ -34,10 +34,10 @@ impl Exchange {
         Self::new(state, has_body)
     }
 
-    /// The head of a request was read that waits with its body until it is told to send it.
-    pub(super) fn begin_expecting(request: &mut actix_http::Request) -> Self {
+    /// The head of a request was read that waits with its body until it is told to send it, and it is refused.
+    pub(super) fn refuse_expecting(request: &mut actix_http::Request, response: &mut HttpResponse) {
         let state = request.conn_data::<Rc<ConnectionState>>().cloned();
-        Self::new(state, !matches!(request.payload(), Payload::None))
+        Self::new(state, !matches!(request.payload(), Payload::None)).made(response.head_mut());
     }
 
     fn new(state: Option<Rc<ConnectionState>>, has_body: bool) -> Self {
@@ -47,15 +47,49 @@ impl Exchange {
         Self { state }
     }
 
-    /// The response was made.
-    pub(super) fn end(self, response: &mut HttpResponse<impl MessageBody>) {
-        if self.state.is_some_and(|state| state.response_made(Instant::now())) {
-            response.head_mut().set_connection_type(ConnectionType::Close);
+    fn made(&self, response: &mut ResponseHead) {
+        if self.state.as_ref().is_some_and(|state| state.response_made(Instant::now())) {
+            response.set_connection_type(ConnectionType::Close);
+        }
+    }
+
+    /// The response was made, and will be written.
+    pub(super) fn answer(self, mut response: ServiceResponse) -> ServiceResponse<TrackedResponse> {
+        self.made(response.response_mut().head_mut());
+        response.map_body(|_, body| TrackedResponse { body, _exchange: self })
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        if let Some(state) = &self.state {
+            state.response_ended(Instant::now());
         }
     }
 }
 
-/// A body that tells the state when it is at its end.
+/// The body of a response: when it goes, all of it was handed over to be written.
+pub(super) struct TrackedResponse {
+    body: BoxBody,
+    _exchange: Exchange,
+}
+
+impl MessageBody for TrackedResponse {
+    type Error = <BoxBody as MessageBody>::Error;
+
+    fn size(&self) -> BodySize {
+        self.body.size()
+    }
+
+    fn poll_next(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        Pin::new(&mut self.get_mut().body).poll_next(context)
+    }
+}
+
+/// The body of a request, which tells the state when more of it is wanted, and when it is at its end.
 struct TrackedBody {
     payload: Payload,
     state: Rc<ConnectionState>,
@@ -71,10 +105,12 @@ impl Stream for TrackedBody {
     type Item = Result<Bytes, PayloadError>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let item = ready!(Pin::new(&mut self.payload).poll_next(context));
-        if item.is_none() {
-            self.state.body_ended(Instant::now());
+        let item = Pin::new(&mut self.payload).poll_next(context);
+        match &item {
+            Poll::Pending => self.state.body_wanted(Instant::now()),
+            Poll::Ready(None) => self.state.body_ended(Instant::now()),
+            Poll::Ready(Some(_)) => {}
         }
-        Poll::Ready(item)
+        item
     }
 }

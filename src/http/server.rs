@@ -109,12 +109,11 @@ impl Server {
                     Err(problem) => Either::Right(request.into_response(problem.response())),
                 };
                 async move {
-                    let mut response = match response {
-                        Either::Left(response) => response.await?.map_into_left_body(),
-                        Either::Right(refusal) => refusal.map_into_right_body(),
+                    let response = match response {
+                        Either::Left(response) => response.await?,
+                        Either::Right(refusal) => refusal,
                     };
-                    exchange.end(response.response_mut());
-                    Ok(response)
+                    Ok(exchange.answer(response))
                 }
             });
         let service = HttpService::build()
@@ -145,7 +144,7 @@ fn expect(
 ) -> Result<actix_http::Request, actix_web::Error> {
     let Err(problem) = site.check_expect(request.head()) else { return Ok(request) };
     let mut response = problem.response();
-    Exchange::begin_expecting(&mut request).end(&mut response);
+    Exchange::refuse_expecting(&mut request, &mut response);
     Err(InternalError::from_response("refused", response).into())
 }
 

@@ -2,7 +2,7 @@
 //!
 //! `actix-http` makes requests of all that it has read, some thousand at once if a client sends them without waiting for the responses, and
 //! while a response cannot be written it looks for more without rest. Here the end of a second head waits until it has looked at the
-//! first, and all waits while a response is made or is stuck.
+//! first, and all waits while a response is made, written or stuck, and while nobody asks for the rest of a body.
 
 use std::io;
 use std::pin::Pin;
@@ -22,7 +22,7 @@ pub(super) struct TrackedSocket {
     /// Shared with the connection's task, which writes a response of its own when the time is over.
     stream: Rc<TcpStream>,
     pub(super) state: Rc<ConnectionState>,
-    /// What was read and is not handed over yet: at most what one read gives.
+    /// What was read and is not handed over yet: at most what the dispatcher had room for.
     held: BytesMut,
     head_end: HeadEnd,
     /// The dispatcher has been given the end of a head since it looked last.
@@ -96,17 +96,19 @@ impl TrackedSocket {
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
-        self.state.received(given, Instant::now());
+        self.state.received(given, self.has_head, Instant::now());
         Poll::Ready(Ok(()))
     }
 }
 
-/// Finds the end of a request's head: an empty line. Lines end with LF, or CR and LF, as the parser has it (RFC 9112 section 2.2). There are
-/// such lines in bodies as well, which does no harm.
+/// Finds the end of a request's head: an empty line behind another. Lines end with LF, or CR and LF, as the parser has it (RFC 9112 section
+/// 2.2), which skips empty lines before a head. There are such lines in bodies as well, which does no harm.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum HeadEnd {
-    /// Within a line.
+    /// Before the first line.
     #[default]
+    Start,
+    /// Within a line.
     InLine,
     /// Behind its LF.
     Lf,
@@ -119,6 +121,10 @@ impl HeadEnd {
     fn find(&mut self, bytes: &[u8]) -> Option<usize> {
         let mut at = 0;
         loop {
+            if *self == Self::Start {
+                at += bytes[at..].iter().position(|byte| !matches!(byte, b'\r' | b'\n'))?;
+                *self = Self::InLine;
+            }
             if *self == Self::InLine {
                 at += memchr::memchr(b'\n', &bytes[at..])? + 1;
                 *self = Self::Lf;
@@ -127,7 +133,7 @@ impl HeadEnd {
             at += 1;
             *self = match (*self, byte) {
                 (_, b'\n') => {
-                    *self = Self::InLine;
+                    *self = Self::Start;
                     return Some(at);
                 }
                 (Self::Lf, b'\r') => Self::LfCr,
@@ -207,9 +213,14 @@ mod tests {
 
     #[test]
     fn a_head_ends_with_an_empty_line_however_it_comes() {
-        let text = "GET / HTTP/1.1\r\nA: b\r\n\r\nGET /\n\n\nPOST\r\n\n{\r}\n\rx\n\r\nrest\r\n";
-        let expected =
-            ["GET / HTTP/1.1\r\nA: b\r\n\r\n", "GET /\n\n", "\nPOST\r\n\n", "{\r}\n\rx\n\r\n", "rest\r\n"];
+        let text = "\r\n\n\nGET / HTTP/1.1\r\nA: b\r\n\r\nGET /\n\n\n\r\nPOST\r\n\n{\r}\n\rx\n\r\nrest\r\n";
+        let expected = [
+            "\r\n\n\nGET / HTTP/1.1\r\nA: b\r\n\r\n",
+            "GET /\n\n",
+            "\n\r\nPOST\r\n\n",
+            "{\r}\n\rx\n\r\n",
+            "rest\r\n",
+        ];
         assert_eq!(parts(&[text]), expected);
         for size in 1..text.len() {
             let pieces: Vec<_> =

@@ -31,6 +31,9 @@ const EARLY_BYTES: usize = 64 * 1024;
 /// Within this time some of a response must be taken.
 const WRITE: Duration = Duration::from_secs(10);
 
+/// So many bytes of a body are handed over before they are asked for again.
+const BODY_AT_ONCE: usize = 64 * 1024;
+
 /// A body takes at most so many bytes on the wire for each of its own (chunks of one byte take six), and some more.
 const OVERHEAD: usize = 8;
 
@@ -84,7 +87,7 @@ enum Stage {
     Head,
     /// A request's body is being read: so many bytes, the last ones at this time.
     Body { bytes: usize, last: Instant },
-    /// The request is read, its response is being made.
+    /// The request is read, its response is being made or handed over to be written.
     Response,
     /// The response was made before the end of the request's body, of which so many more bytes are read. Nothing
     /// follows.
@@ -113,6 +116,10 @@ pub(super) struct ConnectionState {
     ahead: Cell<bool>,
     /// Whoever would read on, which it may not now.
     reader: RefCell<Option<Waker>>,
+    /// So many bytes of a body are wanted.
+    wanted: Cell<usize>,
+    /// Since when none are: a client is not held to account for that time.
+    unwanted: Cell<Option<Instant>>,
     /// Any byte was read.
     spoke: Cell<bool>,
 }
@@ -127,6 +134,8 @@ impl ConnectionState {
             blocked: Cell::new(None),
             ahead: Cell::new(false),
             reader: RefCell::new(None),
+            wanted: Cell::new(0),
+            unwanted: Cell::new(None),
             spoke: Cell::new(false),
         }
     }
@@ -143,9 +152,15 @@ impl ConnectionState {
         }
     }
 
-    /// True if more may be handed over: not while a response is made, nor while one is stuck. Wakes `reader` when that changes.
+    /// True if more may be handed over: not while a response is made, written or stuck, nor of a body that nobody asks for. Wakes `reader`
+    /// when that changes.
     pub(super) fn takes_more(&self, reader: &Waker) -> bool {
-        let takes_more = !self.is_stuck() && self.stage.get() != Stage::Response;
+        let takes_more = match self.stage.get() {
+            Stage::Idle | Stage::Head => !self.is_stuck(),
+            Stage::Body { .. } => self.wanted.get() > 0,
+            Stage::Response => false,
+            Stage::Early { .. } => true,
+        };
         if !takes_more {
             self.reader.replace(Some(reader.clone()));
         }
@@ -162,14 +177,18 @@ impl ConnectionState {
         self.ahead.set(some);
     }
 
-    /// The socket handed over `count` bytes.
-    pub(super) fn received(&self, count: usize, now: Instant) {
+    /// The socket handed over `count` bytes, the end of a head among them if `ends`.
+    pub(super) fn received(&self, count: usize, ends: bool, now: Instant) {
         self.spoke.set(true);
         match self.stage.get() {
             Stage::Idle => self.enter(Stage::Head, now),
             Stage::Head | Stage::Response => {}
             Stage::Body { bytes, .. } => {
                 self.stage.set(Stage::Body { bytes: bytes.saturating_add(count), last: now });
+                self.wanted.set(if ends { 0 } else { self.wanted.get().saturating_sub(count) });
+                if self.wanted.get() == 0 {
+                    self.unwanted.set(Some(now));
+                }
             }
             Stage::Early { left } => self.stage.set(Stage::Early { left: left.saturating_sub(count) }),
         }
@@ -194,6 +213,20 @@ impl ConnectionState {
             return;
         }
         self.enter(if has_body { Stage::Body { bytes: 0, last: now } } else { Stage::Response }, now);
+        self.wanted.set(0);
+        self.unwanted.set(Some(now));
+    }
+
+    /// Somebody waits for more of the body of the request.
+    pub(super) fn body_wanted(&self, now: Instant) {
+        let Stage::Body { bytes, last } = self.stage.get() else { return };
+        if let Some(unwanted) = self.unwanted.take() {
+            let time = now.saturating_duration_since(unwanted);
+            self.stage.set(Stage::Body { bytes, last: last + time });
+            self.since.set(self.since.get() + time);
+        }
+        self.wanted.set(BODY_AT_ONCE);
+        self.wake_reader();
     }
 
     /// The body of the request was read to its end.
@@ -206,15 +239,22 @@ impl ConnectionState {
     /// The response was made. True if that was before the end of the request's body: then it must be the last one.
     pub(super) fn response_made(&self, now: Instant) -> bool {
         match self.stage.get() {
-            Stage::Early { .. } => return true,
+            Stage::Early { .. } => true,
             Stage::Body { .. } => {
                 self.enter(Stage::Early { left: EARLY_BYTES }, now);
-                return true;
+                true
             }
-            Stage::Idle | Stage::Head | Stage::Response => {}
+            Stage::Idle | Stage::Head | Stage::Response => false,
         }
-        self.enter(if self.ahead.get() { Stage::Head } else { Stage::Idle }, now);
-        false
+    }
+
+    /// The response was handed over to be written, or given up.
+    pub(super) fn response_ended(&self, now: Instant) {
+        match self.stage.get() {
+            Stage::Response => self.enter(if self.ahead.get() { Stage::Head } else { Stage::Idle }, now),
+            Stage::Body { .. } => self.enter(Stage::Early { left: EARLY_BYTES }, now),
+            Stage::Idle | Stage::Head | Stage::Early { .. } => {}
+        }
     }
 
     /// Why not one more byte may be read.
@@ -237,6 +277,8 @@ impl ConnectionState {
             // The head is not looked at meanwhile.
             Stage::Head if self.is_stuck() => None,
             Stage::Head => Some((since + HEAD, CloseReason::Head)),
+            // The server has not come to it.
+            Stage::Body { .. } if self.wanted.get() == 0 => None,
             Stage::Body { bytes, last } => {
                 let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
                 let at_rate = since + PROGRESS + Duration::from_secs(1) * bytes / RATE;
@@ -290,14 +332,16 @@ mod tests {
     fn a_head_has_ten_seconds_from_connecting_or_from_its_first_byte() {
         let (connection, now) = connection();
         assert_eq!(connection.deadline(), Some((now + HEAD, CloseReason::Head)));
-        connection.received(5, now + 3 * SECOND);
+        connection.received(5, false, now + 3 * SECOND);
         assert_eq!(connection.deadline(), Some((now + HEAD, CloseReason::Head)));
         connection.request_began(false, now + 4 * SECOND);
         assert_eq!(connection.deadline(), None);
-        assert!(!connection.response_made(now + 5 * SECOND));
+        assert!(!connection.response_made(now + 4 * SECOND));
+        assert_eq!(connection.deadline(), None);
+        connection.response_ended(now + 5 * SECOND);
         assert_eq!(connection.deadline(), Some((now + 5 * SECOND + IDLE, CloseReason::Idle)));
-        connection.received(1, now + 20 * SECOND);
-        connection.received(1, now + 25 * SECOND);
+        connection.received(1, false, now + 20 * SECOND);
+        connection.received(1, false, now + 25 * SECOND);
         assert_eq!(connection.deadline(), Some((now + 20 * SECOND + HEAD, CloseReason::Head)));
     }
 
@@ -307,29 +351,37 @@ mod tests {
         connection.request_began(false, now);
         connection.holds(true);
         assert!(!connection.response_made(now + 2 * SECOND));
+        connection.response_ended(now + 2 * SECOND);
         assert_eq!(connection.deadline(), Some((now + 2 * SECOND + HEAD, CloseReason::Head)));
     }
 
     #[test]
     fn a_body_must_come_on_at_a_rate_and_to_its_end() {
         let (connection, now) = connection();
-        connection.request_began(true, now);
+        connection.request_began(true, now - 20 * SECOND);
+        // Nobody has asked for it yet.
+        assert_eq!(connection.deadline(), None);
+        assert!(!connection.takes_more(Waker::noop()));
+        connection.body_wanted(now);
+        assert!(connection.takes_more(Waker::noop()));
         assert_eq!(connection.deadline(), Some((now + PROGRESS, CloseReason::Body)));
         // Ten bytes a second are enough for ten seconds only.
         for second in 1..=9 {
-            connection.received(10, now + second * SECOND);
+            connection.received(10, false, now + second * SECOND);
         }
         let (at, _) = connection.deadline().unwrap();
         assert!(at > now + PROGRESS && at < now + PROGRESS + 2 * SECOND);
         // At a hundred a second the total ends it.
         for second in 10..=299 {
-            connection.received(100, now + second * SECOND);
+            connection.received(100, false, now + second * SECOND);
             assert!(connection.deadline().unwrap().0 > now + second * SECOND);
         }
         assert_eq!(connection.deadline(), Some((now + 300 * SECOND, CloseReason::Body)));
         assert_eq!(connection.over_allowance(), None);
-        connection.received(OVERHEAD_BYTES, now);
+        connection.received(OVERHEAD_BYTES, false, now + 299 * SECOND);
         assert_eq!(connection.over_allowance(), Some(CloseReason::BodyBytes));
+        // So much is enough until it is asked for again.
+        assert!(!connection.takes_more(Waker::noop()));
         connection.body_ended(now + 299 * SECOND);
         assert_eq!((connection.deadline(), connection.over_allowance()), (None, None));
         assert!(!connection.response_made(now));
@@ -341,11 +393,11 @@ mod tests {
         connection.request_began(true, now);
         assert!(connection.response_made(now + SECOND));
         assert_eq!(connection.deadline(), Some((now + SECOND + EARLY, CloseReason::Early)));
-        connection.received(EARLY_BYTES - 1, now + SECOND);
+        connection.received(EARLY_BYTES - 1, false, now + SECOND);
         assert_eq!(connection.over_allowance(), None);
         connection.request_began(false, now + SECOND);
         assert!(connection.response_made(now + SECOND));
-        connection.received(1, now + SECOND);
+        connection.received(1, false, now + SECOND);
         assert_eq!(connection.over_allowance(), Some(CloseReason::Early));
     }
 
@@ -360,6 +412,8 @@ mod tests {
         connection.sent(true, now + 3 * SECOND);
         assert_eq!(connection.deadline(), None);
         connection.response_made(now + 3 * SECOND);
+        assert!(!connection.is_quiet());
+        connection.response_ended(now + 3 * SECOND);
         assert!(connection.is_quiet());
         // As long as it is taken, the next request is not waited for.
         connection.sent(true, now + 70 * SECOND);
@@ -372,6 +426,7 @@ mod tests {
         connection.request_began(false, now);
         connection.holds(true);
         assert!(!connection.response_made(now));
+        connection.response_ended(now);
         connection.sent(false, now + SECOND);
         assert_eq!(connection.deadline(), Some((now + SECOND + WRITE, CloseReason::Write)));
         assert!(!connection.takes_more(Waker::noop()));
@@ -385,6 +440,7 @@ mod tests {
         let (idle, now) = connection();
         idle.request_began(false, now);
         idle.response_made(now);
+        idle.response_ended(now);
         let (head, early, work, blocked) = (connection().0, connection().0, connection().0, connection().0);
         early.request_began(true, now);
         early.response_made(now + SECOND);

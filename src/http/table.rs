@@ -144,7 +144,7 @@ mod tests {
             let state = Rc::new(ConnectionState::new(Limits { body: Duration::ZERO, body_bytes: 0 }, now));
             state.request_began(number == 0, now);
             if number > 0 {
-                state.response_made(now + Duration::from_secs(10 - number));
+                state.response_ended(now + Duration::from_secs(10 - number));
             }
             let entry = table.add(state);
             let task = actix_rt::spawn(async move {

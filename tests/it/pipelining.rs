@@ -1,11 +1,15 @@
 //! Requests that are sent without waiting for the responses, on the ops port and the port of the map page.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
+use futures_util::future::join_all;
+use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
-use crate::harness::{Server, eventually, folder, position};
+use crate::harness::{Answer, Answers, Server, eventually, folder, position};
 
 /// One of each kind; the last one ends the connection.
 fn requests(rounds: usize) -> String {
@@ -49,37 +53,92 @@ async fn they_are_answered_one_after_the_other_however_they_come() {
 }
 
 #[actix::test]
-async fn very_many_of_them_cost_little_and_no_one_else() {
+async fn thousands_of_them_take_no_memory() {
     let folder = folder();
-    let server = Server::start(folder.path(), &[("WEB_PORT", "0"), ("WEB_ENABLED", "true")]);
-    let memory = server.metric("process_resident_memory_bytes", "").await;
-    let mut clients = Vec::new();
-    for (address, path) in [(server.ops, "/metrics"), (server.web(), "/")] {
-        let requests = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").repeat(80_000);
-        for _ in 0..10 {
-            let (mut reader, mut writer) = TcpStream::connect(address).await.unwrap().into_split();
-            let requests = requests.clone();
-            // It reads so little that responses are stuck all the time, and so much that it is not closed for that.
-            clients.push(actix::spawn(async move {
-                let read = async {
-                    while reader.read(&mut [0; 65536]).await.is_ok_and(|count| count > 0) {
-                        tokio::time::sleep(Duration::from_millis(200)).await;
-                    }
-                };
-                tokio::join!(read, writer.write_all(requests.as_bytes()))
-            }));
-        }
+    let server = Server::start(folder.path(), &[]);
+    let memory = async || server.metric("process_resident_memory_bytes", "").await;
+    let before = memory().await;
+    for (address, path) in [(server.ops, "/healthz"), (server.web(), "/")] {
+        let requests = get(path, "").repeat(3000) + &get(path, "Connection: close\r\n");
+        let read_all = join_all((0..10).map(|_| async { all(address, &requests).await.len() }));
+        assert!(read_all.await.into_iter().all(|length| length > 3000 * 100));
     }
-    // A stuck response costs nothing: the server rests.
+    let grown = memory().await - before;
+    assert!(grown < 32e6, "{grown}");
+}
+
+/// Of responses that are in memory, and of one that is read from a file while it is written.
+#[actix::test]
+async fn while_a_response_is_stuck_nothing_is_done() {
+    let (folder, files) = (folder(), folder());
+    let file = files.path().join("map.pmtiles");
+    std::fs::write(&file, [b"PMTiles\x03".as_slice(), &vec![0; 8 << 20]].concat()).unwrap();
+    let server = Server::start(folder.path(), &[("WEB_PMTILES_FILE", file.to_str().unwrap())]);
+    let mut clients = Vec::new();
+    for (address, path) in [(server.ops, "/metrics"), (server.web(), "/"), (server.web(), "/map.pmtiles")] {
+        let requests = get(path, "").repeat(80_000);
+        let mut client = TcpStream::connect(address).await.unwrap();
+        // More does not go through, as nothing is read.
+        drop(timeout(Duration::from_secs(1), client.write_all(requests.as_bytes())).await);
+        clients.push(client);
+    }
     let used = async || server.metric("process_cpu_seconds_total", "").await;
     eventually("rest", async || {
         let before = used().await;
         tokio::time::sleep(Duration::from_secs(1)).await;
-        used().await - before < 0.5
+        used().await - before < 0.3
     })
     .await;
-    let grown = server.metric("process_resident_memory_bytes", "").await - memory;
-    assert!(grown < 32e6, "{grown}");
-    assert!(clients.iter().all(|client| !client.is_finished()), "they are still connected");
+    for metric in ["processor_ops_closes_total", "processor_web_closes_total"] {
+        assert_eq!(server.metric(metric, "\"write_timeout\"").await, 0.0, "they are still connected");
+    }
     assert_eq!(server.get("/healthz").await.0, 200);
+}
+
+#[actix::test]
+async fn those_behind_a_post_that_has_to_wait_are_answered_too() {
+    let folder = folder();
+    let claims = json!({ "sub": "a", "devices": ["1"] }).to_string();
+    let answers = Answers::start(move |_| Answer::Slow(200, String::new(), claims.clone())).await;
+    let url = format!("http://{}/", answers.address);
+    let server = Server::start(folder.path(), &[("AUTH", "http"), ("AUTH_HTTP_URL", &url)]);
+    let body = position("1", 1, 1.0).to_string();
+    let post = format!(
+        "POST /positions HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer x\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    // More than the library would queue.
+    let behind = get("/healthz", "").repeat(40) + &get("/healthz", "Connection: close\r\n");
+    let responses = all(server.ops, &(post + &behind)).await;
+    let statuses: Vec<_> = responses.split("HTTP/1.1 ").skip(1).map(|rest| &rest[..3]).collect();
+    assert_eq!(statuses, ["200"; 42]);
+}
+
+#[actix::test]
+async fn empty_lines_before_a_request_cost_little() {
+    let folder = folder();
+    let server = Server::start(folder.path(), &[]);
+    let used = async || server.metric("process_cpu_seconds_total", "").await;
+    let before = used().await;
+    let mut client = TcpStream::connect(server.ops).await.unwrap();
+    client.write_all("\n".repeat(100_000).as_bytes()).await.unwrap();
+    // By then they are read.
+    for _ in 0..10 {
+        assert_eq!(server.get("/healthz").await.0, 200);
+    }
+    let used = used().await - before;
+    assert!(used < 0.3, "{used}");
+}
+
+fn get(path: &str, header: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{header}\r\n")
+}
+
+/// Everything that is answered until the connection ends.
+async fn all(address: SocketAddr, requests: &str) -> String {
+    let (mut reader, mut writer) = TcpStream::connect(address).await.unwrap().into_split();
+    let mut responses = Vec::new();
+    let (read, _) = tokio::join!(reader.read_to_end(&mut responses), writer.write_all(requests.as_bytes()));
+    read.unwrap();
+    String::from_utf8_lossy(&responses).into_owned()
 }
