@@ -33,8 +33,8 @@ pub struct Authenticator {
 
 /// Who says it.
 enum By {
-    Jwt(Jwt),
-    Asked(Asked),
+    Jwt(Box<Jwt>),
+    Asked(Box<Asked>),
 }
 
 /// What credentials come to.
@@ -56,11 +56,11 @@ impl Authenticator {
             Authority::Nobody => return Ok(None),
             Authority::Jwt(jwt) => {
                 let longest = jwt.require_expiry.then_some(*max_lifetime);
-                (By::Jwt(Jwt::new(jwt, *max_lifetime, *timeout)?), jwt.clock_skew, longest)
+                (By::Jwt(Box::new(Jwt::new(jwt, *max_lifetime, *timeout)?)), jwt.clock_skew, longest)
             }
             Authority::Http(url) => {
                 let asked = Asked::new(url, cookie.clone(), *max_lifetime, *timeout);
-                (By::Asked(asked), BETWEEN_INSTANCES, Some(*max_lifetime))
+                (By::Asked(Box::new(asked)), BETWEEN_INSTANCES, Some(*max_lifetime))
             }
         };
         // A minute, and skew at both ends, for clocks that are apart.

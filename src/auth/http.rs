@@ -1,8 +1,7 @@
 //! `Asked`: a URL that is asked who someone is.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::answers::{Answer, Answers};
 use super::claims::{Claims, Life};
@@ -13,6 +12,9 @@ use crate::settings::PageUrl;
 
 /// Longest answer, in bytes.
 const MAX_BYTES: u64 = 64 * 1024;
+
+/// Of so long an outage the log tells.
+const LONG: Duration = Duration::from_secs(5);
 
 /// Where credentials were shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,8 +39,16 @@ pub(super) struct Asked {
     renewals: Fetcher,
     life: Life,
     answers: Mutex<Answers>,
-    /// It did not say who someone is when it was asked last.
-    is_away: AtomicBool,
+    outage: Mutex<Outage>,
+}
+
+/// Whether it answers. Some failures in between are no outage, and strangers may be able to cause them.
+#[derive(Default)]
+struct Outage {
+    /// Since when there were only failures.
+    since: Option<Instant>,
+    /// The log says so.
+    is_said: bool,
 }
 
 impl Asked {
@@ -54,7 +64,7 @@ impl Asked {
             renewals,
             life,
             answers: Mutex::default(),
-            is_away: AtomicBool::new(false),
+            outage: Mutex::default(),
         }
     }
 
@@ -68,22 +78,24 @@ impl Asked {
         *self.answers.lock().unwrap_or_else(PoisonError::into_inner) = Answers::default();
     }
 
-    /// Asks. Says in the log when no answer comes any more, and when one does again.
+    /// Asks. Says in the log when no answers come any more, and when they do again.
     pub(super) async fn ask(&self, credentials: &Credentials, shown: Shown) -> Answer {
         let answer = self.ask_quietly(credentials, shown).await;
+        let mut outage = self.outage.lock().unwrap_or_else(PoisonError::into_inner);
         match &answer {
             // Nobody was asked.
             Err(Refused::Malformed) => {}
             Err(Refused::Unavailable(why)) => {
-                if !self.is_away.swap(true, Ordering::Relaxed) {
-                    let url = self.url.without_query();
+                let since = *outage.since.get_or_insert_with(Instant::now);
+                if since.elapsed() >= LONG && !std::mem::replace(&mut outage.is_said, true) {
+                    let (url, seconds) = (self.url.without_query(), since.elapsed().as_secs());
                     log::warn!(
-                        "AUTH_HTTP_URL: {url}: {why}; nobody who is not known gets in until it works again"
+                        "AUTH_HTTP_URL: {url}: {why}, as always for {seconds} s; nobody who is not known gets in until it works again"
                     );
                 }
             }
             _ => {
-                if self.is_away.swap(false, Ordering::Relaxed) {
+                if std::mem::take(&mut *outage).is_said {
                     log::info!("AUTH_HTTP_URL: {} works again", self.url.without_query());
                 }
             }

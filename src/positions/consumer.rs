@@ -16,6 +16,7 @@ use super::backlog::Backlog;
 use super::group::{Group, Submission};
 use super::log::Log;
 use super::opened::{Opened, Started};
+use super::order::Verdict;
 use super::publish::Publish;
 use super::revoking::Revoking;
 use super::sessions::{FIRST, Sessions};
@@ -38,7 +39,7 @@ pub struct Stop;
 pub struct Consumer {
     metrics: Arc<PositionsMetrics>,
     sessions: Sessions,
-    /// Why the store does not work, if it does not.
+    /// The kind of error for which the store does not work, if it does not.
     fault: Option<String>,
     /// When it could not store something last, though it was there. What is stored ends that.
     refused_at: Option<Instant>,
@@ -115,13 +116,15 @@ impl Consumer {
             let result = store.commit(group.positions()).await;
             let done = move |actor: &mut Self, ctx: &mut Context<Self>| match result {
                 Ok(committed) => {
-                    actor.refused_at = None;
+                    if committed.verdicts.iter().any(|verdict| *verdict != Verdict::Repeated) {
+                        actor.refused_at = None;
+                    }
                     actor.store_works(number);
                     actor.committed(group, committed, began.elapsed(), ctx);
                 }
                 Err(error) => {
                     let error = Arc::new(error);
-                    // Noted first: whoever is told finds that this instance is not ready.
+                    // Noted first: where this makes the instance unready, whoever is told finds it so.
                     actor.session_failed(number, &error);
                     actor.refuse(group, &error);
                 }

@@ -13,7 +13,7 @@ pub(super) struct Sessions(Vec<Session>);
 
 struct Session {
     state: State,
-    /// Why it has failed, if it has not worked since.
+    /// The kind of error by which it has failed, if it has not worked since.
     fault: Option<String>,
     /// When it was last taken.
     taken_at: Instant,
@@ -39,7 +39,7 @@ impl Sessions {
             taken_at: Instant::now(),
             // It was opened just now.
             worked_at: fault.is_none().then(Instant::now),
-            fault: fault.map(|fault| fault.to_string()),
+            fault: fault.map(|fault| fault.kind()),
         };
         let another = another.map(|Another { store, fault }| session(store, fault));
         Self(iter::once(session(first, None)).chain(another).collect())
@@ -121,7 +121,7 @@ impl Sessions {
 
     /// It did not. True if that is new, or the reason is.
     pub(super) fn failed(&mut self, number: usize, error: &StoreError) -> bool {
-        let fault = Some(error.to_string());
+        let fault = Some(error.kind());
         mem::replace(&mut self.0[number].fault, fault.clone()) != fault
     }
 
@@ -130,10 +130,14 @@ impl Sessions {
         self.0[number].fault.is_some()
     }
 
-    /// True if another has worked within this time, and has not failed since.
-    pub(super) fn does_other_work(&self, within: Duration) -> bool {
-        let worked = |session: &Session| session.worked_at.filter(|_| session.fault.is_none());
-        self.0[self.others()].iter().filter_map(worked).any(|at| at.elapsed() < within)
+    /// True if another has worked within this time and has not failed since; one that is in use, if that is not for longer than `patience`.
+    pub(super) fn does_other_work(&self, within: Duration, patience: Duration) -> bool {
+        let works = |session: &Session| {
+            let is_stuck = matches!(session.state, State::InUse) && session.taken_at.elapsed() > patience;
+            let has_worked = session.worked_at.is_some_and(|at| at.elapsed() < within);
+            has_worked && session.fault.is_none() && !is_stuck
+        };
+        self.0[self.others()].iter().any(works)
     }
 
     /// How long ago the first was last taken.

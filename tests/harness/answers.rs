@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 
 const SLOW: Duration = Duration::from_millis(100);
 
@@ -18,6 +18,8 @@ pub(crate) enum Answer {
     Is(u16, String, String),
     /// That a tenth of a second later.
     Slow(u16, String, String),
+    /// A response with this status, when there is a permit for it.
+    Held(u16, Arc<Semaphore>),
     /// None, while the connection stays.
     Silence,
     /// The connection ends.
@@ -102,6 +104,10 @@ async fn serve(mut stream: TcpStream, state: Arc<Mutex<State>>) {
                 let response =
                     format!("HTTP/1.1 {status} X\r\nContent-Length: {length}\r\n{headers}\r\n{body}");
                 stream.write_all(response.as_bytes()).await
+            }
+            Answer::Held(status, permits) => {
+                permits.acquire().await.unwrap().forget();
+                stream.write_all(format!("HTTP/1.1 {status} X\r\nContent-Length: 0\r\n\r\n").as_bytes()).await
             }
             Answer::Silence => std::future::pending().await,
             Answer::Hangs => return,

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use actix::Context;
 
-use super::Consumer;
+use super::{CHECK_EVERY, Consumer};
 use crate::positions::sessions::FIRST;
 use crate::positions::store::StoreError;
 
@@ -66,15 +66,15 @@ impl Consumer {
     /// A session failed at what it was to do for someone.
     pub(super) fn session_failed(&mut self, number: usize, error: &Arc<StoreError>) {
         self.metrics.store_errors.inc();
-        self.note_failure(number, error);
-    }
-
-    fn note_failure(&mut self, number: usize, error: &Arc<StoreError>) {
         if error.is_of_storing() {
             // That is the same through every session.
             self.refused_at = Some(Instant::now());
             return self.store_failed(error);
         }
+        self.note_failure(number, error);
+    }
+
+    fn note_failure(&mut self, number: usize, error: &Arc<StoreError>) {
         let is_new = self.sessions.failed(number, error);
         let others_work =
             if number == FIRST { self.do_others_work(error) } else { !self.sessions.have_all_failed() };
@@ -93,7 +93,7 @@ impl Consumer {
             StoreError::TimedOut(_) => self.sessions.first_took().min(RECENTLY),
             _ => RECENTLY,
         };
-        self.sessions.does_other_work(within)
+        self.sessions.does_other_work(within, CHECK_EVERY)
     }
 
     /// Refuses all that wait if the store took too long: they have waited for it, and would wait as long again.
@@ -125,13 +125,12 @@ impl Consumer {
 
     /// Says why, if it worked before or the reason is another.
     fn store_failed(&mut self, error: &StoreError) {
-        let fault = error.to_string();
         self.metrics.store_up.set(0);
-        match &self.fault {
-            None => log::error!("the store failed: {fault}; positions are refused until it works again"),
-            Some(before) if *before != fault => log::warn!("the store still does not work: {fault}"),
+        let kind = error.kind();
+        match self.fault.replace(kind.clone()) {
+            None => log::error!("the store failed: {error}; positions are refused until it works again"),
+            Some(before) if before != kind => log::warn!("the store still does not work: {error}"),
             Some(_) => {}
         }
-        self.fault = Some(fault);
     }
 }

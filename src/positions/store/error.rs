@@ -25,6 +25,9 @@ pub enum StoreError {
     /// The database's own reason, such as a full disk or that it cannot be reached.
     #[error("{}", reason(.0))]
     Database(sqlx::Error),
+    /// The database's own reason not to let this connect.
+    #[error("{}", reason(.0))]
+    NotConnected(sqlx::Error),
     /// It did not answer.
     #[error("it did not answer within {} ms", .0.as_millis())]
     TimedOut(Duration),
@@ -99,6 +102,25 @@ impl From<sqlx::Error> for StoreError {
 }
 
 impl StoreError {
+    /// The same, as it happened while connecting.
+    pub(in crate::positions) fn while_connecting(self) -> Self {
+        match self {
+            Self::Database(error) => Self::NotConnected(error),
+            other => other,
+        }
+    }
+
+    /// What tells one reason from another: texts may name files and places that change.
+    pub(in crate::positions) fn kind(&self) -> String {
+        match self {
+            Self::Database(sqlx::Error::Database(error))
+            | Self::NotConnected(sqlx::Error::Database(error)) => {
+                error.code().map_or_else(|| self.to_string(), Into::into)
+            }
+            other => other.to_string(),
+        }
+    }
+
     /// True if the database was there and could not or would not store something: a full disk, a right that is missing. A check, which
     /// stores nothing, does not see that.
     pub(in crate::positions) fn is_of_storing(&self) -> bool {
@@ -107,11 +129,10 @@ impl StoreError {
     }
 }
 
-/// The classes of Postgres (PostgreSQL's documentation, appendix A): invalid transaction state (read-only), rights and tables, resources, limits,
-/// the system, defects. The primary codes of SQLite (sqlite.org/rescode.html): `BUSY`, `LOCKED`, `READONLY`, `IOERR`, `CORRUPT`, `FULL`.
+/// A right that is missing, and the classes of Postgres for resources, limits, the system, defects (PostgreSQL's documentation, appendix A). The primary codes of SQLite (sqlite.org/rescode.html): `BUSY`, `LOCKED`, `READONLY`, `IOERR`, `CORRUPT`, `FULL`.
 fn is_of_storing(code: &str) -> bool {
     match code.len() {
-        5 => ["25", "42", "53", "54", "58", "XX"].iter().any(|class| code.starts_with(class)),
+        5 => ["42501", "53", "54", "58", "XX"].iter().any(|class| code.starts_with(class)),
         _ => code.parse().is_ok_and(|code: u32| matches!(code & 0xff, 5 | 6 | 8 | 10 | 11 | 13)),
     }
 }
@@ -123,7 +144,7 @@ fn reason(error: &sqlx::Error) -> String {
             Some(code) => format!("{} ({code})", error.message()),
             None => error.message().to_owned(),
         },
-        sqlx::Error::Io(error) => error.to_string(),
+        sqlx::Error::Io(error) => format!("the connection failed: {error}"),
         other => other.to_string(),
     }
 }
@@ -187,8 +208,8 @@ mod tests {
         for code in ["53100", "42501", "13", "778", "5", "517"] {
             assert!(is_of_storing(code), "{code}");
         }
-        // An ended connection, a password, too large a number; of SQLite a constraint, and that it is no database.
-        for code in ["57P01", "08006", "28P01", "22003", "19", "26", "x"] {
+        // An ended connection, a password, too large a number, no table, read-only; of SQLite a constraint, and that it is no database.
+        for code in ["57P01", "08006", "28P01", "22003", "42P01", "25006", "19", "26", "x"] {
             assert!(!is_of_storing(code), "{code}");
         }
     }

@@ -84,7 +84,8 @@ impl PostgresStore {
         match self.connection.take() {
             Some(connection) => Ok(connection),
             None => {
-                let connection = self.target.connect_to_commit(self.is_shared).await?;
+                let connection = self.target.connect_to_commit(self.is_shared).await;
+                let connection = connection.map_err(StoreError::while_connecting)?;
                 self.named = Some(HashSet::new());
                 self.known_revocation = None;
                 Ok(connection)
@@ -260,7 +261,7 @@ impl Store for PostgresStore {
             }
             let (connection, fault) = match self.target.connect_to_commit(self.is_shared).await {
                 Ok(connection) => (Some(connection), None),
-                Err(error) => (None, Some(error)),
+                Err(error) => (None, Some(error.while_connecting())),
             };
             let store = Self {
                 target: self.target.clone(),

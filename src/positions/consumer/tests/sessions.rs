@@ -19,9 +19,8 @@ impl Servers {
         ))
     }
 
-    /// Ends a session, and lets nobody connect.
-    fn end_for_good(&self, session: &str) {
-        self.postgres.let_connect(false);
+    /// Ends a session.
+    fn end(&self, session: &str) {
         self.postgres.sql_elsewhere(&format!("SELECT pg_terminate_backend({session})"));
     }
 
@@ -174,13 +173,12 @@ async fn a_commit_that_fails_beside_the_first_refuses_what_it_had_and_nothing_el
     assert_eq!(servers.postgres.sql("SELECT count(*) FROM positions"), "1002");
 }
 
-#[actix::test]
-async fn another_takes_the_place_of_a_first_that_cannot_connect_again() {
-    let servers = Servers::start();
-    let one = servers.instance("one").await;
+/// Another session takes the place of a first that has ended and cannot connect again.
+async fn takes_its_place(servers: &Servers, one: &Instance, let_connect: impl Fn(bool)) {
     eventually("two sessions", || servers.sessions().len() == 2).await;
     let (first, metrics) = (servers.sessions().remove(0), &one.metrics.positions);
-    servers.end_for_good(&first);
+    let_connect(false);
+    servers.end(&first);
     eventually("a check", || {
         assert_eq!(metrics.store_up.get(), 1);
         metrics.store_errors.get() == 1
@@ -194,8 +192,28 @@ async fn another_takes_the_place_of_a_first_that_cannot_connect_again() {
     tokio::time::sleep(2 * CHECK_EVERY).await;
     one.submit(vec![position("b", 0)]).await.unwrap().unwrap();
     assert_eq!((metrics.store_up.get(), metrics.store_errors.get()), (1, 1));
-    servers.postgres.let_connect(true);
+    let_connect(true);
     eventually("two sessions again", || servers.sessions().len() == 2).await;
+}
+
+#[actix::test]
+async fn another_takes_the_place_of_a_first_that_cannot_connect_again() {
+    let servers = Servers::start();
+    let one = servers.instance("one").await;
+    takes_its_place(&servers, &one, |may| servers.postgres.let_connect(may)).await;
+}
+
+#[actix::test]
+async fn another_takes_the_place_of_a_first_where_there_are_too_many_connections() {
+    let servers = Servers::start();
+    servers.postgres.sql("CREATE ROLE app LOGIN; ALTER DATABASE postgres OWNER TO app");
+    let url = servers.postgres.url().replace("processor:", "app:");
+    let one = servers.instance_at(&url, "one", PATIENCE).await;
+    takes_its_place(&servers, &one, |may| {
+        let limit = if may { -1 } else { 1 };
+        servers.postgres.sql(&format!("ALTER ROLE app CONNECTION LIMIT {limit}"));
+    })
+    .await;
 }
 
 #[actix::test]
@@ -211,7 +229,8 @@ async fn a_first_that_cannot_connect_again_refuses_nothing_while_the_other_is_bu
     servers.held_up(2).await;
     drop(slow);
     first.await.unwrap().unwrap();
-    servers.end_for_good(&session);
+    servers.postgres.let_connect(false);
+    servers.end(&session);
     eventually("a check", || metrics.store_errors.get() == 1).await;
     let few = one.submit(vec![position("a", 0)]);
     tokio::time::sleep(2 * CHECK_EVERY).await;

@@ -50,7 +50,12 @@ impl Servers {
 
     /// One that waits for so long for Postgres.
     pub(super) async fn instance_that_waits(&self, name: &str, database_timeout: Duration) -> Instance {
-        let database = DatabaseUrl::Postgres(Secret::new(&self.postgres.url()));
+        self.instance_at(&self.postgres.url(), name, database_timeout).await
+    }
+
+    /// One that connects in its own way.
+    pub(super) async fn instance_at(&self, url: &str, name: &str, database_timeout: Duration) -> Instance {
+        let database = DatabaseUrl::Postgres(Secret::new(url));
         let settings = PositionsSettings { database, database_timeout, max_waiting: 10_000 };
         let metrics = Metrics::new(name).unwrap();
         let opened = Opened::load(&settings, &self.log(), name, metrics.log.clone(), drop).await.unwrap();
