@@ -120,9 +120,16 @@ fn unknown_keys(values: &Values) -> Vec<Fault> {
     let fault = |(key, value): (&String, &Value)| Fault {
         variable: key.to_uppercase().escape_debug().to_string(),
         value: shown(value),
-        allowed: format!("there is no such setting; there are: {}", known.join(", ")),
+        allowed: format!("there is no such setting; there are: {}", alike(key, &known).join(", ")),
     };
     unknown.map(fault).collect()
+}
+
+/// Of the known keys those of the same part of the program, by the first word; all, if there are none.
+fn alike<'a>(key: &str, known: &'a [String]) -> Vec<&'a str> {
+    let part = |key: &str| key.split('_').next().map(str::to_owned);
+    let alike: Vec<_> = known.iter().filter(|one| part(one) == part(key)).map(String::as_str).collect();
+    if alike.is_empty() { known.iter().map(String::as_str).collect() } else { alike }
 }
 
 /// The value of an unknown key as it may be shown: not at all, as it may be a secret under a name with a typing error.

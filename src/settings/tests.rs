@@ -62,6 +62,8 @@ fn every_fault_is_reported() {
         assert!(error.contains(part), "{part} not in:\n{error}");
     }
     assert_eq!(error.lines().count(), 6);
+    // Of all settings those that may be meant.
+    assert!(error.contains("ops_port") && !error.contains("web_port"), "{error}");
 }
 
 #[test]
