@@ -86,6 +86,12 @@ impl Authenticator {
                 let this = self.clone();
                 Check::Later(Box::pin(async move {
                     let result = this.ask(&credentials, shown).await;
+                    let outcome = if matches!(result, Err(Refused::Unavailable(_))) {
+                        "unavailable"
+                    } else {
+                        "answered"
+                    };
+                    this.metrics.asked.with_label_values(&[outcome]).inc();
                     this.counted(result)
                 }))
             }

@@ -13,8 +13,12 @@ use crate::settings::PageUrl;
 /// Longest answer, in bytes.
 const MAX_BYTES: u64 = 64 * 1024;
 
-/// Of so long an outage the log tells.
+/// Of an outage the log tells when it has lasted so long, and met so many.
 const LONG: Duration = Duration::from_secs(5);
+const MANY: u32 = 5;
+
+/// What is longer ago than this is another outage. Of one in this time the log tells.
+const WHILE: Duration = Duration::from_secs(60);
 
 /// Where credentials were shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,10 +49,33 @@ pub(super) struct Asked {
 /// Whether it answers. Some failures in between are no outage, and strangers may be able to cause them.
 #[derive(Default)]
 struct Outage {
-    /// Since when there were only failures.
-    since: Option<Instant>,
+    /// The first and the last of the failures since there were no answers, and how many.
+    failures: Option<(Instant, Instant, u32)>,
     /// The log says so.
     is_said: bool,
+    /// When it said so last.
+    said_at: Option<Instant>,
+}
+
+impl Outage {
+    /// One more failure, at this time. How many there were and since when, if that is to be said.
+    fn fails(&mut self, now: Instant) -> Option<(u32, Duration)> {
+        let (first, _, count) =
+            self.failures.filter(|(_, last, _)| now - *last < WHILE).unwrap_or((now, now, 0));
+        self.failures = Some((first, now, count + 1));
+        let is_long = count + 1 >= MANY && now - first >= LONG;
+        let may_be_said = !self.is_said && self.said_at.is_none_or(|at| now - at >= WHILE);
+        (is_long && may_be_said).then(|| {
+            (self.is_said, self.said_at) = (true, Some(now));
+            (count + 1, now - first)
+        })
+    }
+
+    /// An answer. True if it was said that there are none.
+    fn ends(&mut self) -> bool {
+        self.failures = None;
+        std::mem::take(&mut self.is_said)
+    }
 }
 
 impl Asked {
@@ -86,16 +113,15 @@ impl Asked {
             // Nobody was asked.
             Err(Refused::Malformed) => {}
             Err(Refused::Unavailable(why)) => {
-                let since = *outage.since.get_or_insert_with(Instant::now);
-                if since.elapsed() >= LONG && !std::mem::replace(&mut outage.is_said, true) {
-                    let (url, seconds) = (self.url.without_query(), since.elapsed().as_secs());
+                if let Some((count, time)) = outage.fails(Instant::now()) {
+                    let (url, seconds) = (self.url.without_query(), time.as_secs());
                     log::warn!(
-                        "AUTH_HTTP_URL: {url}: {why}, as always for {seconds} s; nobody who is not known gets in until it works again"
+                        "AUTH_HTTP_URL: {url}: {why}; it was asked {count} times in {seconds} s in vain, and nobody who is not known gets in until it works again"
                     );
                 }
             }
             _ => {
-                if std::mem::take(&mut *outage).is_said {
+                if outage.ends() {
                     log::info!("AUTH_HTTP_URL: {} works again", self.url.without_query());
                 }
             }
@@ -157,5 +183,26 @@ impl Asked {
             headers.push(("cookie", format!("{name}={value}")));
         }
         headers
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outage_is_told_once_when_it_is_long_and_meets_many() {
+        let (mut outage, begin) = (Outage::default(), Instant::now());
+        let mut fails = |seconds: f64| outage.fails(begin + Duration::from_secs_f64(seconds));
+        // Few in a long time, many in a short one.
+        assert_eq!([0.0, 70.0, 140.0, 210.0, 280.0].map(&mut fails), [None; 5]);
+        assert_eq!([350.0, 350.1, 350.2, 350.3, 350.4].map(&mut fails), [None; 5]);
+        assert_eq!(fails(355.0), Some((6, Duration::from_secs(5))));
+        assert_eq!(fails(356.0), None);
+        assert!(outage.ends() && !outage.ends());
+        // Soon again.
+        let mut fails = |seconds: f64| outage.fails(begin + Duration::from_secs_f64(seconds));
+        assert_eq!([360.0, 361.0, 362.0, 363.0, 366.0].map(&mut fails), [None; 5]);
+        assert_eq!(fails(415.0), Some((6, Duration::from_secs(55))));
     }
 }

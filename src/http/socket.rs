@@ -47,17 +47,20 @@ impl TrackedSocket {
         }
     }
 
-    /// How many of these bytes the dispatcher may have before it looks: up to the last byte of the second head's end.
-    fn allowed(&mut self, bytes: &[u8]) -> usize {
+    /// How many of these bytes the dispatcher may have before it looks: up to the last byte of the second head's end. And whether some of
+    /// them are behind the first one's.
+    fn allowed(&mut self, bytes: &[u8]) -> (usize, bool) {
         let mut from = 0;
         loop {
             let before = self.head_end;
-            let Some(length) = self.head_end.find(&bytes[from..]) else { return bytes.len() };
+            let Some(length) = self.head_end.find(&bytes[from..]) else {
+                return (bytes.len(), self.has_head && from < bytes.len());
+            };
             if std::mem::replace(&mut self.has_head, true) {
                 let last = from + length - 1;
                 self.head_end = before;
                 self.head_end.find(&bytes[from..last]);
-                return last;
+                return (last, from < last);
             }
             from += length;
         }
@@ -79,24 +82,32 @@ impl TrackedSocket {
             self.state.holds(true);
             return Poll::Pending;
         }
-        let given = if held.is_empty() {
-            let given = self.allowed(&buffer.initialize_unfilled()[..received]);
+        if self.has_head && self.state.is_before_request() {
+            // Held until it has looked: it may be the next request.
+            held.extend_from_slice(&buffer.initialize_unfilled()[..received]);
+            self.held = held;
+            self.state.holds(true);
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let (given, is_ahead) = if held.is_empty() {
+            let (given, is_ahead) = self.allowed(&buffer.initialize_unfilled()[..received]);
             self.held.extend_from_slice(&buffer.initialize_unfilled()[given..received]);
             buffer.advance(given);
-            given
+            (given, is_ahead)
         } else {
             let most = held.len().min(buffer.remaining());
-            let given = self.allowed(&held[..most]);
+            let (given, is_ahead) = self.allowed(&held[..most]);
             buffer.put_slice(&held.split_to(given));
             self.held = held;
-            given
+            (given, is_ahead)
         };
         self.state.holds(!self.held.is_empty());
         if given == 0 {
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
-        self.state.received(given, self.has_head, Instant::now());
+        self.state.received(given, self.has_head, is_ahead, Instant::now());
         Poll::Ready(Ok(()))
     }
 }

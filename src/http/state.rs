@@ -114,6 +114,8 @@ pub(super) struct ConnectionState {
     blocked: Cell<Option<Instant>>,
     /// The socket holds bytes that came behind the request that is being answered: part of the next one.
     ahead: Cell<bool>,
+    /// What was handed over last goes on behind the end of a head: with the body, or with part of the next request.
+    goes_on: Cell<bool>,
     /// Whoever would read on, which it may not now.
     reader: RefCell<Option<Waker>>,
     /// So many bytes of a body are wanted.
@@ -133,6 +135,7 @@ impl ConnectionState {
             since: Cell::new(now),
             blocked: Cell::new(None),
             ahead: Cell::new(false),
+            goes_on: Cell::new(false),
             reader: RefCell::new(None),
             wanted: Cell::new(0),
             unwanted: Cell::new(None),
@@ -167,9 +170,19 @@ impl ConnectionState {
         takes_more
     }
 
+    /// Part of the next request is here.
+    fn has_next(&self) -> bool {
+        self.ahead.get() || self.goes_on.get()
+    }
+
     /// A response is made, and the socket takes no more of it.
     fn is_stuck(&self) -> bool {
         self.blocked.get().is_some() && matches!(self.stage.get(), Stage::Idle | Stage::Head)
+    }
+
+    /// True if the request is not known yet whose bytes were handed over last.
+    pub(super) fn is_before_request(&self) -> bool {
+        matches!(self.stage.get(), Stage::Idle | Stage::Head)
     }
 
     /// Whether the socket holds bytes that are not handed over.
@@ -177,9 +190,11 @@ impl ConnectionState {
         self.ahead.set(some);
     }
 
-    /// The socket handed over `count` bytes, the end of a head among them if `ends`.
-    pub(super) fn received(&self, count: usize, ends: bool, now: Instant) {
+    /// The socket handed over `count` bytes, the end of a head among them if `ends`, and more behind that if `goes_on`.
+    pub(super) fn received(&self, count: usize, ends: bool, goes_on: bool, now: Instant) {
         self.spoke.set(true);
+        // In a body an empty line is no end of a head.
+        self.goes_on.set(goes_on && self.is_before_request());
         match self.stage.get() {
             Stage::Idle => self.enter(Stage::Head, now),
             Stage::Head | Stage::Response => {}
@@ -197,7 +212,7 @@ impl ConnectionState {
     /// The socket took some of a response (true), or none now. A long response is still being written after it was made.
     pub(super) fn sent(&self, some: bool, now: Instant) {
         // The next request is waited for from when the response is taken, also if some of it is here and has to wait.
-        let waits = self.stage.get() == Stage::Idle || (self.stage.get() == Stage::Head && self.ahead.get());
+        let waits = self.stage.get() == Stage::Idle || (self.stage.get() == Stage::Head && self.has_next());
         if some && waits {
             self.since.set(now);
         }
@@ -215,6 +230,9 @@ impl ConnectionState {
         self.enter(if has_body { Stage::Body { bytes: 0, last: now } } else { Stage::Response }, now);
         self.wanted.set(0);
         self.unwanted.set(Some(now));
+        if has_body {
+            self.goes_on.set(false);
+        }
     }
 
     /// Somebody waits for more of the body of the request.
@@ -251,7 +269,7 @@ impl ConnectionState {
     /// The response was handed over to be written, or given up.
     pub(super) fn response_ended(&self, now: Instant) {
         match self.stage.get() {
-            Stage::Response => self.enter(if self.ahead.get() { Stage::Head } else { Stage::Idle }, now),
+            Stage::Response => self.enter(if self.has_next() { Stage::Head } else { Stage::Idle }, now),
             Stage::Body { .. } => self.enter(Stage::Early { left: EARLY_BYTES }, now),
             Stage::Idle | Stage::Head | Stage::Early { .. } => {}
         }
@@ -332,7 +350,7 @@ mod tests {
     fn a_head_has_ten_seconds_from_connecting_or_from_its_first_byte() {
         let (connection, now) = connection();
         assert_eq!(connection.deadline(), Some((now + HEAD, CloseReason::Head)));
-        connection.received(5, false, now + 3 * SECOND);
+        connection.received(5, false, false, now + 3 * SECOND);
         assert_eq!(connection.deadline(), Some((now + HEAD, CloseReason::Head)));
         connection.request_began(false, now + 4 * SECOND);
         assert_eq!(connection.deadline(), None);
@@ -340,8 +358,8 @@ mod tests {
         assert_eq!(connection.deadline(), None);
         connection.response_ended(now + 5 * SECOND);
         assert_eq!(connection.deadline(), Some((now + 5 * SECOND + IDLE, CloseReason::Idle)));
-        connection.received(1, false, now + 20 * SECOND);
-        connection.received(1, false, now + 25 * SECOND);
+        connection.received(1, false, false, now + 20 * SECOND);
+        connection.received(1, false, false, now + 25 * SECOND);
         assert_eq!(connection.deadline(), Some((now + 20 * SECOND + HEAD, CloseReason::Head)));
     }
 
@@ -367,18 +385,18 @@ mod tests {
         assert_eq!(connection.deadline(), Some((now + PROGRESS, CloseReason::Body)));
         // Ten bytes a second are enough for ten seconds only.
         for second in 1..=9 {
-            connection.received(10, false, now + second * SECOND);
+            connection.received(10, false, false, now + second * SECOND);
         }
         let (at, _) = connection.deadline().unwrap();
         assert!(at > now + PROGRESS && at < now + PROGRESS + 2 * SECOND);
         // At a hundred a second the total ends it.
         for second in 10..=299 {
-            connection.received(100, false, now + second * SECOND);
+            connection.received(100, false, false, now + second * SECOND);
             assert!(connection.deadline().unwrap().0 > now + second * SECOND);
         }
         assert_eq!(connection.deadline(), Some((now + 300 * SECOND, CloseReason::Body)));
         assert_eq!(connection.over_allowance(), None);
-        connection.received(OVERHEAD_BYTES, false, now + 299 * SECOND);
+        connection.received(OVERHEAD_BYTES, false, false, now + 299 * SECOND);
         assert_eq!(connection.over_allowance(), Some(CloseReason::BodyBytes));
         // So much is enough until it is asked for again.
         assert!(!connection.takes_more(Waker::noop()));
@@ -393,11 +411,11 @@ mod tests {
         connection.request_began(true, now);
         assert!(connection.response_made(now + SECOND));
         assert_eq!(connection.deadline(), Some((now + SECOND + EARLY, CloseReason::Early)));
-        connection.received(EARLY_BYTES - 1, false, now + SECOND);
+        connection.received(EARLY_BYTES - 1, false, false, now + SECOND);
         assert_eq!(connection.over_allowance(), None);
         connection.request_began(false, now + SECOND);
         assert!(connection.response_made(now + SECOND));
-        connection.received(1, false, now + SECOND);
+        connection.received(1, false, false, now + SECOND);
         assert_eq!(connection.over_allowance(), Some(CloseReason::Early));
     }
 
@@ -418,6 +436,19 @@ mod tests {
         // As long as it is taken, the next request is not waited for.
         connection.sent(true, now + 70 * SECOND);
         assert_eq!(connection.deadline(), Some((now + 70 * SECOND + IDLE, CloseReason::Idle)));
+    }
+
+    #[test]
+    fn part_of_a_next_request_that_came_with_the_one_before_has_its_deadline_too() {
+        let (connection, now) = connection();
+        for (has_body, reason) in [(false, CloseReason::Head), (true, CloseReason::Idle)] {
+            connection.received(50, true, true, now);
+            connection.request_began(has_body, now);
+            connection.body_ended(now);
+            assert!(!connection.response_made(now));
+            connection.response_ended(now);
+            assert_eq!(connection.deadline().unwrap().1, reason);
+        }
     }
 
     #[test]

@@ -18,5 +18,10 @@ metrics! {
                 &["forbidden"], &["unavailable"],
             ],
         };
+        /// How often somebody had to be asked about credentials (`AUTH_HTTP_URL`, or `AUTH_JWKS_URL` for a key that is not known), by whether an answer came.
+        asked: IntCounterVec = "processor_auth_asked_total", Labels {
+            names: &["outcome"],
+            known: &[&["answered"], &["unavailable"]],
+        };
     }
 }

@@ -41,8 +41,11 @@ pub struct Consumer {
     sessions: Sessions,
     /// The kind of error for which the store does not work, if it does not.
     fault: Option<String>,
-    /// When it could not store something last, though it was there. What is stored ends that.
+    /// When it could not store something last, though it was there. What is stored ends that, and a check that fails, as checks see then when it
+    /// works again.
     refused_at: Option<Instant>,
+    /// When something was stored last.
+    stored_at: Option<Instant>,
     log: Box<dyn Log>,
     publish: Rc<dyn Publish>,
     backlog: Backlog,
@@ -71,6 +74,7 @@ impl Consumer {
             sessions,
             fault: None,
             refused_at: None,
+            stored_at: None,
             log,
             publish,
             revoking: Revoking::default(),
@@ -117,7 +121,7 @@ impl Consumer {
             let done = move |actor: &mut Self, ctx: &mut Context<Self>| match result {
                 Ok(committed) => {
                     if committed.verdicts.iter().any(|verdict| *verdict != Verdict::Repeated) {
-                        actor.refused_at = None;
+                        actor.has_stored();
                     }
                     actor.store_works(number);
                     actor.committed(group, committed, began.elapsed(), ctx);

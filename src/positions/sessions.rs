@@ -140,9 +140,9 @@ impl Sessions {
         self.0[self.others()].iter().any(works)
     }
 
-    /// How long ago the first was last taken.
-    pub(super) fn first_took(&self) -> Duration {
-        self.0[FIRST].taken_at.elapsed()
+    /// How long ago it was last taken.
+    pub(super) fn took(&self, number: usize) -> Duration {
+        self.0[number].taken_at.elapsed()
     }
 
     /// Takes all for good that are free.

@@ -74,14 +74,16 @@ async fn while_a_response_is_stuck_nothing_is_done() {
     let file = files.path().join("map.pmtiles");
     std::fs::write(&file, [b"PMTiles\x03".as_slice(), &vec![0; 8 << 20]].concat()).unwrap();
     let server = Server::start(folder.path(), &[("WEB_PMTILES_FILE", file.to_str().unwrap())]);
-    let mut clients = Vec::new();
-    for (address, path) in [(server.ops, "/metrics"), (server.web(), "/"), (server.web(), "/map.pmtiles")] {
-        let requests = get(path, "").repeat(80_000);
+    let ports = [(server.ops, "/metrics"), (server.web(), "/"), (server.web(), "/map.pmtiles")];
+    let write = |(address, path): (SocketAddr, &'static str)| async move {
         let mut client = TcpStream::connect(address).await.unwrap();
         // More does not go through, as nothing is read.
-        drop(timeout(Duration::from_secs(1), client.write_all(requests.as_bytes())).await);
-        clients.push(client);
-    }
+        drop(
+            timeout(Duration::from_secs(1), client.write_all(get(path, "").repeat(80_000).as_bytes())).await,
+        );
+        client
+    };
+    let _clients = join_all(ports.map(write)).await;
     let used = async || server.metric("process_cpu_seconds_total", "").await;
     eventually("rest", async || {
         let before = used().await;

@@ -42,6 +42,7 @@ impl Consumer {
         if self.fault.is_none() {
             self.metrics.store_errors.inc();
         }
+        self.refused_at = None;
         self.note_failure(FIRST, &Arc::new(error));
     }
 
@@ -66,12 +67,27 @@ impl Consumer {
     /// A session failed at what it was to do for someone.
     pub(super) fn session_failed(&mut self, number: usize, error: &Arc<StoreError>) {
         self.metrics.store_errors.inc();
+        let now = Instant::now();
         if error.is_of_storing() {
             // That is the same through every session.
-            self.refused_at = Some(Instant::now());
+            self.refused_at = Some(now);
             return self.store_failed(error);
         }
+        let began = now - self.sessions.took(number);
+        if matches!(**error, StoreError::TimedOut(_)) && self.stored_at.is_none_or(|at| at < began) {
+            // It may be so for all that is stored, as where a standby is waited for.
+            self.refused_at = Some(now);
+            self.sessions.failed(number, error);
+            self.store_failed(error);
+            return self.refuse_late(error);
+        }
         self.note_failure(number, error);
+    }
+
+    /// Something was stored.
+    pub(super) fn has_stored(&mut self) {
+        self.refused_at = None;
+        self.stored_at = Some(Instant::now());
     }
 
     fn note_failure(&mut self, number: usize, error: &Arc<StoreError>) {
@@ -90,10 +106,10 @@ impl Consumer {
     fn do_others_work(&self, error: &StoreError) -> bool {
         // What takes too long for one may do so for all: then it counts what they did meanwhile.
         let within = match error {
-            StoreError::TimedOut(_) => self.sessions.first_took().min(RECENTLY),
+            StoreError::TimedOut(_) => self.sessions.took(FIRST).min(RECENTLY),
             _ => RECENTLY,
         };
-        self.sessions.does_other_work(within, CHECK_EVERY)
+        self.sessions.does_other_work(within, 2 * CHECK_EVERY)
     }
 
     /// Refuses all that wait if the store took too long: they have waited for it, and would wait as long again.

@@ -21,7 +21,7 @@ impl Consumer {
             let result = store.revoke(&revocation, now).await;
             let done = move |actor: &mut Self, ctx: &mut Context<Self>| match result {
                 Ok(Some(kept)) => {
-                    actor.refused_at = None;
+                    actor.has_stored();
                     actor.store_works(FIRST);
                     actor.hand_on(kept, reply, ctx);
                 }

@@ -121,18 +121,19 @@ impl StoreError {
         }
     }
 
-    /// True if the database was there and could not or would not store something: a full disk, a right that is missing. A check, which
-    /// stores nothing, does not see that.
+    /// True if the database was there, and could not or would not do what it was asked for: a full disk, a right that is missing, an index
+    /// that is gone. A check, which stores nothing, may not see that.
     pub(in crate::positions) fn is_of_storing(&self) -> bool {
         let Self::Database(sqlx::Error::Database(error)) = self else { return false };
         error.code().is_some_and(|code| is_of_storing(&code))
     }
 }
 
-/// A right that is missing, and the classes of Postgres for resources, limits, the system, defects (PostgreSQL's documentation, appendix A). The primary codes of SQLite (sqlite.org/rescode.html): `BUSY`, `LOCKED`, `READONLY`, `IOERR`, `CORRUPT`, `FULL`.
+/// All of Postgres but the classes for what ends a connection (08, 57) or a transaction (40, 25), for what is wrong with a value (22), and a table that
+/// is not there, which checks see (PostgreSQL's documentation, appendix A). The primary codes of SQLite (sqlite.org/rescode.html): `BUSY`, `LOCKED`, `READONLY`, `IOERR`, `CORRUPT`, `FULL`.
 fn is_of_storing(code: &str) -> bool {
     match code.len() {
-        5 => ["42501", "53", "54", "58", "XX"].iter().any(|class| code.starts_with(class)),
+        5 => !["08", "22", "25", "40", "42P01", "57"].iter().any(|class| code.starts_with(class)),
         _ => code.parse().is_ok_and(|code: u32| matches!(code & 0xff, 5 | 6 | 8 | 10 | 11 | 13)),
     }
 }
@@ -204,12 +205,12 @@ mod tests {
 
     #[test]
     fn what_a_check_cannot_see_is_told_from_what_it_can() {
-        // A full disk, a missing right; of SQLite a full disk, a failed write, a lock of another process, a full log.
-        for code in ["53100", "42501", "13", "778", "5", "517"] {
+        // A full disk, a missing right, no index for the conflict, a missing partition; of SQLite a full disk, a failed write, a lock of another process, a full log.
+        for code in ["53100", "42501", "42P10", "23514", "13", "778", "5", "517"] {
             assert!(is_of_storing(code), "{code}");
         }
-        // An ended connection, a password, too large a number, no table, read-only; of SQLite a constraint, and that it is no database.
-        for code in ["57P01", "08006", "28P01", "22003", "42P01", "25006", "19", "26", "x"] {
+        // An ended connection, too large a number, no table, read-only; of SQLite a constraint, and that it is no database.
+        for code in ["57P01", "08006", "22003", "42P01", "25006", "19", "26", "x"] {
             assert!(!is_of_storing(code), "{code}");
         }
     }

@@ -184,7 +184,11 @@ async fn one_address_with_very_many_keeps_no_other_waiting() {
     let (folder, permits) = (folder(), Arc::new(Semaphore::new(0)));
     let for_answers = permits.clone();
     let answers = Answers::start(move |_| Answer::Held(401, for_answers.clone())).await;
-    let others = [("LIVE_WS_TRUSTED_PROXIES", "127.0.0.1"), ("AUTH_TIMEOUT_MS", "9000")];
+    let others = [
+        ("LIVE_WS_TRUSTED_PROXIES", "127.0.0.1"),
+        ("AUTH_TIMEOUT_MS", "50000"),
+        ("LIVE_WS_HANDSHAKE_TIMEOUT_MS", "60000"),
+    ];
     let server = start(folder.path(), &answers, &others);
     let come = async |address: &str, token: usize| {
         let mut raw = Raw(TcpStream::connect(server.live).await.unwrap());
