@@ -276,10 +276,10 @@ async fn token(arguments: TokenArguments) -> anyhow::Result<()> {
             Some(refused) => bail!("the token would be refused: {refused}"),
         };
     }
-    // To the millisecond: a revocation holds for tokens that were issued before.
     if arguments.topics.is_empty() && arguments.devices.is_empty() {
         log::warn!("without --topics and --devices its bearer may read nothing and report for no device");
     }
+    // To the millisecond: a revocation holds for tokens that were issued before.
     let now = Timestamp::now().as_millis() as f64 / 1000.0;
     let claims = auth::Claims {
         sub: arguments.sub,

@@ -139,8 +139,7 @@ mod tests {
     fn networks_have_turns_and_of_each_the_first_goes_first() {
         let turns = Turns::new(1);
         let first = turns.take(None).now_or_never().unwrap();
-        let mut waiting: Vec<_> =
-            [1, 1, 1, 1, 2, 3, 2].map(|network| Some(wait(&turns, network))).into_iter().collect();
+        let mut waiting = [1, 1, 1, 1, 2, 3, 2].map(|network| Some(wait(&turns, network)));
         assert_eq!(order(first, &mut waiting), [0, 4, 5, 1, 6, 2, 3]);
         assert!(turns.take(None).now_or_never().is_some());
         let queue = turns.queue();
@@ -151,8 +150,7 @@ mod tests {
     fn those_who_leave_have_no_turn_also_if_it_was_given_to_them() {
         let turns = Turns::new(1);
         let first = turns.take(None).now_or_never().unwrap();
-        let mut waiting: Vec<_> =
-            [1, 1, 2, 3, 3].map(|network| Some(wait(&turns, network))).into_iter().collect();
+        let mut waiting = [1, 1, 2, 3, 3].map(|network| Some(wait(&turns, network)));
         waiting[0] = None;
         waiting[3] = None;
         drop(first);
@@ -169,7 +167,7 @@ mod tests {
         let turns = Turns::new(2);
         let mut under_way: Vec<_> = iter::from_fn(|| turns.take(None).now_or_never()).take(3).collect();
         assert_eq!(under_way.len(), 2);
-        let mut waiting: Vec<_> = [1, 2, 3].map(|network| Some(wait(&turns, network))).into_iter().collect();
+        let mut waiting = [1, 2, 3].map(|network| Some(wait(&turns, network)));
         under_way.clear();
         let ready = ready(&mut waiting);
         assert_eq!(ready.iter().map(|(number, _)| *number).collect::<Vec<_>>(), [0, 1]);

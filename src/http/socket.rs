@@ -76,18 +76,16 @@ impl TrackedSocket {
         if received == 0 && held.is_empty() {
             return Poll::Ready(Ok(()));
         }
-        if !self.state.takes_more(context.waker()) {
-            held.extend_from_slice(&buffer.initialize_unfilled()[..received]);
-            self.held = held;
-            self.state.holds(true);
-            return Poll::Pending;
-        }
-        if self.has_head && self.state.is_before_request() {
-            // Held until it has looked: it may be the next request.
-            held.extend_from_slice(&buffer.initialize_unfilled()[..received]);
-            self.held = held;
-            self.state.holds(true);
+        let takes_more = self.state.takes_more(context.waker());
+        // What comes behind a head that it has not looked at may be the next request.
+        let looks_first = takes_more && self.has_head && self.state.is_before_request();
+        if looks_first {
             context.waker().wake_by_ref();
+        }
+        if looks_first || !takes_more {
+            held.extend_from_slice(&buffer.initialize_unfilled()[..received]);
+            self.held = held;
+            self.state.holds(true);
             return Poll::Pending;
         }
         let (given, is_ahead) = if held.is_empty() {

@@ -85,8 +85,9 @@ enum Stage {
     Idle,
     /// A request's head is being read. Also from connecting on.
     Head,
-    /// A request's body is being read: so many bytes, the last ones at this time.
-    Body { bytes: usize, last: Instant },
+    /// A request's body is being read: so many bytes, the last ones at this time, and so many more are wanted. While none are, the client
+    /// is not held to account for the time.
+    Body { bytes: usize, last: Instant, wanted: usize },
     /// The request is read, its response is being made or handed over to be written.
     Response,
     /// The response was made before the end of the request's body, of which so many more bytes are read. Nothing
@@ -118,10 +119,6 @@ pub(super) struct ConnectionState {
     goes_on: Cell<bool>,
     /// Whoever would read on, which it may not now.
     reader: RefCell<Option<Waker>>,
-    /// So many bytes of a body are wanted.
-    wanted: Cell<usize>,
-    /// Since when none are: a client is not held to account for that time.
-    unwanted: Cell<Option<Instant>>,
     /// Any byte was read.
     spoke: Cell<bool>,
 }
@@ -137,8 +134,6 @@ impl ConnectionState {
             ahead: Cell::new(false),
             goes_on: Cell::new(false),
             reader: RefCell::new(None),
-            wanted: Cell::new(0),
-            unwanted: Cell::new(None),
             spoke: Cell::new(false),
         }
     }
@@ -160,7 +155,7 @@ impl ConnectionState {
     pub(super) fn takes_more(&self, reader: &Waker) -> bool {
         let takes_more = match self.stage.get() {
             Stage::Idle | Stage::Head => !self.is_stuck(),
-            Stage::Body { .. } => self.wanted.get() > 0,
+            Stage::Body { wanted, .. } => wanted > 0,
             Stage::Response => false,
             Stage::Early { .. } => true,
         };
@@ -177,7 +172,7 @@ impl ConnectionState {
 
     /// A response is made, and the socket takes no more of it.
     fn is_stuck(&self) -> bool {
-        self.blocked.get().is_some() && matches!(self.stage.get(), Stage::Idle | Stage::Head)
+        self.blocked.get().is_some() && self.is_before_request()
     }
 
     /// True if the request is not known yet whose bytes were handed over last.
@@ -198,12 +193,9 @@ impl ConnectionState {
         match self.stage.get() {
             Stage::Idle => self.enter(Stage::Head, now),
             Stage::Head | Stage::Response => {}
-            Stage::Body { bytes, .. } => {
-                self.stage.set(Stage::Body { bytes: bytes.saturating_add(count), last: now });
-                self.wanted.set(if ends { 0 } else { self.wanted.get().saturating_sub(count) });
-                if self.wanted.get() == 0 {
-                    self.unwanted.set(Some(now));
-                }
+            Stage::Body { bytes, wanted, .. } => {
+                let wanted = if ends { 0 } else { wanted.saturating_sub(count) };
+                self.stage.set(Stage::Body { bytes: bytes.saturating_add(count), last: now, wanted });
             }
             Stage::Early { left } => self.stage.set(Stage::Early { left: left.saturating_sub(count) }),
         }
@@ -227,23 +219,23 @@ impl ConnectionState {
         if matches!(self.stage.get(), Stage::Early { .. }) {
             return;
         }
-        self.enter(if has_body { Stage::Body { bytes: 0, last: now } } else { Stage::Response }, now);
-        self.wanted.set(0);
-        self.unwanted.set(Some(now));
         if has_body {
             self.goes_on.set(false);
+            self.enter(Stage::Body { bytes: 0, last: now, wanted: 0 }, now);
+        } else {
+            self.enter(Stage::Response, now);
         }
     }
 
     /// Somebody waits for more of the body of the request.
     pub(super) fn body_wanted(&self, now: Instant) {
-        let Stage::Body { bytes, last } = self.stage.get() else { return };
-        if let Some(unwanted) = self.unwanted.take() {
-            let time = now.saturating_duration_since(unwanted);
-            self.stage.set(Stage::Body { bytes, last: last + time });
-            self.since.set(self.since.get() + time);
+        let Stage::Body { bytes, mut last, wanted } = self.stage.get() else { return };
+        if wanted == 0 {
+            // Nothing was, since the last came.
+            self.since.set(self.since.get() + now.saturating_duration_since(last));
+            last = now;
         }
-        self.wanted.set(BODY_AT_ONCE);
+        self.stage.set(Stage::Body { bytes, last, wanted: BODY_AT_ONCE });
         self.wake_reader();
     }
 
@@ -296,8 +288,8 @@ impl ConnectionState {
             Stage::Head if self.is_stuck() => None,
             Stage::Head => Some((since + HEAD, CloseReason::Head)),
             // The server has not come to it.
-            Stage::Body { .. } if self.wanted.get() == 0 => None,
-            Stage::Body { bytes, last } => {
+            Stage::Body { wanted: 0, .. } => None,
+            Stage::Body { bytes, last, .. } => {
                 let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
                 let at_rate = since + PROGRESS + Duration::from_secs(1) * bytes / RATE;
                 Some(((last + PROGRESS).min(at_rate).min(since + self.limits.body), CloseReason::Body))
@@ -311,7 +303,7 @@ impl ConnectionState {
 
     /// No request is under way, and nothing is left to write.
     pub(super) fn is_quiet(&self) -> bool {
-        self.blocked.get().is_none() && matches!(self.stage.get(), Stage::Idle | Stage::Head)
+        self.blocked.get().is_none() && self.is_before_request()
     }
 
     /// A request has begun, it is not read to its end, and no response is on its way: a client that is closed now can
@@ -336,151 +328,4 @@ impl ConnectionState {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SECOND: Duration = Duration::from_secs(1);
-
-    fn connection() -> (ConnectionState, Instant) {
-        let now = Instant::now();
-        (ConnectionState::new(Limits { body: 300 * SECOND, body_bytes: 1000 }, now), now)
-    }
-
-    #[test]
-    fn a_head_has_ten_seconds_from_connecting_or_from_its_first_byte() {
-        let (connection, now) = connection();
-        assert_eq!(connection.deadline(), Some((now + HEAD, CloseReason::Head)));
-        connection.received(5, false, false, now + 3 * SECOND);
-        assert_eq!(connection.deadline(), Some((now + HEAD, CloseReason::Head)));
-        connection.request_began(false, now + 4 * SECOND);
-        assert_eq!(connection.deadline(), None);
-        assert!(!connection.response_made(now + 4 * SECOND));
-        assert_eq!(connection.deadline(), None);
-        connection.response_ended(now + 5 * SECOND);
-        assert_eq!(connection.deadline(), Some((now + 5 * SECOND + IDLE, CloseReason::Idle)));
-        connection.received(1, false, false, now + 20 * SECOND);
-        connection.received(1, false, false, now + 25 * SECOND);
-        assert_eq!(connection.deadline(), Some((now + 20 * SECOND + HEAD, CloseReason::Head)));
-    }
-
-    #[test]
-    fn part_of_a_next_request_that_came_too_early_has_its_deadline_too() {
-        let (connection, now) = connection();
-        connection.request_began(false, now);
-        connection.holds(true);
-        assert!(!connection.response_made(now + 2 * SECOND));
-        connection.response_ended(now + 2 * SECOND);
-        assert_eq!(connection.deadline(), Some((now + 2 * SECOND + HEAD, CloseReason::Head)));
-    }
-
-    #[test]
-    fn a_body_must_come_on_at_a_rate_and_to_its_end() {
-        let (connection, now) = connection();
-        connection.request_began(true, now - 20 * SECOND);
-        // Nobody has asked for it yet.
-        assert_eq!(connection.deadline(), None);
-        assert!(!connection.takes_more(Waker::noop()));
-        connection.body_wanted(now);
-        assert!(connection.takes_more(Waker::noop()));
-        assert_eq!(connection.deadline(), Some((now + PROGRESS, CloseReason::Body)));
-        // Ten bytes a second are enough for ten seconds only.
-        for second in 1..=9 {
-            connection.received(10, false, false, now + second * SECOND);
-        }
-        let (at, _) = connection.deadline().unwrap();
-        assert!(at > now + PROGRESS && at < now + PROGRESS + 2 * SECOND);
-        // At a hundred a second the total ends it.
-        for second in 10..=299 {
-            connection.received(100, false, false, now + second * SECOND);
-            assert!(connection.deadline().unwrap().0 > now + second * SECOND);
-        }
-        assert_eq!(connection.deadline(), Some((now + 300 * SECOND, CloseReason::Body)));
-        assert_eq!(connection.over_allowance(), None);
-        connection.received(OVERHEAD_BYTES, false, false, now + 299 * SECOND);
-        assert_eq!(connection.over_allowance(), Some(CloseReason::BodyBytes));
-        // So much is enough until it is asked for again.
-        assert!(!connection.takes_more(Waker::noop()));
-        connection.body_ended(now + 299 * SECOND);
-        assert_eq!((connection.deadline(), connection.over_allowance()), (None, None));
-        assert!(!connection.response_made(now));
-    }
-
-    #[test]
-    fn after_an_early_response_a_little_is_read_and_nothing_follows() {
-        let (connection, now) = connection();
-        connection.request_began(true, now);
-        assert!(connection.response_made(now + SECOND));
-        assert_eq!(connection.deadline(), Some((now + SECOND + EARLY, CloseReason::Early)));
-        connection.received(EARLY_BYTES - 1, false, false, now + SECOND);
-        assert_eq!(connection.over_allowance(), None);
-        connection.request_began(false, now + SECOND);
-        assert!(connection.response_made(now + SECOND));
-        connection.received(1, false, false, now + SECOND);
-        assert_eq!(connection.over_allowance(), Some(CloseReason::Early));
-    }
-
-    #[test]
-    fn a_response_must_be_taken() {
-        let (connection, now) = connection();
-        connection.request_began(false, now);
-        connection.sent(false, now + SECOND);
-        connection.sent(false, now + 2 * SECOND);
-        assert_eq!(connection.deadline(), Some((now + SECOND + WRITE, CloseReason::Write)));
-        assert!(!connection.is_quiet());
-        connection.sent(true, now + 3 * SECOND);
-        assert_eq!(connection.deadline(), None);
-        connection.response_made(now + 3 * SECOND);
-        assert!(!connection.is_quiet());
-        connection.response_ended(now + 3 * SECOND);
-        assert!(connection.is_quiet());
-        // As long as it is taken, the next request is not waited for.
-        connection.sent(true, now + 70 * SECOND);
-        assert_eq!(connection.deadline(), Some((now + 70 * SECOND + IDLE, CloseReason::Idle)));
-    }
-
-    #[test]
-    fn part_of_a_next_request_that_came_with_the_one_before_has_its_deadline_too() {
-        let (connection, now) = connection();
-        for (has_body, reason) in [(false, CloseReason::Head), (true, CloseReason::Idle)] {
-            connection.received(50, true, true, now);
-            connection.request_began(has_body, now);
-            connection.body_ended(now);
-            assert!(!connection.response_made(now));
-            connection.response_ended(now);
-            assert_eq!(connection.deadline().unwrap().1, reason);
-        }
-    }
-
-    #[test]
-    fn what_waits_for_a_response_to_be_taken_has_time_after_that() {
-        let (connection, now) = connection();
-        connection.request_began(false, now);
-        connection.holds(true);
-        assert!(!connection.response_made(now));
-        connection.response_ended(now);
-        connection.sent(false, now + SECOND);
-        assert_eq!(connection.deadline(), Some((now + SECOND + WRITE, CloseReason::Write)));
-        assert!(!connection.takes_more(Waker::noop()));
-        connection.sent(true, now + 9 * SECOND);
-        assert!(connection.takes_more(Waker::noop()));
-        assert_eq!(connection.deadline(), Some((now + 9 * SECOND + HEAD, CloseReason::Head)));
-    }
-
-    #[test]
-    fn those_that_do_least_are_evicted_first() {
-        let (idle, now) = connection();
-        idle.request_began(false, now);
-        idle.response_made(now);
-        idle.response_ended(now);
-        let (head, early, work, blocked) = (connection().0, connection().0, connection().0, connection().0);
-        early.request_began(true, now);
-        early.response_made(now + SECOND);
-        work.request_began(true, now);
-        blocked.request_began(false, now);
-        blocked.sent(false, now);
-        assert_eq!(work.eviction_rank(), None);
-        let ranks =
-            [early.eviction_rank(), idle.eviction_rank(), head.eviction_rank(), blocked.eviction_rank()];
-        assert!(ranks.iter().all(Option::is_some) && ranks.is_sorted());
-    }
-}
+mod tests;

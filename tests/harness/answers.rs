@@ -1,5 +1,6 @@
 //! `Answers`: an HTTP server that answers as a test tells it to, or does not.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -94,20 +95,15 @@ async fn serve(mut stream: TcpStream, state: Arc<Mutex<State>>) {
             state.heads.push(head.clone());
             (state.answer)(&head)
         };
-        let is_slow = matches!(answer, Answer::Slow(..));
         let written = match answer {
-            Answer::Is(status, headers, body) | Answer::Slow(status, headers, body) => {
-                if is_slow {
-                    tokio::time::sleep(SLOW).await;
-                }
-                let length = body.len();
-                let response =
-                    format!("HTTP/1.1 {status} X\r\nContent-Length: {length}\r\n{headers}\r\n{body}");
-                stream.write_all(response.as_bytes()).await
+            Answer::Is(status, headers, body) => respond(&mut stream, status, &headers, &body).await,
+            Answer::Slow(status, headers, body) => {
+                tokio::time::sleep(SLOW).await;
+                respond(&mut stream, status, &headers, &body).await
             }
             Answer::Held(status, permits) => {
                 permits.acquire().await.unwrap().forget();
-                stream.write_all(format!("HTTP/1.1 {status} X\r\nContent-Length: 0\r\n\r\n").as_bytes()).await
+                respond(&mut stream, status, "", "").await
             }
             Answer::Silence => std::future::pending().await,
             Answer::Hangs => return,
@@ -125,4 +121,10 @@ async fn serve(mut stream: TcpStream, state: Arc<Mutex<State>>) {
             return;
         }
     }
+}
+
+async fn respond(stream: &mut TcpStream, status: u16, headers: &str, body: &str) -> io::Result<()> {
+    let length = body.len();
+    let response = format!("HTTP/1.1 {status} X\r\nContent-Length: {length}\r\n{headers}\r\n{body}");
+    stream.write_all(response.as_bytes()).await
 }

@@ -14,18 +14,12 @@ use crate::harness::{Answer, Answers, Server, eventually, folder, position};
 /// One of each kind; the last one ends the connection.
 fn requests(rounds: usize) -> String {
     let body = position("1", 1, 1.0).to_string();
-    let post = format!(
-        "POST /positions HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    );
     let chunked = format!(
         "POST /positions HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n\n\r\n\r\n{:x}\r\n{body}\r\n0\r\n\r\n",
         body.len()
     );
-    let get = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
     let bare = "GET /healthz HTTP/1.1\nHost: localhost\n\n";
-    let last = "GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
-    [get, &post, bare, &chunked].concat().repeat(rounds) + last
+    [&get("/healthz", ""), &post(""), bare, &chunked].concat().repeat(rounds) + &get("/healthz", CLOSE)
 }
 
 #[actix::test]
@@ -44,10 +38,7 @@ async fn they_are_answered_one_after_the_other_however_they_come() {
         let mut responses = String::new();
         let (read, ()) = tokio::join!(reader.read_to_string(&mut responses), write);
         read.unwrap();
-        let statuses: Vec<_> =
-            responses.matches("HTTP/1.1 ").zip(responses.split("HTTP/1.1 ").skip(1)).collect();
-        assert_eq!(statuses.len(), 4 * rounds + 1, "{size}");
-        assert!(statuses.iter().all(|(_, rest)| rest.starts_with("200 ")), "{responses}");
+        assert_eq!(statuses(&responses), vec!["200"; 4 * rounds + 1], "{size}");
         assert_eq!(responses.matches(r#""accepted":1"#).count(), 2 * rounds);
     }
 }
@@ -59,7 +50,7 @@ async fn thousands_of_them_take_no_memory() {
     let memory = async || server.metric("process_resident_memory_bytes", "").await;
     let before = memory().await;
     for (address, path) in [(server.ops, "/healthz"), (server.web(), "/")] {
-        let requests = get(path, "").repeat(3000) + &get(path, "Connection: close\r\n");
+        let requests = get(path, "").repeat(3000) + &get(path, CLOSE);
         let read_all = join_all((0..10).map(|_| async { all(address, &requests).await.len() }));
         assert!(read_all.await.into_iter().all(|length| length > 3000 * 100));
     }
@@ -104,16 +95,10 @@ async fn those_behind_a_post_that_has_to_wait_are_answered_too() {
     let answers = Answers::start(move |_| Answer::Slow(200, String::new(), claims.clone())).await;
     let url = format!("http://{}/", answers.address);
     let server = Server::start(folder.path(), &[("AUTH", "http"), ("AUTH_HTTP_URL", &url)]);
-    let body = position("1", 1, 1.0).to_string();
-    let post = format!(
-        "POST /positions HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer x\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    );
     // More than the library would queue.
-    let behind = get("/healthz", "").repeat(40) + &get("/healthz", "Connection: close\r\n");
-    let responses = all(server.ops, &(post + &behind)).await;
-    let statuses: Vec<_> = responses.split("HTTP/1.1 ").skip(1).map(|rest| &rest[..3]).collect();
-    assert_eq!(statuses, ["200"; 42]);
+    let behind = get("/healthz", "").repeat(40) + &get("/healthz", CLOSE);
+    let responses = all(server.ops, &(post("Authorization: Bearer x\r\n") + &behind)).await;
+    assert_eq!(statuses(&responses), ["200"; 42]);
 }
 
 #[actix::test]
@@ -132,8 +117,20 @@ async fn empty_lines_before_a_request_cost_little() {
     assert!(used < 0.3, "{used}");
 }
 
+const CLOSE: &str = "Connection: close\r\n";
+
 fn get(path: &str, header: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{header}\r\n")
+}
+
+fn post(header: &str) -> String {
+    let body = position("1", 1, 1.0).to_string();
+    let length = body.len();
+    format!("POST /positions HTTP/1.1\r\nHost: localhost\r\n{header}Content-Length: {length}\r\n\r\n{body}")
+}
+
+fn statuses(responses: &str) -> Vec<&str> {
+    responses.split("HTTP/1.1 ").skip(1).map(|rest| &rest[..3]).collect()
 }
 
 /// Everything that is answered until the connection ends.
